@@ -1,0 +1,68 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+# They need make, Python 3.11 or newer and, where no suitable `opencode` is on PATH, Node.js with npm.
+# All that they install stays in .venv and .tools; `make clean` removes it.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint schemas skill suite bench clean ready ready-dev ready-opencode
+
+# The first one that can make a virtual environment; PYTHON=/path/to/python overrides the choice.
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
+	"$$each" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done)
+SETUP := $(or $(PYTHON),python3) scripts/setup.py
+BIN := .venv/bin
+WITH_OPENCODE = OPENCODE_DRIVER_BINARY="$$(cat .tools/opencode.path)"
+
+# A server of yours, and its password, stay out of the demo and of the tests.
+unexport OPENCODE_API_URL OPENCODE_SERVER_USERNAME OPENCODE_SERVER_PASSWORD
+unexport OPENCODE_DRIVER_STATE_DIR OPENCODE_DRIVER_DIRECTORY OPENCODE_DRIVER_MODEL OPENCODE_DRIVER_SERVER_ENV
+unexport PYTHONPATH PYTHONHOME
+
+help:
+	@echo 'make demo    one coding task on a private OpenCode server with the offline model: no key, no provider'
+	@echo 'make test    everything that CI runs: lint, types, schemas, SKILL.md, all tests, the built wheel'
+	@echo 'make lint    ruff and mypy alone'
+	@echo 'make suite   the tests alone; PYTEST_ARGS="-k name" chooses some'
+	@echo 'make bench   this driver beside bare HTTP and `opencode run`, as ratios'
+	@echo 'make clean   remove what the others have made'
+
+demo: ready ready-opencode
+	@$(WITH_OPENCODE) $(BIN)/netclaw-opencode demo
+
+test: lint schemas skill suite
+
+lint: ready-dev
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+
+schemas: ready-dev
+	$(BIN)/check-jsonschema --check-metaschema schemas/*.json schemas/actions/*.json
+	$(BIN)/check-jsonschema --schemafile schemas/skill.schema.json skill.yaml
+
+# The validator wants a folder of the skill's name, with nothing but the skill in it.
+skill: ready-dev
+	@rm -rf build/skill && mkdir -p build/skill/opencode-driver && cp SKILL.md build/skill/opencode-driver
+	$(BIN)/agentskills validate build/skill/opencode-driver
+
+suite: ready-dev ready-opencode
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(WITH_OPENCODE) $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report > build/coverage/report.txt
+	@echo "coverage: $$($(BIN)/coverage report --format=total) % of lines and branches; by file: build/coverage/report.txt"
+
+bench: ready ready-opencode
+	@$(WITH_OPENCODE) $(BIN)/python scripts/bench.py
+
+clean:
+	rm -rf .venv .tools build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+ready:
+	@$(SETUP) run
+
+ready-dev:
+	@$(SETUP) dev
+
+ready-opencode:
+	@$(SETUP) opencode

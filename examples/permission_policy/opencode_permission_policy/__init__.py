@@ -1,0 +1,1 @@
+"""Lets the OpenCode agent work in named folders and refuses the rest."""

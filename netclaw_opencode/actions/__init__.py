@@ -1,0 +1,1 @@
+"""The actions: their registry (the one door) and their handlers, one module a theme."""

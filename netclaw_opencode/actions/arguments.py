@@ -1,0 +1,107 @@
+"""Arguments that passed the input schema, read with their types and defaults.
+
+Owns the little that every handler needs. Checks that a schema cannot express live in the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.driver import ids
+from netclaw_opencode.driver.models import ThinkingChoice, choose_variant, parse_model, parse_thinking
+from netclaw_opencode.driver.sessions import checked_directory
+from netclaw_opencode.driver.turns import Prompt
+from netclaw_opencode.errors import InvalidInput
+from netclaw_opencode.jsontypes import JsonObject
+
+if TYPE_CHECKING:
+    from netclaw_opencode.client.types import ModelRef
+    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.settings import Settings
+
+
+def text(arguments: JsonObject, name: str) -> str | None:
+    """A text argument, or None where it is absent."""
+    value = arguments.get(name)
+    return value if isinstance(value, str) else None
+
+
+def required_text(arguments: JsonObject, name: str) -> str:
+    """A text argument that the schema requires."""
+    return str(arguments[name])
+
+
+def seconds(arguments: JsonObject, name: str, default: float) -> float:
+    """A number of seconds."""
+    value = arguments.get(name, default)
+    return float(value) if isinstance(value, int | float) else default
+
+
+def integer(arguments: JsonObject, name: str, default: int) -> int:
+    """A whole number."""
+    value = arguments.get(name, default)
+    return value if isinstance(value, int) else default
+
+
+def flag(arguments: JsonObject, name: str, *, default: bool = False) -> bool:
+    """A boolean."""
+    return arguments.get(name, default) is True
+
+
+def session_id(arguments: JsonObject, name: str = "session_id") -> str:
+    """A session id, checked."""
+    return ids.checked(arguments.get(name), field=name)
+
+
+def optional_id(arguments: JsonObject, name: str) -> str | None:
+    """An id, checked, or None where it is absent."""
+    return ids.checked(arguments[name], field=name) if name in arguments else None
+
+
+def directory(arguments: JsonObject, settings: Settings) -> str:
+    """The working directory: the argument, else the configured one. Raises ``InvalidInput``."""
+    return checked_directory(text(arguments, "directory") or settings.directory)
+
+
+def model(arguments: JsonObject, settings: Settings, *, name: str = "model") -> ModelRef | None:
+    """The model: the argument, else the configured one, else None (the server's default)."""
+    return parse_model(arguments.get(name, settings.model))
+
+
+async def prompt(
+    connection: Connection, arguments: JsonObject, *, directory: str, model: ModelRef | None, session_model: ModelRef | None = None
+) -> Prompt:
+    """A prompt whose model, agent and thinking were checked against the server (F13, F15)."""
+    thinking = parse_thinking(arguments.get("thinking"))
+    choice: ThinkingChoice | None = None
+    if model is not None or thinking is not None:
+        catalogue = await connection.catalogue(directory)
+        used = model or session_model or catalogue.default
+        if used is None:
+            raise InvalidInput("thinking_unsupported", "thinking needs a model; name one, since the server has no default model")
+        found = catalogue.find(used)
+        choice = choose_variant(found, thinking) if thinking is not None else None
+        model = used if choice is not None else model
+    agent = text(arguments, "agent")
+    if agent is not None:
+        await connection.require_agent(agent, directory=directory)
+    schema = arguments.get("output_schema")
+    return Prompt(
+        text=required_text(arguments, "prompt"),
+        model=model,
+        agent=agent,
+        system=text(arguments, "system"),
+        thinking=choice,
+        output_schema=checked_schema(schema) if isinstance(schema, Mapping) else None,
+    )
+
+
+def checked_schema(schema: JsonObject) -> JsonObject:
+    """A JSON Schema that a caller wants the answer to fit. Raises ``InvalidInput``."""
+    from netclaw_opencode.validation import problems_of_schema
+
+    problems = problems_of_schema(schema)
+    if problems:
+        raise InvalidInput("invalid_input", "output_schema: " + "; ".join(problem.message for problem in problems))
+    return schema

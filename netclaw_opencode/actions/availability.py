@@ -1,0 +1,154 @@
+"""Handlers of what there is: check_availability, list_providers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.client import routes
+from netclaw_opencode.driver import servers
+from netclaw_opencode.errors import CODES, DriverError, error_of
+from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.server import binary
+from netclaw_opencode.settings import is_loopback
+
+if TYPE_CHECKING:
+    from netclaw_opencode.actions.context import ActionContext
+    from netclaw_opencode.client.types import Provider
+    from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.settings import Settings
+
+
+@dataclass(slots=True)
+class _Report:
+    """What was found so far; problems of severity ``error`` make OpenCode unavailable."""
+
+    binary: dict[str, object] = field(default_factory=lambda: {"found": False})
+    server: dict[str, object] = field(default_factory=dict)
+    providers: dict[str, object] = field(default_factory=lambda: {"connected": []})
+    problems: list[dict[str, object]] = field(default_factory=list)
+
+    def problem(self, code: str, message: str, remedy: str | None = None, *, severity: str = "error") -> None:
+        self.problems.append({"code": code, "severity": severity, "message": message, "remedy": remedy or CODES[code].remedy})
+
+    def add(self, error: DriverError) -> None:
+        self.problem(error.code, error.message, error.next)
+
+
+async def check_availability(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Whether a coding task can be run here, and if not, everything that is missing."""
+    began = context.clock()
+    directory = read.directory(arguments, context.settings)
+    report = _Report()
+    _check_binary(report, context.settings)
+    may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
+    await _check_server(report, context, directory, may_start=may_start, within_seconds=read.seconds(arguments, "deadline_seconds", 45))
+    output: dict[str, object] = {
+        "available": True,
+        "binary": report.binary,
+        "server": report.server,
+        "providers": report.providers,
+        "problems": report.problems,
+        "elapsed_seconds": round(context.clock() - began, 3),
+    }
+    errors = [item for item in report.problems if item["severity"] == "error"]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more problem(s), see details)" if len(errors) > 1 else ""
+        raise error_of(str(first["code"]), f"{first['message']}{more}", next=str(first["remedy"]), details=output | {"available": False})
+    return output
+
+
+def _check_binary(report: _Report, settings: Settings) -> None:
+    try:
+        found = binary.read_binary(binary.find_binary(settings.binary, search_path=settings.environ.get("PATH")))
+    except DriverError as error:
+        # Without a program a server that runs elsewhere can still be used.
+        report.problem(error.code, error.message, error.next, severity="warning")
+        return
+    report.binary = {"found": True, "path": found.path, "version": found.version}
+    if binary.is_vulnerable(found.version):
+        report.problem("vulnerable_version", f"OpenCode {found.version} has a known vulnerability", severity="warning")
+
+
+async def _check_server(report: _Report, context: ActionContext, directory: str, *, may_start: bool, within_seconds: float) -> None:
+    address = servers.locate(context.settings)
+    report.server = {
+        "url": address.url,
+        "reachable": False,
+        "healthy": False,
+        "serves_sessions": False,
+        "started": False,
+        "ours": address.record is not None,
+        "password_set": address.password is not None,
+    }
+    try:
+        try:
+            connection = await context.driver.connect()
+        except DriverError as error:
+            if error.code != "server_unreachable" or not may_start or not is_loopback(address.url):
+                raise
+            found = await servers.start(context.settings, port=None, directory=directory, within_seconds=within_seconds)
+            context.driver.forget()
+            context.driver.tell(ProgressEvent("server_started", f"OpenCode {found.record.opencode_version} at {found.record.url}"))
+            report.server |= {"url": found.record.url, "started": found.started, "ours": True, "password_set": True}
+            connection = await context.driver.connect()
+        report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
+        # Health alone lies: a broken opencode.json leaves it healthy and fails every session route (F39).
+        await connection.http.call(routes.SESSIONS, directory=directory, query={"limit": "1"})
+        report.server["serves_sessions"] = True
+        catalogue = await connection.catalogue(directory)
+    except DriverError as error:
+        if error.code == "server_unreachable" and not report.binary["found"]:
+            report.problem("binary_not_found", "OpenCode is not installed, and no server answers either")
+        report.add(error)
+        return
+    if not report.server["password_set"]:
+        report.problem(
+            "auth_failed",
+            f"the server at {address.url} has no password: every program on this machine can use it",
+            "restart it with OPENCODE_SERVER_PASSWORD set",
+            severity="warning",
+        )
+    report.providers = {"connected": [item.id for item in catalogue.providers]}
+    if not catalogue.providers:
+        report.problem("provider_unavailable", "no model provider is connected")
+    elif catalogue.default is not None:
+        report.providers["default_model"] = str(catalogue.default)
+
+
+async def list_providers(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Providers with their models and variants; never a key."""
+    directory = read.directory(arguments, context.settings)
+    connection = await context.driver.connect()
+    catalogue = await connection.catalogue(directory)
+    found, connected = catalogue.providers, frozenset(item.id for item in catalogue.providers)
+    wanted = read.text(arguments, "provider")
+    if not read.flag(arguments, "connected_only", default=True):
+        found, connected = await connection.all_providers(directory)
+    chosen = [item for item in found if wanted is None or item.id == wanted]
+    output: dict[str, object] = {"providers": [_provider(item, connected=item.id in connected) for item in chosen], "count": len(chosen)}
+    if catalogue.default is not None:
+        output["default_model"] = str(catalogue.default)
+    return output
+
+
+def _provider(provider: Provider, *, connected: bool) -> dict[str, object]:
+    return {
+        "id": provider.id,
+        "name": provider.name,
+        "connected": connected,
+        "models": [
+            {
+                "id": model.id,
+                "name": model.name,
+                "variants": list(model.variants),
+                "context": model.context,
+                "output": model.output,
+                "reasoning": model.reasoning,
+                "tool_call": model.tool_call,
+            }
+            for model in provider.models.values()
+        ],
+    }

@@ -1,0 +1,74 @@
+"""Handler of live events: watch_events."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+
+from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.client.http import foreign_text
+from netclaw_opencode.driver.sessions import iso
+from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.redaction import redacted
+
+if TYPE_CHECKING:
+    from netclaw_opencode.actions.context import ActionContext
+    from netclaw_opencode.client.types import ServerEvent
+    from netclaw_opencode.jsontypes import JsonObject
+
+_NOISE = frozenset({"server.heartbeat", "message.part.delta"})
+"""Left out: they say nothing that another event does not say better."""
+
+
+async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Live events of one session (with its sub-agents) or of all, bounded in number and time."""
+    wanted = read.optional_id(arguments, "session_id")
+    most = read.integer(arguments, "max_events", 100)
+    until_idle = read.flag(arguments, "until_idle")
+    connection = await context.driver.connect()
+    if wanted is not None:
+        await connection.session(wanted)
+    events: list[dict[str, object]] = []
+    ended = "time"
+    async with connection.events.subscribe(wanted) as subscription:
+        with anyio.move_on_after(read.seconds(arguments, "wait_seconds", 30)):
+            await connection.events.ready(within_seconds=10)
+            while len(events) < most:
+                event = await subscription.next()
+                if event.type in _NOISE:
+                    continue
+                events.append(_wire(event))
+                context.driver.tell(ProgressEvent("event", f"{event.type} {events[-1]['summary']}", event.session_id, facts=events[-1]))
+                if until_idle and event.type == "session.idle" and event.session_id == (wanted or event.session_id):
+                    ended = "idle"
+                    break
+            else:
+                ended = "limit"
+    return {"events": events, "count": len(events), "dropped": subscription.dropped, "ended": ended}
+
+
+def _wire(event: ServerEvent) -> dict[str, object]:
+    wire: dict[str, object] = {"at": iso(time.time() * 1000), "type": event.type, "summary": _summary(event)}
+    if event.session_id is not None:
+        wire["session_id"] = event.session_id
+    if event.directory is not None:
+        wire["directory"] = event.directory
+    return wire
+
+
+def _summary(event: ServerEvent) -> str:
+    """One line on what happened, without the prompt's or the model's whole text."""
+    found: list[str] = []
+    for holder in (event.properties, *(event.properties.get(key) for key in ("info", "part", "status", "error", "state"))):
+        if not isinstance(holder, dict):
+            continue
+        for key in ("type", "tool", "status", "title", "role", "finish", "attempt", "message", "name", "permission", "file"):
+            value = holder.get(key)
+            if isinstance(value, str | int) and value != "":
+                found.append(f"{key}={value}")
+        state = holder.get("state")
+        if isinstance(state, dict) and isinstance(state.get("status"), str):
+            found.append(f"status={state['status']}")
+    return foreign_text(redacted(" ".join(dict.fromkeys(found))), limit=200)

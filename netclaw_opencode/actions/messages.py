@@ -1,0 +1,193 @@
+"""Handlers of messages: send_message, send_message_async, wait_for_session, get_session_result."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.driver import rules, sessions
+from netclaw_opencode.driver.verdict import Verdict
+from netclaw_opencode.errors import ActionFailed, Refused
+
+if TYPE_CHECKING:
+    from netclaw_opencode.actions.context import ActionContext
+    from netclaw_opencode.client.types import Session
+    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.driver.turns import Prompt, Turn
+    from netclaw_opencode.jsontypes import JsonObject
+
+TASK_SECONDS = 86400.0
+"""Longest deadline of a task that runs in the background, in seconds."""
+_START_SECONDS = 15.0
+
+
+async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Send and wait: 60 s at most, then abort, verified."""
+    limit = rules.deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
+    began = context.clock()
+    session, prompt = await _prompt(arguments, context)
+    turns = await context.driver.turns()
+    result = await turns.run(
+        session,
+        prompt,
+        ends=began + limit,
+        deadline_seconds=limit,
+        reuse_session=read.flag(arguments, "reuse_session"),
+    )
+    return result.to_wire()
+
+
+async def send_message_async(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Send and return once the turn is seen to run."""
+    limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
+    session, prompt = await _prompt(arguments, context)
+    turns = await context.driver.turns()
+    turn, verdict = await turns.start(session, prompt, within_seconds=_START_SECONDS, reuse_session=read.flag(arguments, "reuse_session"))
+    ends_ms = (time.time() + limit) * 1000
+    # The server is the memory: any later process finds the message and its deadline on the session (F11).
+    marks: dict[str, object] = {"message_id": turn.message_id, "deadline_ms": int(ends_ms)}
+    if prompt.output_schema is not None:
+        marks["output_schema"] = prompt.output_schema
+    await sessions.mark(await context.driver.connect(), turn.session, marks)
+    output: dict[str, object] = {
+        "session_id": session.id,
+        "message_id": turn.message_id,
+        "started": True,
+        "state": {"waiting": "waiting", "completed": "ready"}.get(verdict.state, "busy"),
+        "deadline_at": sessions.iso(ends_ms),
+        "next": f"netclaw-opencode inspect wait-for-session --session-id {session.id}",
+        "notes": [],
+    }
+    if prompt.model is not None:
+        output["model"] = prompt.model.to_wire()
+    if prompt.thinking is not None:
+        output["thinking"] = prompt.thinking.to_wire()
+    return output
+
+
+async def _prompt(arguments: JsonObject, context: ActionContext) -> tuple[Session, Prompt]:
+    wanted = read.session_id(arguments)
+    model = read.model(arguments, context.settings)
+    connection = await context.driver.connect()
+    session = await connection.session(wanted)
+    # A session made with a model keeps it unless the call names another.
+    model = model if "model" in arguments or session.model is None else session.model
+    return session, await read.prompt(connection, arguments, directory=session.directory, model=model, session_model=session.model)
+
+
+async def get_session_result(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """The result of a session's last turn, or of the named one."""
+    connection, turn, verdict = await _attach(arguments, context)
+    if not verdict.ended:
+        raise _still_running(turn, verdict)
+    return await _result(connection, context, turn, verdict)
+
+
+async def wait_for_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """A bounded wait for the end of a turn, or for progress beyond ``cursor``."""
+    began = context.clock()
+    limit = read.seconds(arguments, "wait_seconds", 45)
+    cursor = read.text(arguments, "cursor")
+    connection, turn, verdict = await _attach(arguments, context)
+    turns = await context.driver.turns()
+    ends = began + limit
+    overdue = _overdue_at(turn.session, connection)
+    if not verdict.ended and verdict.state != "waiting" and _cursor(turn, verdict) == (cursor or _cursor(turn, verdict)):
+        async with connection.events.subscribe(turn.session.id) as events:
+            await connection.events.ready(within_seconds=max(0.1, ends - context.clock()))
+            while context.clock() < min(ends, overdue):
+                # Without a cursor only the end counts; with one, any change does.
+                until = min(ends, overdue, context.clock() + 1.0) if cursor is not None else min(ends, overdue)
+                verdict = await turns.follow(turn, events, until=until, decide=False)
+                if verdict.ended or verdict.state == "waiting" or (cursor is not None and _cursor(turn, verdict) != cursor):
+                    break
+    if not verdict.ended and context.clock() >= overdue:
+        report = await turns.stop(turn.session, message_id=turn.message_id)
+        raise turns.overdue(turn, report)
+    output: dict[str, object] = {
+        "session_id": turn.session.id,
+        "done": verdict.ended,
+        "state": _state(turn, verdict),
+        "cursor": _cursor(turn, verdict),
+        "elapsed_seconds": _elapsed(turn),
+        "waited_seconds": round(context.clock() - began, 3),
+        "progress": _progress(turn),
+        "pending": [item.to_wire() for item in turn.seen.pending],
+    }
+    if verdict.ended:
+        output["result"] = await _result(connection, context, turn, verdict)
+    else:
+        output["next"] = (
+            f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id} --cursor {_cursor(turn, verdict)}"
+            if verdict.state != "waiting"
+            else f"netclaw-opencode run abort-session --session-id {turn.session.id}"
+        )
+    return output
+
+
+async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connection, Turn, Verdict]:
+    wanted = read.session_id(arguments)
+    message_id = read.optional_id(arguments, "message_id")
+    connection = await context.driver.connect()
+    session = await connection.session(wanted)
+    if message_id is None:
+        marked = (rules.mark_of(session) or {}).get("message_id")
+        message_id = marked if isinstance(marked, str) else None
+    if message_id is None:
+        prompts = [item.id for item in await connection.messages(session) if item.role == "user"]
+        if not prompts:
+            raise ActionFailed("turn_incomplete", f"session {session.id} has no message yet", details={"session_id": session.id})
+        message_id = prompts[-1]
+    turn, verdict = await (await context.driver.turns()).attach(session, message_id)
+    if not turn.seen.arrived:
+        raise ActionFailed("turn_incomplete", f"session {session.id} has no message {message_id}", details={"session_id": session.id})
+    return connection, turn, verdict
+
+
+async def _result(connection: Connection, context: ActionContext, turn: Turn, verdict: Verdict) -> JsonObject:
+    schema = (rules.mark_of(turn.session) or {}).get("output_schema")
+    return (await (await context.driver.turns()).result(turn, verdict, output_schema=schema)).to_wire()
+
+
+def _still_running(turn: Turn, verdict: Verdict) -> Refused:
+    state = _state(turn, verdict)
+    return Refused(
+        "session_waiting" if state == "waiting" else "session_busy",
+        f"the turn is not over: session {turn.session.id} is {state}",
+        next=f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id}",
+        details={"session_id": turn.session.id, "state": state, "pending": [item.to_wire() for item in turn.seen.pending]},
+    )
+
+
+def _state(turn: Turn, verdict: Verdict) -> str:
+    return "waiting" if verdict.state == "waiting" else rules.state_of(turn.seen.status, ())
+
+
+def _overdue_at(session: Session, connection: Connection) -> float:
+    """The task's own deadline, on the connection's clock; infinity where it has none."""
+    marked = (rules.mark_of(session) or {}).get("deadline_ms")
+    return connection.clock() + marked / 1000 - time.time() if isinstance(marked, int) else float("inf")
+
+
+def _elapsed(turn: Turn) -> float:
+    prompt = next(item for item in turn.seen.messages if item.id == turn.message_id)
+    replies = turn.seen.replies
+    ended = replies[-1].completed_ms if replies and turn.seen.status is None else None
+    return round(max(0.0, (ended or time.time() * 1000) - prompt.created_ms) / 1000, 3)
+
+
+def _progress(turn: Turn) -> dict[str, object]:
+    parts = [part for message in turn.seen.replies for part in message.parts]
+    return {
+        "text_chars": sum(len(part.text) for part in parts if part.type == "text"),
+        "tools_finished": sum(part.tool_status in ("completed", "error") for part in parts),
+        "tools_running": [part.tool for part in parts if part.tool_status == "running"],
+        "model_calls": len(turn.seen.replies),
+    }
+
+
+def _cursor(turn: Turn, verdict: Verdict) -> str:
+    """Changes whenever a model call, a tool or the state does."""
+    progress = _progress(turn)
+    return f"{_state(turn, verdict)}-{progress['model_calls']}-{progress['tools_finished']}"

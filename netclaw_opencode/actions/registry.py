@@ -1,0 +1,162 @@
+"""The one door: every call of every face goes through ``Registry.invoke``.
+
+Owns the order of a call (validate in, veto, run, validate out, envelope) and the turning of every exception into the
+error envelope. It must not know where an action comes from or what it does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from netclaw_opencode.actions.context import ActionCall, ActionContext
+from netclaw_opencode.errors import DriverError, InvalidInput, Refused
+from netclaw_opencode.jsontypes import JsonObject
+
+Handler = Callable[[JsonObject, ActionContext], Awaitable[JsonObject]]
+
+_log = logging.getLogger("netclaw_opencode")
+
+
+@dataclass(frozen=True, slots=True)
+class ActionDefinition:
+    """An action as a plugin registers it.
+
+    ``handler`` is an async callable ``(arguments, context) -> output``, or its place as ``"module:function"``, which is
+    imported at the first call. ``deadline_seconds`` is the default time limit, for people and hosts to read.
+    """
+
+    name: str
+    skill: str
+    tier: str
+    summary: str
+    input_schema: JsonObject
+    output_schema: JsonObject
+    handler: Handler | str
+    description: str = ""
+    deadline_seconds: float = 60.0
+    errors: tuple[str, ...] = ()
+
+    def resolve(self) -> Handler:
+        """The callable behind ``handler``."""
+        if not isinstance(self.handler, str):
+            return self.handler
+        module, _, function = self.handler.partition(":")
+        resolved: Handler = getattr(importlib.import_module(module), function)
+        return resolved
+
+
+class Registry:
+    """Actions by name."""
+
+    def __init__(self) -> None:
+        self._actions: dict[str, ActionDefinition] = {}
+
+    def register(self, definition: ActionDefinition) -> None:
+        """Add an action; raises ``InvalidInput`` (``name_clash``) where the name is taken."""
+        present = self._actions.get(definition.name)
+        if present is not None:
+            raise InvalidInput(
+                "name_clash",
+                f"action {definition.name!r} of skill {definition.skill!r} is already registered by skill {present.skill!r}",
+                details={"action": definition.name, "skills": [present.skill, definition.skill]},
+            )
+        self._actions[definition.name] = definition
+
+    def remove_skill(self, skill: str) -> None:
+        """Take back every action of a skill (a plugin that turned out to be broken)."""
+        self._actions = {name: action for name, action in self._actions.items() if action.skill != skill}
+
+    @property
+    def actions(self) -> Mapping[str, ActionDefinition]:
+        """All actions, by name, in the order of registration."""
+        return MappingProxyType(self._actions)
+
+    def __iter__(self) -> Iterator[ActionDefinition]:
+        return iter(self._actions.values())
+
+    def get(self, name: str) -> ActionDefinition:
+        """The action of that name; ``-`` and ``_`` are the same. Raises ``InvalidInput`` (``unknown_action``)."""
+        definition = self._actions.get(name.replace("-", "_"))
+        if definition is None:
+            near = difflib.get_close_matches(name.replace("-", "_"), self._actions, n=3)
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise InvalidInput("unknown_action", f"there is no action {name!r}{hint}", details={"near": near})
+        return definition
+
+    async def invoke(self, name: str, arguments: JsonObject, *, context: ActionContext) -> dict[str, object]:
+        """Run one action and return its envelope (``schemas/result.schema.json``).
+
+        Raises nothing but cancellation and process-ending exceptions.
+        """
+        call: ActionCall | None = None
+        try:
+            definition = self.get(name)
+            name = definition.name
+            _require_valid(arguments, definition)
+            call = ActionCall(name, arguments, definition.skill, definition.tier, context)
+            output = await _run(call, definition)
+            _require_promised(output, definition)
+            envelope: dict[str, object] = {"ok": True, "action": name, "data": output}
+        except DriverError as error:
+            envelope = error_envelope(name, error)
+        except Exception as error:  # the door: a defect becomes a result, never silence
+            _log.exception("action %s failed unexpectedly", name)
+            envelope = {"ok": False, "action": name, "error": _internal(f"{type(error).__name__}: {error}")}
+        if call is not None:
+            _tell(call, envelope)
+        return envelope
+
+
+def error_envelope(action: str, error: DriverError) -> dict[str, object]:
+    """The envelope of a failed call."""
+    return {"ok": False, "action": action, "error": error.to_wire()}
+
+
+async def _run(call: ActionCall, definition: ActionDefinition) -> JsonObject:
+    reason = call.context.hooks.before_action(call)
+    if reason is not None:
+        raise Refused("vetoed", f"{call.action} was vetoed: {reason}")
+    running = call.context.hooks.run_action(call)
+    return await (running if running is not None else definition.resolve()(call.arguments, call.context))
+
+
+def _tell(call: ActionCall, envelope: JsonObject) -> None:
+    hooks = call.context.hooks
+    try:
+        (hooks.after_action if envelope["ok"] else hooks.action_failed)(call, envelope)
+    except Exception:  # an observer's defect must not change the result of the call
+        _log.exception("a plugin failed while it observed %s", call.action)
+
+
+def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
+    from netclaw_opencode.validation import problems_of
+
+    problems = problems_of(arguments, definition.input_schema, incoming=True)
+    if problems:
+        raise InvalidInput(
+            "invalid_input",
+            f"{definition.name}: " + "; ".join(problem.message for problem in problems),
+            details={"problems": [problem.to_wire() for problem in problems]},
+        )
+
+
+def _require_promised(output: JsonObject, definition: ActionDefinition) -> None:
+    from netclaw_opencode.validation import problems_of
+
+    problems = problems_of(output, definition.output_schema)
+    if problems:
+        raise RuntimeError("the output breaks its schema: " + "; ".join(problem.message for problem in problems))
+
+
+def _internal(text: str) -> dict[str, object]:
+    from netclaw_opencode.errors import ActionFailed
+
+    return ActionFailed("internal_error", text[:500]).to_wire()
+
+
+__all__ = ["ActionDefinition", "Handler", "Registry", "error_envelope"]

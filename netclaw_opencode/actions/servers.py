@@ -1,0 +1,62 @@
+"""Handlers of the server's life: start_server, stop_server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.driver import servers
+from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.facts import ProgressEvent
+
+if TYPE_CHECKING:
+    from netclaw_opencode.actions.context import ActionContext
+    from netclaw_opencode.jsontypes import JsonObject
+
+
+async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Start a private server on loopback, or adopt ours that runs."""
+    began = context.clock()
+    directory = read.directory(arguments, context.settings)
+    port = read.integer(arguments, "port", 0) if "port" in arguments else None
+    found = await servers.start(
+        context.settings, port=port, directory=directory, within_seconds=read.seconds(arguments, "deadline_seconds", 45)
+    )
+    context.driver.forget()
+    record = found.record
+    if found.started:
+        context.driver.tell(
+            ProgressEvent("server_started", f"OpenCode {record.opencode_version} at {record.url}", facts={"url": record.url})
+        )
+    return {
+        "url": record.url,
+        "version": record.opencode_version,
+        "pid": record.pid,
+        "started": found.started,
+        "log_file": record.log_file,
+        "elapsed_seconds": round(context.clock() - began, 3),
+    }
+
+
+async def stop_server(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Stop the server that we started, with everything below it."""
+    began = context.clock()
+    done = await servers.stop(context.settings)
+    context.driver.forget()
+    output: dict[str, object] = {
+        "stopped": done.ended is not None,
+        "was_running": done.ended is not None,
+        "sessions_aborted": list(done.sessions_aborted),
+        "processes_ended": done.ended.processes_ended if done.ended else 0,
+        "processes_left": done.ended.processes_left if done.ended else 0,
+        "elapsed_seconds": round(context.clock() - began, 3),
+    }
+    if done.record is not None:
+        output |= {"url": done.record.url, "pid": done.record.pid}
+    if done.ended is not None and done.ended.signal is not None:
+        output["signal"] = done.ended.signal
+    if done.ended is not None and done.ended.processes_left:
+        raise ActionFailed("kill_failed", f"{done.ended.processes_left} process(es) did not end", details=output)
+    if done.ended is not None and done.record is not None:
+        context.driver.tell(ProgressEvent("server_stopped", f"server {done.record.url} ended ({done.ended.signal})"))
+    return output

@@ -1,0 +1,137 @@
+"""Handlers of sessions: create_session, get_session_status, list_sessions, abort_session, delete_session."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.client.http import foreign_text
+from netclaw_opencode.driver import rules, sessions, stopping
+from netclaw_opencode.driver.together import together
+from netclaw_opencode.driver.verdict import Snapshot, judge
+from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.redaction import redacted
+
+if TYPE_CHECKING:
+    from netclaw_opencode.actions.context import ActionContext
+    from netclaw_opencode.client.types import Message, Session, SessionStatus
+    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.facts import PendingRequest
+    from netclaw_opencode.jsontypes import JsonObject
+
+
+async def create_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Create a session, or fork ``parent_id``."""
+    parent_id = read.optional_id(arguments, "parent_id")
+    wanted = sessions.NewSession(
+        directory=read.directory(arguments, context.settings),
+        task="create_session",
+        title=read.text(arguments, "title"),
+        agent=read.text(arguments, "agent"),
+        model=read.model(arguments, context.settings),
+        parent_id=parent_id,
+    )
+    connection = await context.driver.connect()
+    session = await sessions.create(connection, wanted)
+    context.driver.tell(ProgressEvent("session_created", f"session {session.id}", session.id))
+    output: dict[str, object] = {"session": sessions.to_wire(session), "notes": []}
+    if parent_id is not None:
+        output["forked_from"] = parent_id
+    return output
+
+
+async def get_session_status(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """The true state of one session, or of all."""
+    wanted = read.optional_id(arguments, "session_id")
+    connection = await context.driver.connect()
+    if wanted is not None:
+        session = await connection.session(wanted)
+        (status, pending), messages = await together(connection.standing(session), connection.messages(session))
+        state = _state(session, status, pending) | {"last_turn": _last_turn(connection, status, pending, messages)}
+        return {"sessions": [state], "count": 1}
+    everywhere = read.flag(arguments, "all_directories")
+    limit = read.integer(arguments, "limit", 50)
+    directory = None if everywhere else read.directory(arguments, context.settings)
+    found = (await sessions.listed(connection, directory=directory, limit=limit))[:limit]
+    activities = {place: await connection.activity(place) for place in dict.fromkeys(item.directory for item in found)}
+    states = [
+        _state(item, activities[item.directory].statuses.get(item.id), activities[item.directory].pending_of((item.id,))) for item in found
+    ]
+    return {"sessions": states, "count": len(states)}
+
+
+def _state(session: Session, status: SessionStatus | None, pending: tuple[PendingRequest, ...]) -> dict[str, object]:
+    output: dict[str, object] = {
+        "session_id": session.id,
+        "directory": session.directory,
+        "state": rules.state_of(status, pending),
+        "pending": [item.to_wire() for item in pending],
+    }
+    if status is not None and status.kind == "retry":
+        output |= {
+            "attempt": status.attempt,
+            "retry_message": foreign_text(redacted(status.message)),
+            "next_attempt_in_seconds": max(0.0, round(status.next_ms / 1000 - time.time(), 3)),
+        }
+    return output
+
+
+def _last_turn(
+    connection: Connection, status: SessionStatus | None, pending: tuple[PendingRequest, ...], messages: tuple[Message, ...]
+) -> dict[str, object]:
+    """How the last turn stands: the server shows idle for what failed, too."""
+    prompts = [item.id for item in messages if item.role == "user"]
+    if not prompts:
+        return {"state": "none"}
+    verdict = judge(Snapshot(prompts[-1], messages, status, pending))
+    output: dict[str, object] = {"state": verdict.state if verdict.ended else "running", "message_id": prompts[-1]}
+    if verdict.state == "not_started":
+        output["state"] = "failed"
+    if verdict.code is not None:
+        output |= {"code": verdict.code, "message": connection.foreign(verdict.message)}
+    return output
+
+
+async def list_sessions(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Sessions, newest first."""
+    limit = read.integer(arguments, "limit", 50)
+    directory = None if read.flag(arguments, "all_directories") else read.directory(arguments, context.settings)
+    found = await sessions.listed(await context.driver.connect(), directory=directory, limit=limit)
+    kept = [item for item in found[:limit] if rules.mark_of(item) is not None or not read.flag(arguments, "ours_only")]
+    return {"sessions": [sessions.to_wire(item) for item in kept], "count": len(kept), "truncated": len(found) > limit}
+
+
+async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Abort whatever runs in a session, verified."""
+    connection = await context.driver.connect()
+    session = await connection.session(read.session_id(arguments))
+    rules.own_things_only(session, include_foreign=read.flag(arguments, "include_foreign"))
+    report = await stopping.stop(connection, session)
+    if not report.confirmed:
+        raise ActionFailed(
+            "abort_unconfirmed",
+            f"session {session.id} was aborted {report.attempts} time(s) and is not seen stopped",
+            rule="stop-verified",
+            details={"session_id": session.id, **report.to_wire()},
+        )
+    return {"session_id": session.id, "state": "ready", **report.to_wire()}
+
+
+async def delete_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Stop a session, delete it, and see it gone."""
+    wanted = read.session_id(arguments)
+    connection = await context.driver.connect()
+    session = await connection.session(wanted)
+    rules.own_things_only(session, include_foreign=read.flag(arguments, "include_foreign"))
+    report = await stopping.stop(connection, session)
+    gone_already = await stopping.delete(connection, session, report=report)
+    context.driver.tell(ProgressEvent("session_deleted", f"session {session.id} deleted", session.id))
+    return {
+        "session_id": session.id,
+        "deleted": True,
+        "already_gone": gone_already,
+        "confirmed": True,
+        "stopped": report.to_wire(),
+    }

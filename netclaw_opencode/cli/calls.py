@@ -1,0 +1,123 @@
+"""What the action commands do: arguments from flags, the call, its progress, its result.
+
+Owns the order of these steps and the streaming of ``watch_events``. Imported when a command runs, never for help.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.cli import catalogue, output
+from netclaw_opencode.cli.flags import Flag, arguments_from
+from netclaw_opencode.cli.terminal import json_text, one_line
+from netclaw_opencode.errors import DriverError
+from netclaw_opencode.facts import ProgressEvent
+
+if TYPE_CHECKING:
+    from netclaw_opencode.cli.progress import LiveLine
+    from netclaw_opencode.cli.running import View
+    from netclaw_opencode.manifest import ActionEntry
+
+
+class EventLines:
+    """A ``running.View`` that prints each event as it comes: JSON lines, or lines to read."""
+
+    def __init__(self, *, as_json: bool, live: LiveLine | None) -> None:
+        self._as_json = as_json
+        self._live = live
+        self.reader_left = False
+
+    def on_event(self, event: ProgressEvent) -> None:
+        """Print it, if it is one of the server's own events."""
+        if event.kind != "event" or self.reader_left:
+            return
+        if self._live is not None:
+            self._live.clear()
+        try:
+            output.write_line(json_text(_event_wire(event)) if self._as_json else _event_text(event))
+        except BrokenPipeError:
+            # `… | head`: the call still ends in order; the envelope's own write then tells.
+            self.reader_left = True
+
+    def tick(self) -> None:
+        """Nothing: events are shown when they come."""
+
+    def close(self) -> None:
+        """Nothing: what was printed stays."""
+
+
+def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag]) -> int:
+    """Run one action and return the exit code."""
+    asked = given.get("output_format")
+    asked = str(asked) if asked is not None else None
+    try:
+        arguments = arguments_from(given, flags)
+    except DriverError as error:
+        return output.show_error(entry.name, error, asked)
+    # Imported after the input was read: a missing prompt file is told at once.
+    from netclaw_opencode.cli import progress, running
+
+    live = progress.live_line(_deadline(entry, arguments))
+    lines = _event_lines(entry, asked, live)
+    views: list[View] = [view for view in (lines, live) if view is not None]
+
+    def show(envelope: Mapping[str, object]) -> int:
+        for view in views:
+            view.close()
+        return output.show(envelope, asked, shown_live=lines is not None)
+
+    made = running.Call(entry.name, views)
+    envelope = running.run(made, running.one_action(made, arguments), leave=lambda last: running.leave_now(last, show))
+    output.notice(made.notices)
+    return show(envelope)
+
+
+def list_actions(asked: str | None) -> int:
+    """Print the table of actions."""
+    rows = [
+        {
+            "name": entry.name,
+            "command": f"netclaw-opencode {entry.tier} {catalogue.command_name(entry.name)}",
+            "tier": entry.tier,
+            "summary": entry.summary,
+            "deadline_seconds": entry.deadline_seconds,
+        }
+        for entry in catalogue.actions()
+    ]
+    return output.show({"ok": True, "action": "actions", "data": {"actions": rows, "count": len(rows)}}, asked)
+
+
+def _deadline(entry: ActionEntry, arguments: Mapping[str, object]) -> float | None:
+    given = arguments.get("deadline_seconds", arguments.get("wait_seconds"))
+    if isinstance(given, (int, float)):
+        return float(given)
+    # A start is bounded by the entry's deadline; the task's own, much longer one is not what is waited for.
+    return entry.deadline_seconds
+
+
+def _event_lines(entry: ActionEntry, asked: str | None, live: LiveLine | None) -> EventLines | None:
+    if entry.name != "watch_events":
+        return None
+    if asked == "lines":
+        return EventLines(as_json=True, live=live)
+    if output.format_for(asked) == "text" and output.is_terminal(sys.stdout):
+        return EventLines(as_json=False, live=live)
+    return None
+
+
+def _event_wire(event: ProgressEvent) -> dict[str, object]:
+    wire: dict[str, object] = {"summary": event.message}
+    if event.session_id is not None:
+        wire["session_id"] = event.session_id
+    return wire | dict(event.facts)
+
+
+def _event_text(event: ProgressEvent) -> str:
+    facts = event.facts
+    parts = (str(facts.get("at", "")), str(facts.get("type", "")), event.session_id or "", event.message)
+    return "  ".join(one_line(part) for part in parts if part)
+
+
+__all__ = ["EventLines", "call", "list_actions"]

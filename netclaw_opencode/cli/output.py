@@ -1,0 +1,130 @@
+"""Where a result goes: one JSON envelope or readable text on stdout, text errors on stderr, and the exit code.
+
+Owns the choice of the form and the writing of bytes. How text looks is decided in ``views``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+import click
+
+from netclaw_opencode.cli import PROGRAM
+from netclaw_opencode.cli.terminal import harmless, json_text
+from netclaw_opencode.errors import CODES, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, DriverError, Interrupted, InvalidInput
+
+_FORMATS = ("json", "text", "lines")
+
+
+def format_asked(argv: Sequence[str]) -> str | None:
+    """What ``--format`` asks for, read before the command line is parsed: a usage error needs it too."""
+    for position, word in enumerate(argv):
+        name, equals, value = word.partition("=")
+        if name == "--format":
+            value = value if equals else next(iter(argv[position + 1 :]), "")
+            return value if value in _FORMATS else None
+    return None
+
+
+def format_for(asked: str | None) -> str:
+    """``asked``, or text on a terminal and json elsewhere."""
+    return asked or ("text" if is_terminal(sys.stdout) else "json")
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at the stream."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def show(envelope: Mapping[str, object], asked: str | None, *, shown_live: bool = False) -> int:
+    """Print the envelope in the form asked for and return the exit code; ``shown_live``: events were printed already."""
+    if format_for(asked) == "text":
+        from netclaw_opencode.cli.views import print_envelope
+
+        print_envelope(envelope, shown_live=shown_live)
+    else:
+        write_json(envelope, pretty=asked != "lines" and is_terminal(sys.stdout))
+    return exit_code(envelope)
+
+
+def write_json(value: object, *, pretty: bool = False) -> None:
+    """One JSON document and a line break on stdout, in UTF-8, at once."""
+    write_line(json_text(value, indent=2 if pretty else None))
+
+
+def write_line(line: str) -> None:
+    """One line on stdout, in UTF-8, at once."""
+    click.echo((line + "\n").encode("utf-8"), nl=False)
+
+
+def exit_code(envelope: Mapping[str, object]) -> int:
+    """The exit code of an envelope (``errors.CODES``); an unknown code counts as a failed action."""
+    if envelope.get("ok") is True:
+        return EXIT_DONE
+    error = envelope.get("error")
+    code = CODES.get(str(error.get("code"))) if isinstance(error, Mapping) else None
+    return code.exit_code if code is not None else EXIT_FAILED
+
+
+def show_error(action: str, error: DriverError, asked: str | None) -> int:
+    """Print the error envelope of a call that was not made."""
+    return show({"ok": False, "action": action, "error": error.to_wire()}, asked)
+
+
+def show_interrupted(asked: str | None) -> int:
+    """Ctrl-C before anything was started."""
+    return show_error(PROGRAM, Interrupted("cancelled", "cancelled before anything was started"), asked)
+
+
+def show_usage_error(error: click.UsageError, asked: str | None) -> int:
+    """A command line that cannot be understood: exit code 2, with the nearest valid name."""
+    path = error.ctx.command_path if error.ctx is not None else PROGRAM
+    if format_for(asked) == "text":
+        error.show()
+        return EXIT_USAGE
+    words = path.split()
+    problem = InvalidInput(getattr(error, "error_code", "invalid_input"), harmless(error.format_message()), next=f"{path} --help")
+    action = words[-1].replace("-", "_") if len(words) == 3 else PROGRAM
+    write_json({"ok": False, "action": action, "error": problem.to_wire()})
+    return EXIT_USAGE
+
+
+def notice(lines: Sequence[str]) -> None:
+    """Say on stderr what the envelope has no place for, such as a broken plugin."""
+    for line in lines:
+        click.echo(f"{PROGRAM}: {line}", err=True)
+
+
+def reader_left() -> int:
+    """Nobody reads stdout any more; nothing else can be told there, and the interpreter must not try at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_FAILED
+
+
+def write_failed(error: OSError) -> int:
+    """The result could not be written (a full disk): said on stderr, since stdout is what failed."""
+    click.echo(f"{PROGRAM}: the result could not be written: {error.strerror or error}", err=True)
+    return EXIT_FAILED
+
+
+__all__ = [
+    "exit_code",
+    "format_asked",
+    "format_for",
+    "is_terminal",
+    "notice",
+    "reader_left",
+    "show",
+    "show_error",
+    "show_interrupted",
+    "show_usage_error",
+    "write_failed",
+    "write_json",
+    "write_line",
+]

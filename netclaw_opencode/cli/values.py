@@ -1,0 +1,82 @@
+"""From the text behind a flag to a JSON value.
+
+Owns the reading of numbers, arrays and JSON text. A text that does not read as the schema's type is passed on as it is:
+the one door refuses it with the same words as in every other face.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from netclaw_opencode.errors import InvalidInput
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?")
+
+
+def scalar(text: str, schema: Mapping[str, object]) -> object:
+    """The value of a text under a schema of a scalar type; the text itself where it does not fit."""
+    kind = schema.get("type")
+    if kind in ("integer", "number") and _INTEGER.fullmatch(text):
+        return int(text)
+    if kind == "number" and _NUMBER.fullmatch(text):
+        value = float(text)
+        return value if math.isfinite(value) else text
+    if kind == "boolean" and text in ("true", "false"):
+        return text == "true"
+    return text
+
+
+def array(texts: Sequence[str], schema: Mapping[str, object], *, flag: str) -> list[object]:
+    """The array behind a flag that may be repeated: each use is one item, or one use holds the whole as JSON."""
+    items = schema.get("items")
+    item_schema: Mapping[str, object] = items if isinstance(items, Mapping) else {}
+    nested = item_schema.get("type") == "array"
+    if len(texts) == 1 and texts[0].lstrip().startswith("["):
+        whole = parse_json(texts[0], flag=flag)
+        if isinstance(whole, list) and (not nested or all(isinstance(item, list) for item in whole)):
+            return whole
+    return [_item(text, item_schema, nested=nested, flag=flag) for text in texts]
+
+
+def _item(text: str, schema: Mapping[str, object], *, nested: bool, flag: str) -> object:
+    if nested:
+        return parse_json(text, flag=flag) if text.lstrip().startswith("[") else [text]
+    if schema.get("type") == "object":
+        return parse_json(text, flag=flag)
+    return scalar(text, schema)
+
+
+def parse_json(text: str, *, flag: str) -> object:
+    """Strict JSON: no NaN, no key twice, no abyss of brackets. Raises ``InvalidInput`` with line and column."""
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise _refused(flag, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise _refused(flag, "the JSON is nested too deeply") from error
+    except ValueError as error:
+        raise _refused(flag, str(error)) from error
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    read: dict[str, object] = {}
+    for key, value in pairs:
+        if key in read:
+            raise ValueError(f"the JSON names the key {key!r} twice")
+        read[key] = value
+    return read
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refused(flag: str, reason: str) -> InvalidInput:
+    return InvalidInput("invalid_input", f"{flag}: {reason}")
+
+
+__all__ = ["array", "parse_json", "scalar"]

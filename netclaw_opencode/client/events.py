@@ -1,0 +1,145 @@
+"""One event stream for all turns: subscribe by session, wake up, never block the stream.
+
+Owns the connection to ``/global/event`` (which carries every directory, F20/F31), its reconnects, and the sharing out of
+events to subscriptions with bounded queues. Events are hints: nothing here decides how a turn ended.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from netclaw_opencode.client import reading, routes
+from netclaw_opencode.errors import DriverError, OutOfTime
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from netclaw_opencode.client.http import HttpClient
+    from netclaw_opencode.client.types import ServerEvent
+
+_QUEUE = 1000
+_SILENT_SECONDS = 30.0
+"""The server sends a heartbeat about every 10 s (F31); three missed ones mean a dead stream."""
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+@dataclass(eq=False, slots=True)
+class Subscription:
+    """Events of some sessions (``None``: of all). Sub-agents' sessions join by themselves (F36)."""
+
+    session_ids: set[str] | None
+    _send: MemoryObjectSendStream[ServerEvent]
+    _receive: MemoryObjectReceiveStream[ServerEvent]
+    received: int = 0
+    dropped: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    def offer(self, event: ServerEvent) -> None:
+        """Take the event if it is one of ours; a full queue drops it and counts that."""
+        if self.session_ids is not None:
+            info = event.properties.get("info")
+            if event.type == "session.created" and isinstance(info, dict) and info.get("parentID") in self.session_ids:
+                self.session_ids.add(str(info.get("id")))
+            if event.session_id not in self.session_ids:
+                return
+        self.received += 1
+        try:
+            self._send.send_nowait(event)
+        except anyio.WouldBlock:
+            self.dropped += 1
+
+    async def next(self) -> ServerEvent:
+        """The next event; the caller bounds the wait."""
+        return await self._receive.receive()
+
+    def close(self) -> None:
+        self._send.close()
+        self._receive.close()
+
+
+class EventHub:
+    """The shared stream. ``start`` is lazy: only a caller that waits for events pays for the connection."""
+
+    def __init__(self, client: HttpClient, tasks: TaskGroup) -> None:
+        self._client = client
+        self._tasks = tasks
+        self._subscriptions: set[Subscription] = set()
+        self._connected = anyio.Event()
+        self._started = False
+        self._failure: DriverError | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the stream is up now; while it is not, callers poll more often."""
+        return self._connected.is_set()
+
+    async def ready(self, *, within_seconds: float) -> None:
+        """Return once the stream said ``server.connected``: only then may a prompt be sent (F31).
+
+        Raises ``OutOfTime`` (``request_timeout``) or the error that kept the stream from opening.
+        """
+        if not self._started:
+            self._started = True
+            self._tasks.start_soon(self._keep_reading)
+        with anyio.move_on_after(within_seconds):
+            await self._connected.wait()
+            return
+        raise self._failure or OutOfTime("request_timeout", f"the event stream did not open within {within_seconds:g} s")
+
+    @asynccontextmanager
+    async def subscribe(self, session_id: str | None) -> AsyncIterator[Subscription]:
+        """Events of one session and its sub-agents, or of all sessions for None."""
+        send, receive = anyio.create_memory_object_stream["ServerEvent"](_QUEUE)
+        subscription = Subscription({session_id} if session_id is not None else None, send, receive)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+            subscription.close()
+
+    async def _keep_reading(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._read_once()
+                pause = _FIRST_PAUSE_SECONDS
+            except DriverError as error:
+                self._failure = error
+            if self._connected.is_set():
+                self._connected = anyio.Event()
+                pause = _FIRST_PAUSE_SECONDS
+            await anyio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    async def _read_once(self) -> None:
+        async with self._client.stream_events(routes.EVENTS) as items:
+            with anyio.CancelScope(deadline=anyio.current_time() + _SILENT_SECONDS) as silence:
+                async for text in items:
+                    silence.deadline = anyio.current_time() + _SILENT_SECONDS
+                    self._share(text)
+            silence.deadline = math.inf
+
+    def _share(self, text: str) -> None:
+        try:
+            event = reading.event(json.loads(text))
+        except (ValueError, RecursionError, DriverError):
+            # A hint that cannot be read is no hint; the message store still tells the truth.
+            return
+        if event is None:
+            return
+        if event.type == "server.connected":
+            self._failure = None
+            self._connected.set()
+            return
+        for subscription in self._subscriptions:
+            subscription.offer(event)

@@ -1,0 +1,201 @@
+"""One request at a time over HTTP: limits on time and size, one retry rule, and every failure as our own error.
+
+Owns the httpx client (no proxies from the environment, no redirects, no compressed answers) and the mapping of
+transport and status errors. It must not decide what an answer means for a turn.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import NoReturn
+
+import anyio
+import httpx
+
+from netclaw_opencode.client.routes import Route
+from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, OutOfTime, ServerProblem
+from netclaw_opencode.jsontypes import JsonObject
+
+_SAFE_TRIES = 3
+_CONNECT_SECONDS = 3.0
+
+
+class HttpClient:
+    """Requests to one OpenCode server.
+
+    ``transport`` is the seam for tests of faults that no real server shows. Use as an async context manager.
+    """
+
+    def __init__(self, *, url: str, username: str, password: str | None, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.url = url
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            auth=httpx.BasicAuth(username, password) if password is not None else None,
+            headers={"Accept-Encoding": "identity", "User-Agent": "netclaw-opencode"},
+            # A proxy of the environment would be used for loopback too (F53).
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> HttpClient:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._client.__aexit__(kind, error, trace)
+
+    async def call(
+        self,
+        route: Route,
+        *,
+        ids: Mapping[str, str] | None = None,
+        directory: str | None = None,
+        query: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        limit_seconds: float | None = None,
+    ) -> object:
+        """Make one request and return its JSON (None for 204).
+
+        ``ids`` fill the route's path and must have been checked (``driver.ids``). ``directory`` is the scope that most
+        routes need (F20). The time limit is total, from connect to last byte. Raises ``ServerProblem``, ``OutOfTime``
+        (``request_timeout``) or ``ActionFailed``.
+        """
+        path = route.path.format_map(ids or {})
+        params = {**(query or {}), **({"directory": directory} if directory is not None else {})}
+        limit = min(route.limit_seconds, limit_seconds) if limit_seconds is not None else route.limit_seconds
+        for tries_left in reversed(range(_SAFE_TRIES)):
+            try:
+                with anyio.fail_after(limit):
+                    return await self._once(route, path, params, body)
+            except TimeoutError as error:
+                raise OutOfTime(
+                    "request_timeout",
+                    f"{route.method} {route.path} took longer than {limit:g} s",
+                    details={"route": route.name, "limit_seconds": limit},
+                ) from error
+            except httpx.ConnectError as error:
+                raise ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})") from error
+            except httpx.ConnectTimeout as error:
+                raise ServerProblem("server_unreachable", f"no answer from {self.url} within {_CONNECT_SECONDS:g} s") from error
+            except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+                if route.retry != "safe" or tries_left == 0:
+                    _raise_broken(route, error)
+            except (httpx.DecodingError, httpx.HTTPError) as error:
+                raise ActionFailed("bad_response", f"{route.method} {route.path}: {_reason(error)}") from error
+            await anyio.sleep(random.uniform(0, 0.05))  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+    async def _once(self, route: Route, path: str, params: Mapping[str, str], body: JsonObject | None) -> object:
+        async with self._client.stream(route.method, path, params=params, json=body) as response:
+            content = await _read(response, route)
+        if response.status_code == 204:
+            return None
+        if response.status_code >= 300:
+            _raise_status(route, response.status_code, content)
+        # Unknown routes answer 200 with the web page (F38): a 200 proves nothing by itself.
+        if not response.headers.get("content-type", "").startswith("application/json"):
+            raise ServerProblem(
+                "not_opencode",
+                f"{self.url} answers {route.method} {route.path} with {response.headers.get('content-type', 'no content type')}, "
+                "not JSON: it is not an OpenCode server, or not one that knows this route",
+            )
+        return parse_json(content, route)
+
+    @asynccontextmanager
+    async def stream_events(self, route: Route) -> AsyncIterator[AsyncIterator[str]]:
+        """Open the event stream; yields an iterator over the data of each event. Transport errors become ours."""
+        from httpx_sse import SSEError, aconnect_sse
+
+        try:
+            async with aconnect_sse(self._client, route.method, route.path) as source:
+                if source.response.status_code >= 300:
+                    _raise_status(route, source.response.status_code, b"")
+                yield (item.data async for item in source.aiter_sse())
+        except httpx.ConnectError as error:
+            raise ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})") from error
+        except (httpx.HTTPError, SSEError) as error:
+            raise ActionFailed("connection_lost", f"the event stream broke: {_reason(error)}") from error
+
+
+def parse_json(content: bytes, route: Route) -> object:
+    """Parse strictly: no NaN, no endless nesting. Raises ``ActionFailed`` (``bad_response``)."""
+    try:
+        return json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ActionFailed("bad_response", f"{route.method} {route.path}: the answer is not valid JSON ({_reason(error)})") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+async def _read(response: httpx.Response, route: Route) -> bytes:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ActionFailed("bad_response", f"{route.method} {route.path}: compressed answer although none was asked for")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > route.limit_bytes:
+            raise ActionFailed(
+                "response_too_large",
+                f"{route.method} {route.path}: the answer exceeds {route.limit_bytes} bytes",
+                details={"route": route.name, "limit_bytes": route.limit_bytes},
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _raise_status(route: Route, status: int, content: bytes) -> NoReturn:
+    where = f"{route.method} {route.path}"
+    text = foreign_text(_error_text(content))
+    if status == 401:
+        raise ServerProblem("auth_failed", "the server refused the user name or password (401)")
+    if "ConfigJsonError" in text or "ConfigInvalidError" in text:
+        raise ServerProblem("config_error", f"the server's configuration is broken: {text}")
+    if 300 <= status < 400:
+        raise ActionFailed("bad_response", f"{where}: the server redirects ({status}); redirects are not followed")
+    if status == 404:
+        raise HttpNotFound(f"{where}: not found")
+    if status == 400:
+        raise InvalidInput("invalid_input", f"{where}: the server refused the request: {text}")
+    raise ActionFailed("bad_response", f"{where}: the server answered {status}: {text}", details={"status": status})
+
+
+class HttpNotFound(DriverError):
+    """404; callers turn it into the error that fits what was asked for."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("bad_response", message)
+
+
+def _raise_broken(route: Route, error: Exception) -> NoReturn:
+    if isinstance(error, httpx.RemoteProtocolError) and "illegal" in str(error).lower():
+        raise ServerProblem("not_opencode", f"what answers does not speak HTTP ({_reason(error)})") from error
+    raise ActionFailed("connection_lost", f"{route.method} {route.path}: the connection broke ({_reason(error)})") from error
+
+
+def _error_text(content: bytes) -> str:
+    """The text of either of the server's error shapes (F14), or the start of whatever it sent."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return content[:200].decode("utf-8", "replace")
+    return json.dumps(found, ensure_ascii=False)
+
+
+def foreign_text(text: str, *, limit: int = 400) -> str:
+    """Text from elsewhere, made harmless for one line of a message: shortened, no control characters."""
+    cleaned = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(cleaned.split())[:limit]
+
+
+def _reason(error: Exception) -> str:
+    return foreign_text(str(error) or type(error).__name__, limit=160)

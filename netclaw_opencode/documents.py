@@ -1,0 +1,243 @@
+"""Reading YAML and JSON files that strangers may have written, strictly and with the place of every fault.
+
+Owns the syntax: what is read is plain JSON values or a list of problems, never an object, a guess or a crash. From YAML it
+takes maps, lists, text, numbers, ``true``, ``false`` and ``null``; tags, anchors, aliases, merge keys, duplicate keys and
+several documents are refused, and ``yes`` or ``2026-01-01`` are text. It must not know what a document means.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from yaml.events import Event
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 60
+
+Steps = tuple[str | int, ...]
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\Z")
+_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?\Z")
+_CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in a file that is not plain data; ``line`` counts from 1."""
+
+    what: str
+    mend: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file holds. Where there are ``faults``, ``value`` is only what could be read around them.
+
+    ``whole`` is false where the reading had to stop before the end.
+    """
+
+    value: object
+    faults: tuple[Fault, ...] = ()
+    whole: bool = True
+    lines: Mapping[Steps, int] = field(default_factory=dict, repr=False)
+
+    def line_of(self, steps: Steps) -> int | None:
+        """The line of the value at ``steps``, or of the nearest thing around it."""
+        while steps and steps not in self.lines:
+            steps = steps[:-1]
+        return self.lines.get(steps)
+
+
+def read_yaml(path: Path) -> Document:
+    """Read one YAML document; never raises for what is in the file, nor for a file that cannot be read."""
+    text = _text(path)
+    if isinstance(text, Fault):
+        return _unread(text)
+    import yaml
+
+    loader_class = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    reader = _YamlReader()
+    try:
+        loader = loader_class(text)
+        try:
+            # Events, not nodes: composing nodes recurses in C and ends the process at some 60,000 levels.
+            while reader.wants_more and loader.check_event():
+                reader.take(loader.get_event())
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
+        reader.faults.append(Fault(f"not YAML: {what}", "correct the syntax at that line", None if mark is None else mark.line + 1))
+        reader.wants_more = False
+    return Document(reader.value, tuple(reader.faults), reader.wants_more, reader.lines)
+
+
+def read_json(path: Path) -> Document:
+    """Read one JSON document; never raises for what is in the file, nor for a file that cannot be read."""
+    text = _text(path)
+    if isinstance(text, Fault):
+        return _unread(text)
+    faults: list[Fault] = []
+
+    def object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            names = [name for name, _ in pairs]
+            faults.extend(
+                Fault(f"the key {name[:60]!r} stands twice in one object", "keep one of them") for name in result if names.count(name) > 1
+            )
+        return result
+
+    def constant(name: str) -> None:
+        faults.append(Fault(f"{name} is not JSON", "write a finite number"))
+
+    try:
+        value: object = json.loads(text, object_pairs_hook=object_of, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        return _unread(Fault(f"not JSON: {error.msg} (column {error.colno})", "correct the syntax at that line", error.lineno))
+    except (RecursionError, ValueError):  # nested too deeply; a number of thousands of digits
+        return _unread(Fault("it is nested too deeply, or holds a number too large to read", "make it flatter and smaller"))
+    return Document(value, tuple(faults))
+
+
+def _unread(fault: Fault) -> Document:
+    return Document(None, (fault,), whole=False)
+
+
+def _text(path: Path) -> str | Fault:
+    try:
+        if not path.is_file():  # a folder, a device or a pipe could hang the read
+            return Fault("there is no such file" if not path.exists() else "it is not a regular file", "check the path")
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        return Fault(f"it cannot be read: {error.strerror}", "check the path and its permissions")
+    if len(raw) > MAX_BYTES:
+        return Fault(f"it is larger than {MAX_BYTES} bytes", "make it smaller")
+    try:
+        return raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return Fault(f"it is not UTF-8 (byte {error.start})", "save it as UTF-8", line)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A map or list whose end has not been read yet; ``key`` is the map key that waits for its value."""
+
+    container: dict[str, object] | list[object]
+    steps: Steps
+    key: str | None = None
+    drop: bool = False
+
+
+class _YamlReader:
+    """Builds plain values from YAML events, without recursion."""
+
+    def __init__(self) -> None:
+        self.value: object = None
+        self.faults: list[Fault] = []
+        self.lines: dict[Steps, int] = {}
+        self.wants_more = True
+        self._open: list[_Open] = []
+        self._documents = 0
+
+    def take(self, event: Event) -> None:
+        line = 0 if event.start_mark is None else event.start_mark.line + 1
+        match type(event).__name__:
+            case "ScalarEvent":
+                self._plain(event, line)
+                self._scalar(event, line)
+            case "MappingStartEvent":
+                self._plain(event, line)
+                self._start({}, line)
+            case "SequenceStartEvent":
+                self._plain(event, line)
+                self._start([], line)
+            case "MappingEndEvent" | "SequenceEndEvent":
+                self._open.pop()
+            case "AliasEvent":
+                self._fault("an alias (*name) is not allowed", "write the value out", line)
+                self._place(None, line)
+            case "DocumentStartEvent":
+                self._documents += 1
+                if self._documents > 1:
+                    self._stop("a second document begins", "keep one document in the file", line)
+
+    def _fault(self, what: str, mend: str, line: int) -> None:
+        self.faults.append(Fault(what, mend, line))
+
+    def _stop(self, what: str, mend: str, line: int) -> None:
+        self._fault(what, mend, line)
+        self.wants_more = False
+
+    def _plain(self, event: Event, line: int) -> None:
+        if getattr(event, "anchor", None) is not None:
+            self._fault("an anchor (&name) is not allowed", "write the value out where it is needed", line)
+        if getattr(event, "tag", None) is not None:
+            self._fault("a tag (!name) is not allowed", "leave it out; quote the value to make it text", line)
+
+    def _waits_for_key(self) -> bool:
+        return bool(self._open) and isinstance(self._open[-1].container, dict) and self._open[-1].key is None
+
+    def _scalar(self, event: Event, line: int) -> None:
+        text: str = getattr(event, "value", "")
+        quoted = bool(getattr(event, "style", None))  # None or "" for plain ones, as the two loaders have it
+        if not self._waits_for_key():
+            self._place(text if quoted else _typed(text), line)
+            return
+        place = self._open[-1]
+        place.key = text
+        if not quoted and (text == "<<" or not isinstance(_typed(text), str)):
+            self._fault(f"the key {text[:60]!r} is not text", "quote it, or write merged values out", line)
+        place.drop = text in place.container
+        if place.drop:
+            first = self.lines.get((*place.steps, text))
+            self._fault(f"the key {text[:60]!r} stands twice in one map (first in line {first})", "keep one of them", line)
+        else:
+            self.lines[(*place.steps, text)] = line
+
+    def _start(self, container: dict[str, object] | list[object], line: int) -> None:
+        if self._waits_for_key():
+            self._stop("a map or list is used as a key", "use text as the key", line)
+            return
+        steps = self._place(container, line)
+        self._open.append(_Open(container, steps))
+        if len(self._open) > MAX_DEPTH:
+            self._stop(f"it is nested deeper than {MAX_DEPTH} levels", "make it flatter", line)
+
+    def _place(self, value: object, line: int) -> Steps:
+        if not self._open:
+            self.value = value
+            self.lines[()] = line
+            return ()
+        place = self._open[-1]
+        if isinstance(place.container, list):
+            steps: Steps = (*place.steps, len(place.container))
+            place.container.append(value)
+            self.lines[steps] = line
+            return steps
+        key, place.key = place.key or "", None
+        if not place.drop:
+            place.container[key] = value
+        return (*place.steps, key)
+
+
+def _typed(text: str) -> object:
+    """A plain scalar as JSON would see it; whatever JSON does not know is text."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INTEGER.match(text):
+        return int(text)
+    return float(text) if _FLOAT.match(text) else text
+
+
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Fault", "Steps", "read_json", "read_yaml"]

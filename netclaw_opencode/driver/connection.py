@@ -1,0 +1,169 @@
+"""One OpenCode server in use: its wire, its events, and what was read of it once.
+
+Owns reading (status, sessions, requests, models) with the directory on every call (F20). It must not decide anything
+about a turn; ``turns``, ``stopping`` and ``sessions`` do, through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.client import reading, routes
+from netclaw_opencode.client.http import HttpNotFound, foreign_text
+from netclaw_opencode.driver.ids import IdMaker
+from netclaw_opencode.driver.models import Catalogue, parse_model
+from netclaw_opencode.driver.together import together
+from netclaw_opencode.errors import ActionFailed, InvalidInput
+from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.redaction import redacted
+
+if TYPE_CHECKING:
+    from netclaw_opencode.client.events import EventHub
+    from netclaw_opencode.client.http import HttpClient
+    from netclaw_opencode.client.types import FileChange, Health, Message, Provider, Session, SessionStatus
+
+_CATALOGUE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What runs and what waits in one directory at one moment."""
+
+    statuses: Mapping[str, SessionStatus]
+    pending: tuple[PendingRequest, ...]
+
+    def pending_of(self, tree: tuple[str, ...]) -> tuple[PendingRequest, ...]:
+        """The requests of these sessions."""
+        return tuple(item for item in self.pending if item.session_id in tree)
+
+
+class Connection:
+    """A server that answered, with the version gate passed."""
+
+    def __init__(
+        self, http: HttpClient, events: EventHub, *, health: Health, ours: bool, secrets: tuple[str, ...], clock: Callable[[], float]
+    ) -> None:
+        self.http = http
+        self.events = events
+        self.health = health
+        self.ours = ours
+        self.ids = IdMaker()
+        self.clock = clock
+        self._secrets = secrets
+        self._catalogues: dict[str, tuple[float, Catalogue]] = {}
+
+    def foreign(self, text: str) -> str:
+        """Text from the server or a provider, fit for a message: no secrets, one line, shortened."""
+        return foreign_text(redacted(text, secrets=self._secrets))
+
+    async def session(self, session_id: str) -> Session:
+        """A session by id; raises ``ActionFailed`` (``session_not_found``)."""
+        try:
+            return reading.session(await self.http.call(routes.SESSION_GET, ids={"session_id": session_id}))
+        except HttpNotFound as error:
+            raise not_found(session_id) from error
+
+    async def messages(self, session: Session) -> tuple[Message, ...]:
+        """The message store of a session, oldest first."""
+        try:
+            answer = await self.http.call(routes.MESSAGES, ids={"session_id": session.id}, directory=session.directory)
+        except HttpNotFound as error:
+            raise not_found(session.id) from error
+        return reading.messages(answer)
+
+    async def children(self, session: Session) -> tuple[Session, ...]:
+        """Sub-agents' sessions directly below one (F36)."""
+        try:
+            answer = await self.http.call(routes.SESSION_CHILDREN, ids={"session_id": session.id}, directory=session.directory)
+        except HttpNotFound as error:
+            raise not_found(session.id) from error
+        return reading.sessions(answer)
+
+    async def tree(self, session: Session) -> tuple[Session, ...]:
+        """The session and everything below it."""
+        found = [session]
+        for member in found:
+            found.extend(child for child in await self.children(member) if child.id not in {item.id for item in found})
+        return tuple(found)
+
+    async def statuses(self, directory: str) -> Mapping[str, SessionStatus]:
+        """The status map of a directory; idle sessions are absent (F18)."""
+        return reading.statuses(await self.http.call(routes.SESSION_STATUS, directory=directory))
+
+    async def standing(self, session: Session) -> tuple[SessionStatus | None, tuple[PendingRequest, ...]]:
+        """Status and pending requests of a session and its sub-agents.
+
+        Requests are read only where a turn runs: only a turn can wait, and what an aborted one leaves listed (F42) blocks
+        nobody.
+        """
+        status = (await self.statuses(session.directory)).get(session.id)
+        if status is None or status.kind == "idle":
+            return status, ()
+        tree = tuple(item.id for item in await self.tree(session))
+        return status, (await self.activity(session.directory)).pending_of(tree)
+
+    async def activity(self, directory: str) -> Activity:
+        """Status map and pending requests of a directory, read side by side."""
+        statuses, permissions, questions = await together(
+            self.statuses(directory),
+            self.http.call(routes.PERMISSIONS, directory=directory),
+            self.http.call(routes.QUESTIONS, directory=directory),
+        )
+        pending = (
+            *reading.as_list(permissions, "permission list", lambda item: reading.permission(item, directory=directory)),
+            *reading.as_list(questions, "question list", lambda item: reading.question(item, directory=directory)),
+        )
+        return Activity(statuses, pending)
+
+    async def diff(self, session: Session, *, message_id: str) -> tuple[FileChange, ...]:
+        """Files that a turn changed; empty outside a git repository, where the server keeps no snapshots."""
+        answer = await self.http.call(
+            routes.SESSION_DIFF, ids={"session_id": session.id}, directory=session.directory, query={"messageID": message_id}
+        )
+        return reading.file_changes(answer)
+
+    async def agents(self, directory: str) -> tuple[str, ...]:
+        """Names of the agents that a prompt may name."""
+        answer = await self.http.call(routes.AGENTS, directory=directory)
+        return reading.as_list(answer, "agent list", lambda item: reading.text_of(reading.as_object(item, "agent"), "name", "agent"))
+
+    async def require_agent(self, name: str, *, directory: str) -> None:
+        """Refuse an agent that the server does not know, before sending (F15)."""
+        known = await self.agents(directory)
+        if name not in known:
+            raise InvalidInput(
+                "agent_not_found",
+                f"there is no agent {name[:60]!r}; the server knows {', '.join(known)}",
+                details={"agent": name[:200], "known": list(known)},
+            )
+
+    async def catalogue(self, directory: str) -> Catalogue:
+        """Connected providers and the default model of a directory; kept for half a minute."""
+        kept = self._catalogues.get(directory)
+        if kept is not None and self.clock() - kept[0] < _CATALOGUE_SECONDS:
+            return kept[1]
+        answer, config = await together(
+            self.http.call(routes.CONNECTED_PROVIDERS, directory=directory),
+            self.http.call(routes.CONFIG, directory=directory),
+        )
+        providers, defaults, _ = reading.providers(answer)
+        # Only the model's name is read: the configuration holds keys (F45).
+        stated = reading.optional_text(reading.as_object(config, "config"), "model")
+        default = parse_model(stated) if stated and "/" in stated else None
+        if default is None:
+            default = next((parse_model(f"{key}/{value}") for key, value in defaults.items()), None)
+        found = Catalogue(providers, default)
+        self._catalogues[directory] = (self.clock(), found)
+        return found
+
+    async def all_providers(self, directory: str) -> tuple[tuple[Provider, ...], frozenset[str]]:
+        """Every provider that the server knows, and the ids of the connected ones (a large answer, F45)."""
+        found, _, connected = reading.providers(await self.http.call(routes.ALL_PROVIDERS, directory=directory))
+        return found, connected
+
+
+def not_found(session_id: str) -> ActionFailed:
+    """The error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
+    return ActionFailed("session_not_found", f"the server has no session {session_id}", details={"session_id": session_id})

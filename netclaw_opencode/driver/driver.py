@@ -1,0 +1,108 @@
+"""The shared driver: one connection, one event stream, for all calls of a host.
+
+Owns their life. It connects when first needed and again after a failure; it decides nothing about turns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import anyio
+
+from netclaw_opencode.client.events import EventHub
+from netclaw_opencode.driver import servers
+from netclaw_opencode.driver.connection import Connection
+from netclaw_opencode.driver.turns import Decide, Emit, Turns
+from netclaw_opencode.errors import ServerProblem
+from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.server.binary import check_version
+from netclaw_opencode.settings import Settings
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+
+class Driver:
+    """Use as an async context manager. ``decide`` answers the agent's requests, ``emit`` takes progress."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        decide: Decide = lambda _: None,
+        emit: Emit = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self._decide = decide
+        self._emit = emit
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self._tasks: TaskGroup | None = None
+        self._connection: Connection | None = None
+        self._connecting = anyio.Lock()
+
+    async def __aenter__(self) -> Driver:
+        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+        await self._stack.aclose()
+        self._connection = None
+
+    async def connect(self) -> Connection:
+        """The connection, made on first use.
+
+        Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``,
+        ``unsupported_version``.
+        """
+        async with self._connecting:
+            if self._connection is None or self._connection.http.url != servers.locate(self.settings).url:
+                self._connection = await self._connect()
+            return self._connection
+
+    async def _connect(self) -> Connection:
+        address = servers.locate(self.settings)
+        client = address.client()
+        try:
+            await client.__aenter__()
+            health = await servers.health(client)
+            if not health.healthy:
+                raise ServerProblem("server_not_ready", f"{address.url} says that it is not healthy")
+            check_version(health.version)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await client.__aexit__(None, None, None)
+            raise
+        if self._tasks is None:
+            raise RuntimeError("enter the Driver before using it")
+        self._stack.push_async_exit(client)
+        return Connection(
+            client,
+            EventHub(client, self._tasks),
+            health=health,
+            ours=address.record is not None,
+            secrets=(address.password or "",),
+            clock=self._clock,
+        )
+
+    async def turns(self) -> Turns:
+        """Turns on the connection."""
+        return Turns(await self.connect(), decide=self._decide, emit=self._emit)
+
+    def forget(self) -> None:
+        """Drop the connection, so that the next use looks for the server again (it was started or stopped)."""
+        self._connection = None
+
+    def tell(self, event: ProgressEvent) -> None:
+        """Emit a progress event that belongs to no turn."""
+        self._emit(event)
+
+
+__all__ = ["Driver"]

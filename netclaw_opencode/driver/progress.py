@@ -1,0 +1,117 @@
+"""What events say while a turn runs: progress for people, and when a look at the message store is worth it.
+
+Owns the reading of event types. It never says that a turn is done: events are hints, and some are lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.client import reading
+from netclaw_opencode.driver.verdict import RUNAWAY_CALLS
+from netclaw_opencode.facts import EventKind, ProgressEvent
+
+if TYPE_CHECKING:
+    from netclaw_opencode.client.types import ServerEvent
+    from netclaw_opencode.jsontypes import JsonObject
+
+_TEXT_STEP = 400
+"""Characters of new text between two progress events."""
+
+
+class Progress:
+    """Counts and tells what the events of one turn show; ``take`` returns whether to look at the store now."""
+
+    def __init__(self, emit: Callable[[ProgressEvent], None], session_id: str, *, clock: Callable[[], float]) -> None:
+        self._emit = emit
+        self._session_id = session_id
+        self._clock = clock
+        self._started = clock()
+        self._told_chars = 0
+        self._tools: dict[str, str] = {}
+        self._endless_ends = 0
+        self.text_chars = 0
+        self.statuses: list[str] = []
+        self.announced: list[str] = []
+
+    def take(self, event: ServerEvent) -> bool:
+        """Note one event of the turn's session tree."""
+        match event.type:
+            case "session.status":
+                return self._status(event)
+            case "session.idle":
+                return event.session_id == self._session_id
+            case "session.error":
+                return self._error(event)
+            case "permission.asked" | "question.asked":
+                return True
+            case "message.updated":
+                return self._message(event.properties.get("info"))
+            case "message.part.updated":
+                self._part(event.properties.get("part"))
+            case "message.part.delta":
+                self._text(event.properties.get("delta"))
+        return False
+
+    def tell(self, kind: EventKind, message: str, **facts: object) -> None:
+        """Emit a progress event of this turn."""
+        self._emit(ProgressEvent(kind, message, self._session_id, self._clock() - self._started, facts))
+
+    def _status(self, event: ServerEvent) -> bool:
+        if event.session_id != self._session_id:
+            return False
+        status = reading.status(event.properties.get("status"))
+        if not self.statuses or self.statuses[-1] != status.kind:
+            self.statuses.append(status.kind)
+            self.tell("status", status.kind)
+        if status.kind == "retry":
+            self.tell("status", f"retry {status.attempt}: {status.message[:200]}", attempt=status.attempt)
+        return status.kind != "busy"
+
+    def _error(self, event: ServerEvent) -> bool:
+        error = event.properties.get("error")
+        if isinstance(error, Mapping) and event.session_id == self._session_id:
+            details = error.get("data")
+            text = reading.optional_text(details, "message") if isinstance(details, Mapping) else None
+            if error.get("name") != "MessageAbortedError":
+                self.announced.append(text or str(error.get("name", "UnknownError")))
+        return True
+
+    def _message(self, info: object) -> bool:
+        if not isinstance(info, Mapping) or info.get("role") != "assistant":
+            return False
+        # A provider whose stream is cut makes the server call the model for ever while it stays busy (F40).
+        self._endless_ends = self._endless_ends + 1 if info.get("finish") in ("unknown", "other", "error") else 0
+        return self._endless_ends >= RUNAWAY_CALLS or info.get("error") is not None
+
+    def _part(self, part: object) -> None:
+        if not isinstance(part, Mapping) or part.get("type") != "tool":
+            return
+        read = reading.part(part)
+        if self._tools.get(read.call_id) == read.tool_status or read.tool_status == "pending":
+            return
+        self._tools[read.call_id] = read.tool_status
+        self.tell(
+            "tool",
+            f"{read.tool} {_subject(read.tool_input) or read.title} {read.tool_status}".replace("  ", " "),
+            tool=read.tool,
+            status=read.tool_status,
+        )
+
+    def _text(self, delta: object) -> None:
+        if not isinstance(delta, str):
+            return
+        self.text_chars += len(delta)
+        if self.text_chars - self._told_chars >= _TEXT_STEP:
+            self._told_chars = self.text_chars
+            self.tell("text", f"{self.text_chars} characters written", text_chars=self.text_chars)
+
+
+def _subject(tool_input: JsonObject) -> str:
+    """What a tool works on, in a few words."""
+    for key in ("filePath", "command", "pattern", "path", "url", "description"):
+        value = tool_input.get(key)
+        if isinstance(value, str):
+            return value.rsplit("/", 1)[-1][:60] if key == "filePath" else value[:60]
+    return ""

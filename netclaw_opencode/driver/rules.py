@@ -1,0 +1,229 @@
+"""The twelve safety rules: as data, and each with the pure check that the driver asks before an outward step.
+
+Owns what is allowed, not how it is done: nothing here does I/O. A check either returns (allowed, or the answer to a
+question such as "is this stop confirmed?") or raises the error that names the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from netclaw_opencode.client.types import Message, Session, SessionStatus
+from netclaw_opencode.errors import CODES, ActionFailed, InvalidInput, Refused
+from netclaw_opencode.facts import Decision, PendingRequest
+from netclaw_opencode.jsontypes import JsonObject
+
+MARK = "netclaw_opencode"
+"""Key of our marks in a session's metadata (F11)."""
+
+MESSAGE_SECONDS = 60.0
+"""Longest blocking message call, in seconds."""
+
+STUCK_SESSIONS = 2
+"""So many sessions in retry mean that the server itself is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its stable id, its sentence, and the function of this module that checks it."""
+
+    id: str
+    sentence: str
+    check: Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What was read of a session right before a send."""
+
+    session: Session
+    status: SessionStatus | None
+    pending: tuple[PendingRequest, ...]
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopFacts:
+    """What was seen after an abort: of the session and of every session below it."""
+
+    active: tuple[str, ...] = ()
+    pending: tuple[PendingRequest, ...] = ()
+    running_tools: tuple[str, ...] = ()
+    unsettled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """What a recorded server process is now; ``None`` where it could not be read."""
+
+    pid: int
+    recorded_create_time: float
+    create_time: float | None
+    argv: Sequence[str] = field(default_factory=tuple)
+    recorded_binary: str = ""
+    same_user: bool = True
+
+
+def state_of(status: SessionStatus | None, pending: Sequence[PendingRequest]) -> str:
+    """``ready``, ``busy``, ``retry`` or ``waiting``; no status entry means idle (F18)."""
+    if pending:
+        return "waiting"
+    if status is None or status.kind == "idle":
+        return "ready"
+    return status.kind
+
+
+def mark_of(session: Session) -> JsonObject | None:
+    """Our mark on a session, if it is ours."""
+    mark = session.metadata.get(MARK)
+    return mark if isinstance(mark, Mapping) else None
+
+
+def prior_activity(facts: SessionFacts) -> tuple[Message, ...]:
+    """Messages beyond what a fork copied (F28)."""
+    mark = mark_of(facts.session) or {}
+    forked_through = mark.get("forked_through")
+    if not isinstance(forked_through, str):
+        return facts.messages
+    return tuple(message for message in facts.messages if message.id > forked_through)
+
+
+def fresh_session(facts: SessionFacts, *, reuse_allowed: bool = False) -> None:
+    """Refuse a session that has been used, unless the caller insists."""
+    used = prior_activity(facts)
+    if used and not reuse_allowed:
+        raise Refused(
+            "session_used",
+            f"session {facts.session.id} already has {len(used)} message(s); automation uses a fresh session for each task",
+            rule="fresh-session",
+            next=f"netclaw-opencode run create-session --parent-id {facts.session.id}",
+            details={"session_id": facts.session.id, "messages": len(used)},
+        )
+
+
+def status_first(facts: SessionFacts) -> None:
+    """Refuse a session that is busy, in retry or waiting."""
+    state = state_of(facts.status, facts.pending)
+    if state == "ready":
+        return
+    code = "session_waiting" if state == "waiting" else "session_busy"
+    raise Refused(
+        code,
+        f"session {facts.session.id} is {state}; nothing was sent",
+        rule="status-first",
+        next=f"netclaw-opencode run abort-session --session-id {facts.session.id}",
+        details={"session_id": facts.session.id, "state": state, "pending": [item.to_wire() for item in facts.pending]},
+    )
+
+
+def abort_first(facts: SessionFacts, *, stop_seen: bool) -> None:
+    """Refuse a send into a used session that was not aborted and seen idle before."""
+    if prior_activity(facts) and not stop_seen:
+        raise Refused(
+            "session_used",
+            f"session {facts.session.id} was used and is not seen stopped; nothing was sent",
+            rule="abort-first",
+            details={"session_id": facts.session.id},
+        )
+
+
+def deadline(seconds: float, *, longest: float) -> float:
+    """The deadline in seconds, if it is one: there is no call without."""
+    if not 0 < seconds <= longest:
+        raise InvalidInput("invalid_input", f"deadline_seconds {seconds!r} must be more than 0 and at most {longest:g} seconds")
+    return float(seconds)
+
+
+def send_once(*, message_id: str, part_id: str, sent: Sequence[tuple[str, str]]) -> None:
+    """Refuse to repeat a prompt under other ids: it would run, and be paid for, twice (F27)."""
+    if sent and (message_id, part_id) not in sent:
+        raise Refused("session_locked", "a prompt is repeated only with the ids of its first send", rule="send-once")
+
+
+def stop_verified(facts: StopFacts) -> bool:
+    """Whether what was seen proves a stop. The abort's own answer proves nothing (F22)."""
+    return not (facts.active or facts.pending or facts.running_tools or facts.unsettled)
+
+
+def delete_after_stop(session_id: str, *, confirmed: bool) -> None:
+    """Refuse to delete what may still run: the turn would go on unseen (F24)."""
+    if not confirmed:
+        raise ActionFailed(
+            "abort_unconfirmed",
+            f"session {session_id} is not seen stopped, so it was not deleted",
+            rule="delete-after-stop",
+            next=f"netclaw-opencode run abort-session --session-id {session_id}",
+        )
+
+
+def nobody_waits(decision: Decision | None) -> Decision:
+    """The decision on a pending request; where nobody decides, it is refused."""
+    return decision if decision is not None else Decision("reject")
+
+
+def own_things_only(session: Session, *, include_foreign: bool = False) -> None:
+    """Refuse to stop or remove a session that this skill did not create, unless it is named on purpose."""
+    if mark_of(session) is None and not include_foreign:
+        raise Refused(
+            "not_ours",
+            f"session {session.id} ({session.title[:60]!r}) was not created by this skill",
+            rule="own-things-only",
+            details={"session_id": session.id, "title": session.title[:200], "directory": session.directory},
+        )
+
+
+def own_process(facts: ProcessFacts) -> None:
+    """Refuse to signal a process that is not provably the server that we recorded."""
+    reason = None
+    if facts.pid <= 1:
+        reason = "the recorded pid is not one of a server"
+    elif facts.create_time is None or abs(facts.create_time - facts.recorded_create_time) > 0.01:
+        reason = "the pid now belongs to another process (its start time differs)"
+    elif "serve" not in facts.argv:
+        reason = "its command line is not that of 'opencode serve'"
+    elif not facts.same_user:
+        reason = "it belongs to another user"
+    if reason is not None:
+        raise Refused(
+            "kill_refused",
+            f"process {facts.pid} was not signalled: {reason}",
+            rule="own-things-only",
+            details={"pid": facts.pid},
+        )
+
+
+def stuck_server(statuses: Mapping[str, SessionStatus]) -> tuple[str, ...]:
+    """The sessions in retry, if they are so many that the server process itself has to go."""
+    retrying = tuple(key for key, status in statuses.items() if status.kind == "retry")
+    return retrying if len(retrying) >= STUCK_SESSIONS else ()
+
+
+def nothing_left(left: Mapping[str, Sequence[object]]) -> tuple[str, ...]:
+    """The kinds of things (sessions, processes, files …) of which something is left."""
+    return tuple(kind for kind, things in left.items() if things)
+
+
+def no_silence(envelope: JsonObject) -> None:
+    """A call ends in a result or in an error with a known code, a cause and a next step."""
+    if envelope.get("ok") is True and isinstance(envelope.get("data"), Mapping):
+        return
+    error = envelope.get("error")
+    if not isinstance(error, Mapping) or error.get("code") not in CODES or not error.get("message") or not error.get("next"):
+        raise ActionFailed("internal_error", "a call ended without a result and without a cause", rule="no-silence")
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("fresh-session", "A session serves one task; continuing means a fork in a new session.", fresh_session),
+    Rule("status-first", "Before each send the session's status, pending requests and history are read.", status_first),
+    Rule("abort-first", "A used session that the caller insists on is aborted and seen idle before the send.", abort_first),
+    Rule("deadline", "Every call has a total deadline; on expiry the work is aborted, verified and reported.", deadline),
+    Rule("send-once", "A prompt is sent with our own ids and repeated only with the same ids.", send_once),
+    Rule("stop-verified", "A stop counts when status, messages, requests and sub-agents show it.", stop_verified),
+    Rule("delete-after-stop", "Nothing is deleted while it runs.", delete_after_stop),
+    Rule("nobody-waits", "No turn waits for a person: requests are answered by policy, refused by default.", nobody_waits),
+    Rule("own-things-only", "Only sessions and processes that are provably ours are stopped or removed.", own_things_only),
+    Rule("stuck-server", "A server whose sessions hang in retry, or that stops answering, is stopped and started afresh.", stuck_server),
+    Rule("nothing-left", "After any ending no session, process, lock or file of ours is left.", nothing_left),
+    Rule("no-silence", "Each call ends in a result with evidence or an error with code, cause and next step.", no_silence),
+)

@@ -1,0 +1,239 @@
+"""Which server: found, waited for, started, stopped.
+
+Owns the choice between the address that the user gave, a server of ours from the state file and the default address;
+and the order of a stop (sessions first, F5). Processes themselves are ``server``'s.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+
+from netclaw_opencode.client import reading, routes
+from netclaw_opencode.client.http import HttpClient
+from netclaw_opencode.client.types import Health
+from netclaw_opencode.driver import rules
+from netclaw_opencode.errors import DriverError, ServerProblem
+from netclaw_opencode.server import binary, process, state
+from netclaw_opencode.settings import Settings, is_loopback
+
+_PROBE_SECONDS = 1.0
+_PROBES = 3
+_ABORT_SECONDS = 10.0
+_PORT_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is (or should be), and how to get in. ``record`` is set for a server that we started."""
+
+    url: str
+    username: str
+    password: str | None = field(repr=False)
+    record: state.ServerRecord | None = None
+
+    def client(self) -> HttpClient:
+        """A client for this address."""
+        return HttpClient(url=self.url, username=self.username, password=self.password)
+
+
+def locate(settings: Settings) -> Address:
+    """The server to use.
+
+    An address or password that the user gave is obeyed. Otherwise a server of ours that is alive comes before the default
+    address.
+    """
+    record = live_record(settings)
+    chosen = settings.url_given or settings.password is not None
+    if record is not None and (not chosen or record.url == settings.url):
+        return Address(record.url, record.username, record.password, record)
+    return Address(settings.url, settings.username, settings.password)
+
+
+def live_record(settings: Settings) -> state.ServerRecord | None:
+    """The recorded server, if that very process is alive."""
+    record = state.read(settings.state_dir)
+    return record if record is not None and process.is_alive(record.pid, record.create_time) else None
+
+
+async def health(client: HttpClient, *, probes: int = _PROBES) -> Health:
+    """Health and version, by short probes (F2: a request in a server's first moments may hang for ever).
+
+    Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``.
+    """
+    for _ in range(probes):
+        try:
+            return reading.health(await client.call(routes.HEALTH, limit_seconds=_PROBE_SECONDS))
+        except DriverError as error:
+            if error.code == "bad_response":
+                raise ServerProblem("not_opencode", f"{client.url} answers, but not as OpenCode does: {error.message}") from error
+            if error.code == "connection_lost":
+                raise ServerProblem("not_opencode", f"{client.url} does not answer as OpenCode does: {error.message}") from error
+            if error.code != "request_timeout":
+                raise
+    raise ServerProblem("server_not_ready", f"{client.url} accepts connections but did not answer {probes} probes of {_PROBE_SECONDS:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A server that is up; ``started`` is false for one that ran already."""
+
+    record: state.ServerRecord
+    started: bool
+
+
+async def start(settings: Settings, *, port: int | None, directory: str, within_seconds: float) -> Started:
+    """Start a server of ours, or adopt the one that runs.
+
+    Loopback only; ``port`` None means the port of an address that the user gave, else a free one; the password is the
+    user's, else a fresh random one. Raises ``ServerProblem``.
+    """
+    if settings.url_given and not is_loopback(settings.url):
+        raise ServerProblem(
+            "server_unreachable",
+            f"OPENCODE_API_URL {settings.url} is another machine; a server is only started on this one",
+            next="start OpenCode there, or unset OPENCODE_API_URL",
+        )
+    deadline = anyio.current_time() + within_seconds
+    lock = state.locked(settings.state_dir)
+    await anyio.to_thread.run_sync(lock.__enter__)
+    try:
+        record = live_record(settings)
+        if record is not None and (not port or record.url.endswith(f":{port}")):
+            async with Address(record.url, record.username, record.password, record).client() as client:
+                await health(client)
+            return Started(record, started=False)
+        if record is not None:
+            raise ServerProblem(
+                "port_in_use",
+                f"a server of ours runs already, at {record.url}",
+                next="netclaw-opencode server stop-server",
+                details={"url": record.url},
+            )
+        record = await _start(settings, port=port, directory=directory, within_seconds=deadline - anyio.current_time())
+        state.write(settings.state_dir, record)
+        return Started(record, started=True)
+    finally:
+        lock.__exit__(None, None, None)
+
+
+async def _start(settings: Settings, *, port: int | None, directory: str, within_seconds: float) -> state.ServerRecord:
+    path = binary.find_binary(settings.binary, search_path=settings.environ.get("PATH"))
+    program = await anyio.to_thread.run_sync(binary.read_binary, path)
+    if binary.is_vulnerable(program.version):
+        raise ServerProblem(
+            "vulnerable_version",
+            f"OpenCode {program.version} has a known vulnerability (GHSA-632h-h47v-g4x4, fixed in 1.18.22); it is not started",
+            details={"version": program.version, "binary": program.path},
+        )
+    if port is None:
+        port = (urlsplit(settings.url).port or 0) if settings.url_given else 0
+    # Left to itself OpenCode takes 4096 first, which is where the user's own server belongs.
+    tries = _PORT_TRIES if port == 0 else 1
+    password = settings.password or secrets.token_urlsafe(32)
+    log_file = _log_file(settings.state_dir)
+    environment = process.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
+    environment["OPENCODE_SERVER_USERNAME"] = settings.username
+
+    async def ready(url: str) -> bool:
+        async with HttpClient(url=url, username=settings.username, password=password) as client:
+            try:
+                return reading.health(await client.call(routes.HEALTH, limit_seconds=_PROBE_SECONDS)).healthy
+            except DriverError:
+                return False
+
+    deadline = anyio.current_time() + within_seconds
+    while True:
+        tries -= 1
+        try:
+            spawned = await process.spawn(
+                program.path,
+                port=port or process.free_port(),
+                environment=environment,
+                directory=directory,
+                log_file=log_file,
+                within_seconds=deadline - anyio.current_time(),
+                ready=ready,
+            )
+            break
+        except ServerProblem as error:
+            if error.code != "port_in_use" or tries == 0:
+                raise
+    return state.ServerRecord(
+        url=spawned.url,
+        pid=spawned.pid,
+        create_time=spawned.create_time,
+        username=settings.username,
+        password=password,
+        binary=program.path,
+        opencode_version=program.version,
+        log_file=str(log_file),
+    )
+
+
+def _log_file(state_dir: Path) -> Path:
+    """The log of the server that is about to start; the one before it is replaced."""
+    log_file = state.folder(state_dir) / "server.log"
+    log_file.unlink(missing_ok=True)
+    return log_file
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What stopping our server did."""
+
+    record: state.ServerRecord | None
+    ended: process.Ended | None
+    sessions_aborted: tuple[str, ...]
+
+
+async def stop(settings: Settings, *, told: Callable[[str], None] = lambda _: None) -> Stopped:
+    """Stop the server that we started: abort what runs, then end the process with its children, then forget it.
+
+    Raises ``Refused`` (``kill_refused``) where the process is not provably ours.
+    """
+    lock = state.locked(settings.state_dir)
+    await anyio.to_thread.run_sync(lock.__enter__)
+    try:
+        record = state.read(settings.state_dir)
+        if record is None or not process.is_alive(record.pid, record.create_time):
+            state.remove(settings.state_dir)
+            return Stopped(record, None, ())
+        argv, create_time, same_user = process.argv_of(record.pid)
+        rules.own_process(
+            rules.ProcessFacts(record.pid, record.create_time, create_time, argv=argv, recorded_binary=record.binary, same_user=same_user)
+        )
+        aborted = await _abort_all(record)
+        told(f"{len(aborted)} session(s) aborted; ending process {record.pid}")
+        ended = await process.end(record.pid, record.create_time)
+        if ended.processes_left == 0:
+            state.remove(settings.state_dir)
+            Path(record.log_file).unlink(missing_ok=True)
+        return Stopped(record, ended, aborted)
+    finally:
+        lock.__exit__(None, None, None)
+
+
+async def _abort_all(record: state.ServerRecord) -> tuple[str, ...]:
+    """Abort every running session, in each directory: tool children outlive their server (F5)."""
+    aborted: list[str] = []
+    with anyio.move_on_after(_ABORT_SECONDS):
+        async with Address(record.url, record.username, record.password, record).client() as client:
+            try:
+                found = reading.sessions(await client.call(routes.ALL_SESSIONS, query={"limit": "1000"}))
+                for directory in dict.fromkeys(item.directory for item in found):
+                    running = reading.statuses(await client.call(routes.SESSION_STATUS, directory=directory))
+                    for session_id in running:
+                        await client.call(routes.SESSION_ABORT, ids={"session_id": session_id}, directory=directory)
+                        aborted.append(session_id)
+            except DriverError:
+                # A server that no longer answers is ended all the same; the process tree is swept below.
+                return tuple(aborted)
+    return tuple(aborted)

@@ -1,0 +1,146 @@
+"""Sessions: made, forked, marked, listed.
+
+Owns what a session of ours looks like on the server: its directory checked, its marks in the metadata (the server is
+our only memory). Sending into one and stopping one are ``turns`` and ``stopping``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.client import reading, routes
+from netclaw_opencode.client.http import HttpNotFound
+from netclaw_opencode.driver.connection import not_found
+from netclaw_opencode.driver.rules import MARK, mark_of
+from netclaw_opencode.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from netclaw_opencode.client.types import ModelRef, Session
+    from netclaw_opencode.driver.connection import Connection
+
+_MARK_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What a caller wants of a session; ``task`` names the action that it serves."""
+
+    directory: str
+    task: str
+    title: str | None = None
+    agent: str | None = None
+    model: ModelRef | None = None
+    parent_id: str | None = None
+
+
+def checked_directory(path: str) -> str:
+    """An absolute, existing folder. The server would accept anything (F21).
+
+    Raises ``InvalidInput`` naming the path and what is wrong with it.
+    """
+    if not path or any(ord(char) < 32 or ord(char) == 127 for char in path):
+        raise InvalidInput("invalid_input", f"directory {path[:80]!r} is empty or holds control characters")
+    if not Path(path).is_absolute():
+        raise InvalidInput("invalid_input", f"directory {path[:200]!r} must be absolute; it would become {str(Path(path).resolve())!r}")
+    if not Path(path).exists():
+        raise InvalidInput("invalid_input", f"directory {path[:200]!r} does not exist")
+    if not Path(path).is_dir():
+        raise InvalidInput("invalid_input", f"directory {path[:200]!r} is not a folder")
+    # OpenCode resolves links itself and would report another path than the one asked for.
+    return str(Path(path).resolve())
+
+
+async def create(connection: Connection, wanted: NewSession) -> Session:
+    """Create a session, or fork ``parent_id`` into a new one with a copy of its history (F28)."""
+    if wanted.model is not None:
+        (await connection.catalogue(wanted.directory)).find(wanted.model)
+    if wanted.agent is not None:
+        await connection.require_agent(wanted.agent, directory=wanted.directory)
+    if wanted.parent_id is not None:
+        return await _fork(connection, wanted, parent_id=wanted.parent_id)
+    body: dict[str, object] = {"metadata": {MARK: _mark(wanted)}}
+    if wanted.title is not None:
+        body["title"] = wanted.title
+    if wanted.agent is not None:
+        body["agent"] = wanted.agent
+    if wanted.model is not None:
+        # Here the model's field is called id (F12).
+        body["model"] = {"id": wanted.model.model_id, "providerID": wanted.model.provider_id}
+    return reading.session(await connection.http.call(routes.SESSION_CREATE, directory=wanted.directory, body=body))
+
+
+async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -> Session:
+    parent = await connection.session(parent_id)
+    forked = reading.session(
+        await connection.http.call(routes.SESSION_FORK, ids={"session_id": parent.id}, directory=parent.directory, body={})
+    )
+    # The copies have ids of their own, so "what was there before" is only known by reading the fork.
+    copied = await connection.messages(forked)
+    mark = _mark(wanted) | {"forked_from": parent.id, "forked_through": max((item.id for item in copied), default="")}
+    body: dict[str, object] = {"metadata": {**_others(parent), MARK: mark}}
+    if wanted.title is not None:
+        body["title"] = wanted.title
+    return await _update(connection, forked, body)
+
+
+async def mark(connection: Connection, session: Session, facts: Mapping[str, object]) -> Session:
+    """Add facts to our mark on a session; the marks of others stay (a PATCH replaces the whole map)."""
+    return await _update(connection, session, {"metadata": {**_others(session), MARK: {**(mark_of(session) or {}), **facts}}})
+
+
+async def _update(connection: Connection, session: Session, body: Mapping[str, object]) -> Session:
+    try:
+        answer = await connection.http.call(routes.SESSION_UPDATE, ids={"session_id": session.id}, directory=session.directory, body=body)
+    except HttpNotFound as error:
+        raise not_found(session.id) from error
+    return reading.session(answer)
+
+
+def _others(session: Session) -> dict[str, object]:
+    return {key: value for key, value in session.metadata.items() if key != MARK}
+
+
+def _mark(wanted: NewSession) -> dict[str, object]:
+    return {"version": _MARK_VERSION, "task": wanted.task}
+
+
+async def listed(connection: Connection, *, directory: str | None, limit: int) -> tuple[Session, ...]:
+    """Sessions, newest first: of one directory, or of all (F20). One more than ``limit`` tells that there are more."""
+    if directory is None:
+        answer = await connection.http.call(routes.ALL_SESSIONS, query={"limit": str(limit + 1)})
+        found = reading.sessions(answer)
+    else:
+        answer = await connection.http.call(routes.SESSIONS, directory=directory, query={"limit": str(limit + 1)})
+        found = tuple(item for item in reading.sessions(answer) if item.directory == directory)
+    return tuple(sorted(found, key=lambda item: (-item.created_ms, item.id)))
+
+
+def to_wire(session: Session) -> dict[str, object]:
+    """The form of a session in results."""
+    mark = mark_of(session)
+    wire: dict[str, object] = {
+        "session_id": session.id,
+        "title": session.title,
+        "directory": session.directory,
+        "created_at": iso(session.created_ms),
+        "updated_at": iso(session.updated_ms),
+        "ours": mark is not None,
+    }
+    if session.parent_id is not None:
+        wire["parent_id"] = session.parent_id
+    if session.agent is not None:
+        wire["agent"] = session.agent
+    if session.model is not None:
+        wire["model"] = session.model.to_wire()
+    if mark is not None and isinstance(mark.get("task"), str):
+        wire["task"] = mark["task"]
+    return wire
+
+
+def iso(epoch_ms: float) -> str:
+    """Epoch milliseconds as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

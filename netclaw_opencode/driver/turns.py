@@ -1,0 +1,353 @@
+"""A turn: checked, sent exactly once, followed to its end, stopped at its deadline.
+
+Owns the order of things in a turn. Rules say what is allowed, ``verdict`` says how it stands, ``stopping`` ends it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from netclaw_opencode.client import routes
+from netclaw_opencode.client.http import HttpNotFound
+from netclaw_opencode.driver import outcome, requests, rules, stopping, structured
+from netclaw_opencode.driver.connection import not_found
+from netclaw_opencode.driver.progress import Progress
+from netclaw_opencode.driver.together import together
+from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
+from netclaw_opencode.errors import DriverError, error_of
+from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
+from netclaw_opencode.jsontypes import JsonObject
+
+if TYPE_CHECKING:
+    from netclaw_opencode.client.events import Subscription
+    from netclaw_opencode.client.types import ModelRef, Session
+    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.driver.models import ThinkingChoice
+    from netclaw_opencode.driver.stopping import StopReport
+
+Decide = Callable[[PendingRequest], Decision | None]
+Emit = Callable[[ProgressEvent], None]
+
+CLEANUP_SECONDS = 15.0
+"""Time for stopping and proving it, beyond a turn's deadline, in seconds."""
+
+_POLL_SECONDS = 5.0
+_POLL_WITHOUT_EVENTS_SECONDS = 0.5
+_START_SECONDS = 3.0
+"""A prompt that was taken (204) and shows no turn for this long never ran (F15, F19)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent; ``model`` and ``thinking`` have been checked against the catalogue."""
+
+    text: str
+    model: ModelRef | None = None
+    agent: str | None = None
+    system: str | None = None
+    thinking: ThinkingChoice | None = None
+    output_schema: JsonObject | None = None
+
+    def body(self, *, message_id: str, part_id: str) -> dict[str, object]:
+        """The request body (F12), with ids of our own (F27)."""
+        body: dict[str, object] = {"messageID": message_id, "parts": [{"id": part_id, "type": "text", "text": self.text}]}
+        system = [self.system] if self.system else []
+        if self.output_schema is not None:
+            system.append(structured.instruction(self.output_schema))
+        if system:
+            body["system"] = "\n\n".join(system)
+        if self.model is not None:
+            body["model"] = {"providerID": self.model.provider_id, "modelID": self.model.model_id}
+        if self.agent is not None:
+            body["agent"] = self.agent
+        if self.thinking is not None:
+            body["variant"] = self.thinking.variant
+        return body
+
+
+@dataclass(slots=True)
+class Turn:
+    """A prompt on its way. ``started`` is the connection's clock; ``seen`` the last look at it."""
+
+    session: Session
+    message_id: str
+    started: float
+    progress: Progress
+    seen: Snapshot
+    phases: dict[str, float] = field(default_factory=dict)
+    refused: list[PendingRequest] = field(default_factory=list)
+
+
+class Turns:
+    """Sends and follows turns on one connection."""
+
+    def __init__(self, connection: Connection, *, decide: Decide, emit: Emit) -> None:
+        self._connection = connection
+        self._decide = decide
+        self._emit = emit
+
+    async def run(
+        self, session: Session, prompt: Prompt, *, ends: float, deadline_seconds: float, reuse_session: bool = False
+    ) -> outcome.TurnResult:
+        """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
+
+        At the deadline the turn is aborted, the stop verified and ``OutOfTime`` (``turn_timeout``) raised, within
+        ``deadline_seconds`` + 15 s in total. On cancellation it is stopped and verified too, and a ``stopping`` event
+        says so, before the cancellation goes on. Every other ending than success raises its error.
+        """
+        clock = self._connection.clock
+        async with self._connection.events.subscribe(session.id) as events:
+            turn = await self._send(session, prompt, reuse_session=reuse_session, ends=ends)
+            try:
+                verdict = await self.follow(turn, events, until=ends)
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True):
+                    await self._stop(turn, "the call was cancelled")
+                raise
+            turn.phases["turn"] = clock() - turn.started - sum(turn.phases.values())
+            result = await self._conclude(turn, verdict, deadline_seconds=deadline_seconds)
+        value = structured.extract(result.text, prompt.output_schema) if prompt.output_schema is not None else None
+        turn.phases["result"] = clock() - turn.started - sum(turn.phases.values())
+        return replace(
+            result,
+            structured=value,
+            thinking=prompt.thinking,
+            phases=turn.phases,
+            elapsed_seconds=clock() - turn.started,
+            statuses=tuple(turn.progress.statuses),
+            events=events.received,
+        )
+
+    async def start(self, session: Session, prompt: Prompt, *, within_seconds: float, reuse_session: bool = False) -> tuple[Turn, Verdict]:
+        """Send, and return once the turn is *seen* to run or to have ended: a 204 proves nothing (F15).
+
+        Raises the error of a turn that failed at once.
+        """
+        ends = self._connection.clock() + within_seconds
+        async with self._connection.events.subscribe(session.id) as events:
+            turn = await self._send(session, prompt, reuse_session=reuse_session, ends=ends)
+            verdict = await self._look(turn)
+            while verdict.state == "not_started" and self._connection.clock() < ends:
+                await self._wake(turn, events, within_seconds=0.1, any_event=True)
+                verdict = await self._look(turn)
+        if verdict.state in ("failed", "not_started"):
+            raise self._failure(turn, verdict, None)
+        return turn, verdict
+
+    async def attach(self, session: Session, message_id: str) -> tuple[Turn, Verdict]:
+        """Look at a turn that another call or process sent."""
+        clock = self._connection.clock
+        progress = Progress(self._emit, session.id, clock=clock)
+        turn = Turn(session, message_id, clock(), progress, Snapshot(message_id, ()))
+        return turn, await self._look(turn)
+
+    async def follow(self, turn: Turn, events: Subscription, *, until: float, decide: bool = True) -> Verdict:
+        """Follow to the end, or to ``until`` on the connection's clock; ``turn.seen`` is what was seen last.
+
+        A request that nobody may decide ends the following with ``waiting``.
+        """
+        clock = self._connection.clock
+        verdict = Verdict("running")
+        while not verdict.ended and clock() < until:
+            poll = _POLL_SECONDS if self._connection.events.connected else _POLL_WITHOUT_EVENTS_SECONDS
+            with anyio.move_on_after(max(0.0, until - clock())):
+                await self._wake(turn, events, within_seconds=poll)
+                verdict = await self._look(turn)
+                if verdict.state == "waiting" and not (decide and await self._answered(turn)):
+                    return verdict
+                if verdict.state == "not_started" and clock() - turn.started > _START_SECONDS:
+                    return replace(verdict, state="failed")
+                if self._hopeless(turn, until - clock()):
+                    return Verdict("failed", "provider_retrying", self._retry_text(turn))
+        return verdict
+
+    async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> outcome.TurnResult:
+        """The result of an ended turn; raises the error of one that failed."""
+        if verdict.state != "completed":
+            raise self._failure(turn, verdict, None)
+        result = await outcome.gather(self._connection, turn.session, turn.seen, verdict)
+        if not isinstance(output_schema, Mapping):
+            return result
+        return replace(result, structured=structured.extract(result.text, output_schema))
+
+    def overdue(self, turn: Turn, report: StopReport) -> DriverError:
+        """The error of a task that ran past its own deadline and was stopped."""
+        return self._failure(turn, Verdict("failed", "turn_timeout", "the task's own deadline has passed"), report)
+
+    async def stop(self, session: Session, *, message_id: str | None = None) -> StopReport:
+        """Stop whatever runs in a session, verified."""
+        return await stopping.stop(self._connection, session, message_id=message_id)
+
+    # --- sending ---------------------------------------------------------------------------------------------------------
+
+    async def _send(self, session: Session, prompt: Prompt, *, reuse_session: bool, ends: float) -> Turn:
+        """Read, ask the rules, send once."""
+        connection = self._connection
+        started = connection.clock()
+        (status, pending), messages, _ = await together(
+            connection.standing(session), connection.messages(session), connection.events.ready(within_seconds=ends - started)
+        )
+        facts = rules.SessionFacts(session, status, pending, messages)
+        if not reuse_session:
+            rules.status_first(facts)
+        rules.fresh_session(facts, reuse_allowed=reuse_session)
+        stop_seen = reuse_session and (await stopping.stop(connection, session)).confirmed
+        rules.abort_first(facts, stop_seen=stop_seen)
+        message_id = connection.ids.message()
+        progress = Progress(self._emit, session.id, clock=connection.clock)
+        turn = Turn(session, message_id, started, progress, Snapshot(message_id, messages))
+        turn.phases["preflight"] = connection.clock() - started
+        await self._post(turn, prompt)
+        turn.phases["send"] = connection.clock() - started - turn.phases["preflight"]
+        return turn
+
+    async def _post(self, turn: Turn, prompt: Prompt) -> None:
+        """Send the prompt; after an ambiguous loss ask the message store, and repeat only with the same ids (F27)."""
+        connection = self._connection
+        ids = (turn.message_id, connection.ids.part())
+        sent: list[tuple[str, str]] = []
+        while True:
+            rules.send_once(message_id=ids[0], part_id=ids[1], sent=sent)
+            try:
+                await connection.http.call(
+                    routes.PROMPT_ASYNC,
+                    ids={"session_id": turn.session.id},
+                    directory=turn.session.directory,
+                    body=prompt.body(message_id=ids[0], part_id=ids[1]),
+                )
+                return
+            except HttpNotFound as error:
+                raise not_found(turn.session.id) from error
+            except DriverError as error:
+                if error.code not in ("connection_lost", "request_timeout"):
+                    raise
+                if any(item.id == turn.message_id for item in await connection.messages(turn.session)):
+                    return
+                sent.append(ids)
+                if len(sent) > 1:
+                    raise
+
+    # --- following -------------------------------------------------------------------------------------------------------
+
+    async def _wake(self, turn: Turn, events: Subscription, *, within_seconds: float, any_event: bool = False) -> None:
+        """Return when an event makes a look worth while, or when the time is over."""
+        with anyio.move_on_after(within_seconds):
+            while True:
+                event = await events.next()
+                if turn.progress.take(event) or any_event:
+                    return
+
+    async def _look(self, turn: Turn) -> Verdict:
+        """Read the message store; status and requests only where the store leaves the verdict open."""
+        connection = self._connection
+        messages = await connection.messages(turn.session)
+        announced = tuple(connection.foreign(text) for text in turn.progress.announced)
+        turn.seen = Snapshot(turn.message_id, messages, announced=announced)
+        verdict = judge(turn.seen)
+        if verdict.state == "completed":
+            return verdict
+        status, pending = await connection.standing(turn.session)
+        if status is None:
+            # It may have ended between the two reads: what is idle now is judged by what is stored now.
+            messages = await connection.messages(turn.session)
+        turn.seen = Snapshot(turn.message_id, messages, status, pending, announced)
+        return judge(turn.seen)
+
+    async def _answered(self, turn: Turn) -> bool:
+        """Answer what policy decides; False where a request has no decision, so that it must be refused."""
+        decisions = [(request, self._decide(request)) for request in turn.seen.pending]
+        if any(decision is None for _, decision in decisions):
+            return False
+        for request, decision in decisions:
+            chosen = rules.nobody_waits(decision)
+            turn.progress.tell(request.kind, f"{request.kind} {request.permission or ''} {chosen.answer}", **request.to_wire())
+            if chosen.answer == "reject":
+                turn.refused.append(request)
+            await requests.answer(self._connection, request, chosen)
+        return True
+
+    def _hopeless(self, turn: Turn, left_seconds: float) -> bool:
+        """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed)."""
+        status = turn.seen.status
+        return status is not None and status.kind == "retry" and status.next_ms / 1000 - time.time() > left_seconds
+
+    def _retry_text(self, turn: Turn) -> str:
+        status = turn.seen.status
+        text = self._connection.foreign(status.message) if status is not None else ""
+        return f"the provider keeps refusing (attempt {status.attempt if status else 0}): {text}"
+
+    # --- ending ----------------------------------------------------------------------------------------------------------
+
+    async def _conclude(self, turn: Turn, verdict: Verdict, *, deadline_seconds: float) -> outcome.TurnResult:
+        if verdict.state == "completed":
+            return await outcome.gather(self._connection, turn.session, turn.seen, verdict)
+        if verdict.state == "failed" and verdict.code not in ("runaway_turn", "provider_retrying", "turn_incomplete"):
+            raise self._failure(turn, verdict, None)
+        if verdict.state == "waiting":
+            verdict = _of_waiting(turn.seen.pending)
+        elif verdict.state != "failed":
+            verdict = self._of_timeout(turn, deadline_seconds)
+        report = await self._stop(turn, verdict.message)
+        raise self._failure(turn, verdict, report)
+
+    def _of_timeout(self, turn: Turn, deadline_seconds: float) -> Verdict:
+        if turn.seen.status is not None and turn.seen.status.kind == "retry":
+            return Verdict("failed", "provider_retrying", self._retry_text(turn))
+        return Verdict("failed", "turn_timeout", f"the turn did not finish within {deadline_seconds:g} s")
+
+    async def _stop(self, turn: Turn, why: str) -> StopReport | None:
+        """Stop and prove it; the failure to do so is part of the report, never a second error over the first."""
+        report = None
+        try:
+            with anyio.move_on_after(CLEANUP_SECONDS):
+                report = await stopping.stop(self._connection, turn.session, message_id=turn.message_id)
+        except DriverError as error:
+            turn.progress.tell("stopping", f"{why}; the stop failed: {error.message}", session_id=turn.session.id, confirmed=False)
+            return None
+        confirmed = report is not None and report.confirmed
+        text = "aborted and seen stopped" if confirmed else "the abort could not be confirmed"
+        facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
+        turn.progress.tell("stopping", f"{why}; {text}", **{**facts, "session_id": turn.session.id})
+        return report
+
+    def _failure(self, turn: Turn, verdict: Verdict, report: StopReport | None) -> DriverError:
+        """The error of a turn that did not succeed, with everything that was seen of it."""
+        code = verdict.code or "turn_incomplete"
+        message = self._connection.foreign(verdict.message) or "the turn did not succeed"
+        if code == "turn_incomplete" and turn.refused:
+            code, message = _of_waiting(tuple(turn.refused)).code or code, "the agent was refused a request and ended its turn"
+        replies = turn.seen.replies
+        partial = "\n".join(item.text for item in replies if item.text)
+        details: dict[str, object] = {
+            "session_id": turn.session.id,
+            "message_id": turn.message_id,
+            "model_calls": len(replies),
+            "statuses": list(turn.progress.statuses),
+            "phases": {name: round(seconds, 3) for name, seconds in turn.phases.items()},
+        }
+        if partial:
+            details["partial_text"] = partial[:2000]
+        if turn.seen.pending or turn.refused:
+            details["pending"] = [item.to_wire() for item in (*turn.refused, *turn.seen.pending)]
+        if report is not None:
+            details["stopped"] = report.to_wire()
+            message += "; it was aborted and is seen stopped" if report.confirmed else "; the abort could not be confirmed"
+        rule = {"turn_timeout": "deadline", "permission_required": "nobody-waits", "question_pending": "nobody-waits"}.get(code)
+        return error_of(code, message, rule=rule, details=details)
+
+
+def _of_waiting(pending: tuple[PendingRequest, ...]) -> Verdict:
+    first = pending[0]
+    if first.kind == "question":
+        asked = "; ".join(item.question for item in first.questions)
+        return Verdict("failed", "question_pending", f"the agent asked a question and nobody answers: {asked}")
+    wanted = f"{first.permission} {', '.join(first.patterns)}".strip()
+    return Verdict("failed", "permission_required", f"the agent asked for the permission {wanted} and no policy grants it")
+
+
+__all__ = ["CLEANUP_SECONDS", "Decide", "Emit", "Prompt", "Turn", "Turns"]

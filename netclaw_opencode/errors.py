@@ -1,0 +1,215 @@
+"""Every way a call can end other than well: one table of codes, one tree of exceptions.
+
+Owns the closed list of error codes (with exit code, retryability and remedy) and the exceptions that carry them. The
+documentation, the manifest check and the command line read the table; nothing here knows HTTP, schemas or a terminal.
+
+    DriverError
+    ├── ActionFailed     exit 1    the action ran and failed, and says how
+    ├── InvalidInput     exit 3    the caller's input or manifest is wrong; nothing was sent
+    ├── Refused          exit 4    one of the safety rules forbids it; nothing was sent
+    ├── ServerProblem    exit 5    there is no OpenCode server that can be used
+    ├── OutOfTime        exit 6    the deadline passed; what ran was stopped
+    ├── Waiting          exit 7    the agent asks for a permission or an answer
+    └── Interrupted      exit 130  the caller cancelled; what ran was stopped
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One row of the table of error codes; ``code`` is stable across releases."""
+
+    code: str
+    exit_code: int
+    retryable: bool
+    summary: str
+    remedy: str
+
+
+class DriverError(Exception):
+    """Base of everything that this package raises on purpose.
+
+    ``next`` is a literal command or call that helps; ``details`` holds evidence (JSON values only, never a secret).
+    """
+
+    exit_code = EXIT_FAILED
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        rule: str | None = None,
+        next: str | None = None,  # noqa: A002 - the field's name in the envelope
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        if CODES[code].exit_code != self.exit_code:
+            raise ValueError(f"{code} is not a code of {type(self).__name__}")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.rule = rule
+        self.next = next
+        self.details: dict[str, object] = dict(details or {})
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later without a change by the caller."""
+        return CODES[self.code].retryable
+
+    def to_wire(self) -> dict[str, object]:
+        """The ``error`` object of the envelope (``schemas/result.schema.json``)."""
+        wire: dict[str, object] = {"code": self.code, "message": self.message, "retryable": self.retryable}
+        if self.rule is not None:
+            wire["rule"] = self.rule
+        wire["next"] = self.next if self.next is not None else CODES[self.code].remedy
+        if self.details:
+            wire["details"] = self.details
+        return wire
+
+
+class ActionFailed(DriverError):
+    """The action ran and failed (exit code 1)."""
+
+    exit_code = 1
+
+
+class InvalidInput(DriverError):
+    """The input or a manifest is wrong; nothing was sent (exit code 3)."""
+
+    exit_code = 3
+
+
+class Refused(DriverError):
+    """A safety rule forbids the call; nothing was sent (exit code 4)."""
+
+    exit_code = 4
+
+
+class ServerProblem(DriverError):
+    """No OpenCode server can be used (exit code 5)."""
+
+    exit_code = 5
+
+
+class OutOfTime(DriverError):
+    """A deadline passed (exit code 6)."""
+
+    exit_code = 6
+
+
+class Waiting(DriverError):
+    """The agent waits for a permission or an answer (exit code 7)."""
+
+    exit_code = 7
+
+
+class Interrupted(DriverError):
+    """The caller cancelled the call (exit code 130)."""
+
+    exit_code = 130
+
+
+def error_of(
+    code: str,
+    message: str,
+    *,
+    rule: str | None = None,
+    next: str | None = None,  # noqa: A002 - the field's name in the envelope
+    details: Mapping[str, object] | None = None,
+) -> DriverError:
+    """The exception that fits a code that is only known at run time (a verdict, an envelope read back)."""
+    kind = _BY_EXIT[CODES[code].exit_code]
+    return kind(code, message, rule=rule, next=next, details=details)
+
+
+_BY_EXIT: Mapping[int, type[DriverError]] = {
+    kind.exit_code: kind for kind in (ActionFailed, InvalidInput, Refused, ServerProblem, OutOfTime, Waiting, Interrupted)
+}
+
+_ROWS = (
+    # invalid input: nothing was sent
+    ErrorCode("invalid_input", 3, False, "An input is missing, unknown or out of range.", "Correct the named field and call again."),
+    ErrorCode("invalid_url", 3, False, "OPENCODE_API_URL is not a usable base URL.", "Set it to a form such as http://localhost:4096."),
+    ErrorCode("invalid_manifest", 3, False, "A skill.yaml or one of its schemas is wrong.", "Mend every problem listed under details.problems."),
+    ErrorCode("unknown_action", 3, False, "There is no action of that name.", "netclaw-opencode actions"),
+    ErrorCode("name_clash", 3, False, "Two plugins register the same name.", "Leave one of them out (the host's not-these switch)."),
+    ErrorCode("model_not_found", 3, False, "The server does not know that provider or model; it was not asked to run it.", "netclaw-opencode inspect list-providers"),
+    ErrorCode("agent_not_found", 3, False, "The server does not know that agent.", "Use an agent named in the message, or leave the field out."),
+    ErrorCode("thinking_unsupported", 3, False, "The model has no variants, so a thinking budget cannot be honoured.", "Choose a model with variants, or leave thinking out."),
+    # refused by a rule: nothing was sent
+    ErrorCode("insecure_url", 4, False, "A password would cross the network in clear text.", "Use https, or a server on this machine."),
+    ErrorCode("session_busy", 4, True, "The session is running a turn.", "Wait for it (wait_for_session) or abort it (abort_session)."),
+    ErrorCode("session_used", 4, False, "The session has prior activity; automation uses a fresh one.", "Create a session, or continue with context by parent_id."),
+    ErrorCode("session_waiting", 4, True, "The session waits for a permission or an answer.", "Answer it (reply_permission, reply_question) or abort the session."),
+    ErrorCode("session_locked", 4, True, "Another process is sending to this session right now.", "Wait for it, or use a session of your own."),
+    ErrorCode("not_ours", 4, False, "The session or server was not started by this skill.", "Name it on purpose (include_foreign), or leave it to its owner."),
+    ErrorCode("vetoed", 4, False, "A plugin of the host vetoed the call.", "Read the reason; ask whoever runs the host."),
+    ErrorCode("kill_refused", 4, False, "The process could not be proved to be our server, so it was not signalled.", "Stop it by hand after a look at it."),
+    # no usable server
+    ErrorCode("binary_not_found", 5, False, "OpenCode is not installed, or not where it was looked for.", "npm install -g opencode-ai"),
+    ErrorCode("unsupported_version", 5, False, "The server's version is outside 1.18 <= v < 2.", "npm install -g opencode-ai@1.18.33"),
+    ErrorCode("vulnerable_version", 5, False, "The OpenCode version has a known vulnerability, so it is not started.", "npm install -g opencode-ai@1.18.33"),
+    ErrorCode("server_unreachable", 5, True, "Nothing answers at the server's address.", "netclaw-opencode server check-availability"),
+    ErrorCode("server_not_ready", 5, True, "The server process runs but did not become ready in time.", "Read the log tail in details, then try again."),
+    ErrorCode("server_start_failed", 5, False, "The server process ended while starting.", "Read the log tail in details."),
+    ErrorCode("server_died", 5, True, "The server ended while it was in use.", "netclaw-opencode server start-server"),
+    ErrorCode("port_in_use", 5, False, "The asked port belongs to another program.", "Ask for another port, or for 0: any free one."),
+    ErrorCode("auth_failed", 5, False, "The server refused the user name or password.", "Set OPENCODE_SERVER_PASSWORD (and OPENCODE_SERVER_USERNAME) to the server's own."),
+    ErrorCode("not_opencode", 5, False, "Something answers at that address, but it is not OpenCode.", "Correct OPENCODE_API_URL."),
+    ErrorCode("config_error", 5, False, "The server is up but its opencode.json is broken, so no session can run.", "Mend the file named in the message, then restart the server."),
+    # the deadline passed
+    ErrorCode("request_timeout", 6, True, "One request took longer than its limit.", "Try again; then check_availability."),
+    ErrorCode("turn_timeout", 6, False, "The turn did not finish before its deadline and was stopped.", "Use send_message_async with wait_for_session, or raise deadline_seconds."),
+    # waiting
+    ErrorCode("permission_required", 7, False, "The agent asked for a permission and nobody may grant it.", "Allow it by a policy plugin, or word the task so that it is not needed."),
+    ErrorCode("question_pending", 7, False, "The agent asked a question and nobody answers.", "Put the answer into the prompt."),
+    # the action ran and failed
+    ErrorCode("session_not_found", 1, False, "The server has no session of that id.", "netclaw-opencode inspect list-sessions"),
+    ErrorCode("request_not_found", 1, False, "The permission or question is no longer pending.", "netclaw-opencode inspect get-session-status"),
+    ErrorCode("bad_response", 1, False, "The server's answer is not what its API promises.", "check_availability; is another program on that port?"),
+    ErrorCode("response_too_large", 1, False, "The server's answer exceeds the size limit.", "Ask for less, or read it with another tool."),
+    ErrorCode("connection_lost", 1, True, "The connection broke before the answer was complete.", "get_session_result tells whether the turn ran."),
+    ErrorCode("provider_unavailable", 1, False, "No model provider is connected.", "opencode auth login, or configure a provider in opencode.json."),
+    ErrorCode("provider_auth", 1, False, "The model provider refused the credentials.", "opencode auth login; a retry does not help."),
+    ErrorCode("provider_error", 1, False, "The model provider answered with an error.", "Read the message; it is the provider's own text."),
+    ErrorCode("provider_retrying", 1, True, "The model provider keeps refusing (rate limit or outage); the endless retry was stopped.", "Try later, or another model."),
+    ErrorCode("turn_aborted", 1, False, "The turn was aborted before it finished.", "Send again in a fresh session if it is still wanted."),
+    ErrorCode("turn_incomplete", 1, False, "The turn ended without a complete answer to our message.", "Send again in a fresh session."),
+    ErrorCode("empty_output", 1, True, "The model finished without any text.", "Send again in a fresh session, or word the prompt differently."),
+    ErrorCode("runaway_turn", 1, False, "The server called the model again and again without progress; it was stopped.", "Look at the provider: its stream is cut or not a model's."),
+    ErrorCode("interrupted", 1, True, "The server was restarted while the turn ran; the turn is lost.", "Send again in a fresh session."),
+    ErrorCode("structured_output_failed", 1, True, "The model did not give an answer that fits output_schema.", "Simplify the schema, or try another model."),
+    ErrorCode("context_overflow", 1, False, "The prompt and history exceed the model's context.", "Send less, or choose a model with a larger context."),
+    ErrorCode("abort_unconfirmed", 1, True, "The abort was sent, but the session is not seen stopped.", "netclaw-opencode run abort-session"),
+    ErrorCode("cleanup_incomplete", 1, True, "The work is done, but something of it could not be removed.", "netclaw-opencode run delete-session"),
+    ErrorCode("kill_failed", 1, False, "Our server process did not end, even when killed.", "Look at the pid in details."),
+    ErrorCode("state_corrupt", 1, False, "The state file cannot be read or is not safe to trust.", "Remove the file named in the message."),
+    ErrorCode("internal_error", 1, False, "A defect of this package.", "Please report it with the message."),
+    ErrorCode("cancelled", 130, False, "The caller cancelled; what ran was stopped.", "Call again."),
+)  # fmt: skip
+
+CODES: Mapping[str, ErrorCode] = MappingProxyType({row.code: row for row in _ROWS})
+
+__all__ = [
+    "CODES",
+    "ActionFailed",
+    "DriverError",
+    "ErrorCode",
+    "Interrupted",
+    "InvalidInput",
+    "OutOfTime",
+    "Refused",
+    "ServerProblem",
+    "Waiting",
+    "error_of",
+]

@@ -1,0 +1,44 @@
+"""The OpenCode configuration that makes the offline model its provider (F9).
+
+Owns the names of the provider and its models. Knows nothing of sockets or scripts.
+"""
+
+from __future__ import annotations
+
+PROVIDER = "offline"
+MODELS = ("scripted", "thinker", "budgeted")
+_LIMIT = {"context": 100_000, "output": 8_000}
+_BUDGETS = {"low": 1_024, "medium": 8_192, "high": 24_576}
+
+
+def provider_config(base_url: str, *, model: str = "scripted", **more: object) -> dict[str, object]:
+    """The configuration to hand to OpenCode by ``OPENCODE_CONFIG_CONTENT``; ``more`` is added at the top level."""
+    budgeted = {name: {"thinking": {"type": "enabled", "budgetTokens": n}} for name, n in _BUDGETS.items()}
+    models: dict[str, object] = {
+        "scripted": {"name": "Scripted", "tool_call": True, "limit": _LIMIT},
+        "thinker": {"name": "Scripted thinker", "tool_call": True, "reasoning": True, "limit": _LIMIT},
+        "budgeted": {
+            "name": "Scripted thinker with budgets",
+            "tool_call": True,
+            "reasoning": True,
+            "limit": _LIMIT,
+            "variants": budgeted,
+        },
+    }
+    provider = {
+        "npm": "@ai-sdk/openai-compatible",
+        "name": "Offline model",
+        "options": {"baseURL": base_url, "apiKey": "offline"},
+        "models": models,
+    }
+    return {
+        "$schema": "https://opencode.ai/config.json",
+        "provider": {PROVIDER: provider},
+        "model": f"{PROVIDER}/{model}",
+        "small_model": f"{PROVIDER}/scripted",
+        # Without this OpenCode also offers its own hosted models, which would go out to the network.
+        "enabled_providers": [PROVIDER],
+        "share": "disabled",
+        "autoupdate": False,
+        **more,
+    }

@@ -1,0 +1,25 @@
+"""Secrets out of foreign text: provider errors come back verbatim, keys included (F45).
+
+Owns the patterns of what looks like a credential. It does not shorten or escape; callers do.
+"""
+
+from __future__ import annotations
+
+import re
+
+_HIDDEN = "[redacted]"
+_PATTERNS = (
+    re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/_.=~-]{8,}"),
+    re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[abp]|AKIA|AIza)[-_A-Za-z0-9]{8,}"),
+    re.compile(r"(?i)\b(api[-_ ]?key|access[-_ ]?token|token|secret|password|authorization)(\"?\s*[:=]\s*\"?)[^\s\"',;}]{4,}"),
+)
+
+
+def redacted(text: str, *, secrets: tuple[str, ...] = ()) -> str:
+    """The text with known secrets and everything that looks like a credential replaced."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, _HIDDEN)
+    for pattern in _PATTERNS:
+        text = pattern.sub(_HIDDEN, text)
+    return text

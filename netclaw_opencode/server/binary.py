@@ -1,0 +1,116 @@
+"""Where OpenCode's program is, and which version.
+
+Owns the search (never the current folder) and the version gate. It starts nothing but ``opencode --version``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from netclaw_opencode.errors import ServerProblem
+
+SUPPORTED = "1.18 <= version < 2"
+INSTALL = "npm install -g opencode-ai@1.18.33"
+_FIXED = (1, 18, 22)
+"""First version without the advisory GHSA-632h-h47v-g4x4."""
+_VERSION_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """OpenCode's program: an absolute path and its version."""
+
+    path: str
+    version: str
+
+
+def find_binary(configured: str | None, *, search_path: str | None = None) -> str:
+    """The absolute path of ``opencode``: the configured one, else the first on PATH.
+
+    Empty and relative entries of PATH are skipped, since they would mean the current folder. Raises ``ServerProblem``
+    (``binary_not_found``).
+    """
+    if configured is not None:
+        path = Path(configured).expanduser()
+        if not path.is_absolute() or not path.is_file() or not os.access(path, os.X_OK):
+            raise ServerProblem(
+                "binary_not_found", f"OPENCODE_DRIVER_BINARY {configured!r} is not the absolute path of a program that can be run"
+            )
+        return str(path)
+    for folder in (search_path if search_path is not None else os.environ.get("PATH", "")).split(os.pathsep):
+        candidate = Path(folder, "opencode.exe" if os.name == "nt" else "opencode")
+        if folder and Path(folder).is_absolute() and candidate.is_file() and os.access(candidate, os.X_OK):
+            return str(candidate)
+    raise ServerProblem("binary_not_found", "OpenCode is not installed: there is no opencode on PATH")
+
+
+def read_binary(path: str) -> Binary:
+    """The program with its version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
+    version = _packaged_version(path) or _asked_version(path)
+    check_version(version)
+    return Binary(path, version)
+
+
+def _packaged_version(path: str) -> str | None:
+    """The version that npm recorded beside the program; spares starting it (0.7 s)."""
+    real = Path(path).resolve()
+    for folder in real.parents[:3]:
+        manifest = folder / "package.json"
+        try:
+            found = json.loads(manifest.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and found.get("name") == "opencode-ai" and isinstance(found.get("version"), str):
+            return str(found["version"])
+        return None
+    return None
+
+
+def _asked_version(path: str) -> str:
+    try:
+        done = subprocess.run(
+            [path, "--version"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_VERSION_SECONDS,
+            check=False,
+            encoding="utf-8",
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServerProblem("binary_not_found", f"{path} cannot be run: {error}") from error
+    version = done.stdout.strip()
+    if done.returncode != 0 or not version:
+        raise ServerProblem("binary_not_found", f"{path} --version ended with {done.returncode}: {(done.stderr or version)[:200].strip()}")
+    return version
+
+
+def version_key(version: str) -> tuple[int, int, int] | None:
+    """``1.18.33`` as numbers; a pre-release counts below its release; None where it is no version."""
+    found = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)(?:([-+]).*)?", version)
+    if found is None:
+        return None
+    major, minor, patch = (int(number) for number in found.groups()[:3])
+    return (major, minor, patch - 1) if found.group(4) == "-" else (major, minor, patch)
+
+
+def check_version(version: str) -> None:
+    """Raises ``ServerProblem`` (``unsupported_version``) outside the supported range (F35)."""
+    key = version_key(version)
+    if key is None or not (1, 18, 0) <= key < (2, 0, 0):
+        raise ServerProblem(
+            "unsupported_version",
+            f"OpenCode {version[:40]!r} is not supported: this package drives {SUPPORTED}",
+            next=INSTALL,
+            details={"version": version[:40], "supported": SUPPORTED},
+        )
+
+
+def is_vulnerable(version: str) -> bool:
+    """Whether the version has a known hole, so that we do not start it ourselves."""
+    key = version_key(version)
+    return key is not None and key < _FIXED

@@ -1,0 +1,260 @@
+"""A server process: started, proved to be ours, ended with everything below it.
+
+Owns spawning and signalling. A pid is signalled only when its start time and command line fit the record; readiness is
+probed by whoever can speak HTTP (the driver), through the callable that is handed in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import psutil
+
+from netclaw_opencode.errors import ServerProblem
+
+TERM_SECONDS = 5.0
+_KILL_SECONDS = 3.0
+_PROBE_PAUSE_SECONDS = 0.05
+_LISTENING = re.compile(rb"listening on (http://\S+)")
+_TAIL_BYTES = 8 * 1024
+
+_ENVIRONMENT = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "TERM"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
+        *("SYSTEMROOT", "APPDATA", "LOCALAPPDATA", "USERPROFILE", "TEMP", "TMP", "PATHEXT"),
+    }
+)
+_ENVIRONMENT_PREFIXES = ("LC_", "XDG_", "OPENCODE_", "AWS_", "AZURE_", "GOOGLE_", "ANTHROPIC_", "OPENAI_", "VERTEX_", "GIT_")
+_ENVIRONMENT_SUFFIXES = ("_API_KEY", "_API_TOKEN", "_PROXY", "_proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A process of ours that became ready."""
+
+    url: str
+    pid: int
+    create_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a server was ended: the last signal, how many processes with it, and how many would not go."""
+
+    signal: str | None
+    processes_ended: int
+    processes_left: int
+
+
+def server_environment(environ: Mapping[str, str], *, extra: Sequence[str] = (), password: str) -> dict[str, str]:
+    """What a server of ours may see: the system's basics, the providers' own variables, and ``extra`` by name."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in _ENVIRONMENT or name in extra or name.startswith(_ENVIRONMENT_PREFIXES) or name.endswith(_ENVIRONMENT_SUFFIXES)
+    }
+    kept = {name: value for name, value in kept.items() if not name.startswith("OPENCODE_DRIVER_")}
+    kept.pop("OPENCODE_API_URL", None)
+    return kept | {"OPENCODE_SERVER_PASSWORD": password}
+
+
+async def spawn(
+    binary: str,
+    *,
+    port: int,
+    environment: Mapping[str, str],
+    directory: str,
+    log_file: Path,
+    within_seconds: float,
+    ready: Callable[[str], Awaitable[bool]],
+) -> Spawned:
+    """Start ``opencode serve`` on loopback and return once ``ready(url)`` holds and the port is proved to be its own.
+
+    Raises ``ServerProblem``: ``server_start_failed`` (it ended; with the tail of its log),
+    ``port_in_use``, ``server_not_ready``. Whatever was started is ended before an error, or a cancellation, goes on.
+    """
+    if _taken(port):
+        raise ServerProblem("port_in_use", f"port {port} on 127.0.0.1 belongs to another program", details={"port": port})
+    with log_file.open("ab") as log:
+        log_file.chmod(0o600)
+        offset = log.tell()
+        try:
+            process = subprocess.Popen(
+                [binary, "serve", "--hostname", "127.0.0.1", "--port", str(port)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=directory,
+                env=dict(environment),
+                # A session of its own: the caller's Ctrl-C and closed pipes do not reach it.
+                start_new_session=True,
+                umask=0o077 if os.name == "posix" else -1,
+            )
+        except OSError as error:
+            raise ServerProblem(
+                "server_start_failed", f"{binary} cannot be started: {error.strerror}", details={"binary": binary}
+            ) from error
+    create_time = psutil.Process(process.pid).create_time()
+    try:
+        with anyio.move_on_after(within_seconds):
+            url = await _become_ready(process, log_file, offset, port, ready)
+            return Spawned(url, process.pid, create_time)
+        raise ServerProblem(
+            "server_not_ready", f"the server did not become ready within {within_seconds:g} s", details={"log_tail": tail(log_file, offset)}
+        )
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await end(process.pid, create_time)
+        raise
+
+
+async def _become_ready(
+    process: subprocess.Popen[bytes], log_file: Path, offset: int, port: int, ready: Callable[[str], Awaitable[bool]]
+) -> str:
+    while True:
+        code = process.poll()
+        if code is not None:
+            text = tail(log_file, offset)
+            if _taken(port):
+                # The reason is not told by the server itself (F4).
+                raise ServerProblem("port_in_use", f"port {port} on 127.0.0.1 was taken by another program", details={"port": port})
+            raise ServerProblem(
+                "server_start_failed",
+                f"the server ended with exit code {code} while starting: {_last_line(text)}",
+                details={"exit_code": code, "log_tail": text},
+            )
+        url = await anyio.to_thread.run_sync(_announced_url, log_file, offset)
+        if url is not None and await ready(url) and _listens(process.pid, url):
+            return url
+        await anyio.sleep(_PROBE_PAUSE_SECONDS)
+
+
+async def end(pid: int, create_time: float) -> Ended:
+    """End a process and all below it: SIGTERM, then SIGKILL; tool children live in sessions of their own (F5).
+
+    The caller has proved that the pid is ours (``driver.rules.own_process``); it is proved again by start time before
+    each signal.
+    """
+    return await anyio.to_thread.run_sync(_end, pid, create_time)
+
+
+def _end(pid: int, create_time: float) -> Ended:
+    server = _process(pid, create_time)
+    if server is None:
+        return Ended(None, 0, 0)
+    below = server.children(recursive=True)
+    signal = "SIGTERM"
+    _signal(server, kill=False)
+    if not _gone(server, TERM_SECONDS):
+        signal = "SIGKILL"
+        below = [*below, *(child for child in _children(server) if child not in below)]
+        _signal(server, kill=True)
+        _gone(server, _KILL_SECONDS)
+    for child in below:
+        _signal(child, kill=True)
+    _, alive = psutil.wait_procs(below, timeout=_KILL_SECONDS)
+    left = len(alive) + (1 if server.is_running() and server.status() != psutil.STATUS_ZOMBIE else 0)
+    return Ended(signal, 1 + len(below) - left, left)
+
+
+def _process(pid: int, create_time: float) -> psutil.Process | None:
+    try:
+        process = psutil.Process(pid)
+        return process if abs(process.create_time() - create_time) < 0.01 else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal(process: psutil.Process, *, kill: bool) -> None:
+    try:
+        # psutil compares the start time again before it signals.
+        (process.kill if kill else process.terminate)()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _gone(process: psutil.Process, within_seconds: float) -> bool:
+    try:
+        process.wait(within_seconds)
+    except psutil.TimeoutExpired:
+        return False
+    except psutil.NoSuchProcess:
+        return True
+    return True
+
+
+def argv_of(pid: int) -> tuple[tuple[str, ...], float | None, bool]:
+    """Command line, start time and "same user" of a process; empty where it is gone."""
+    try:
+        process = psutil.Process(pid)
+        same = os.name != "posix" or process.uids().real == os.getuid()
+        return tuple(process.cmdline()), process.create_time(), same
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return (), None, False
+
+
+def is_alive(pid: int, create_time: float) -> bool:
+    """Whether that very process still runs."""
+    process = _process(pid, create_time)
+    return process is not None and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _announced_url(log_file: Path, offset: int) -> str | None:
+    with log_file.open("rb") as log:
+        log.seek(offset)
+        found = _LISTENING.search(log.read())
+    return found.group(1).decode("ascii", "replace").rstrip("/") if found else None
+
+
+def _listens(pid: int, url: str) -> bool:
+    """Whether the port belongs to that very process, and not to a program that was faster."""
+    port = int(url.rsplit(":", 1)[1])
+    try:
+        sockets = psutil.Process(pid).net_connections(kind="tcp")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return any(item.status == psutil.CONN_LISTEN and item.laddr.port == port for item in sockets)
+
+
+def free_port() -> int:
+    """A port that nobody had a moment ago; a faster program may take it, which ``spawn`` notices."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _taken(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def tail(log_file: Path, offset: int = 0) -> str:
+    """The end of a log (at most 8 KiB from ``offset`` on), with credentials hidden."""
+    from netclaw_opencode.redaction import redacted
+
+    with log_file.open("rb") as log:
+        size = log.seek(0, os.SEEK_END)
+        log.seek(max(offset, size - _TAIL_BYTES))
+        return redacted(log.read().decode("utf-8", "replace"))
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it printed nothing"

@@ -1,0 +1,136 @@
+"""What the environment says: addresses, names, folders.
+
+Owns the reading and checking of environment variables. It opens no connection and writes no file; the password is kept
+out of every ``repr``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from netclaw_opencode.errors import InvalidInput, Refused
+
+DEFAULT_URL = "http://localhost:4096"
+DEFAULT_USERNAME = "opencode"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One reading of the environment.
+
+    ``url_given`` tells an address that the user chose from the default one: only the default may give way to a server
+    that we started ourselves and remember in the state file.
+    """
+
+    url: str = DEFAULT_URL
+    url_given: bool = False
+    username: str = DEFAULT_USERNAME
+    password: str | None = field(default=None, repr=False)
+    binary: str | None = None
+    state_dir: Path = Path("~/.local/state/netclaw-opencode")
+    directory: str = "."
+    model: str | None = None
+    server_env: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What was read; a server that we start gets its environment from here."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the ``OPENCODE_*`` and ``OPENCODE_DRIVER_*`` variables.
+
+        Raises ``InvalidInput`` (``invalid_url``, ``invalid_input``) naming the variable, and ``Refused``
+        (``insecure_url``) where a password would leave this machine in clear text.
+        """
+        environ = os.environ if environ is None else environ
+        url_text = environ.get("OPENCODE_API_URL")
+        url = base_url(url_text) if url_text is not None else DEFAULT_URL
+        password = environ.get("OPENCODE_SERVER_PASSWORD") or None
+        username = environ.get("OPENCODE_SERVER_USERNAME") or DEFAULT_USERNAME
+        _check_credentials(username, password)
+        if password is not None and url.startswith("http://") and not is_loopback(url):
+            raise Refused(
+                "insecure_url",
+                f"OPENCODE_API_URL {url} is plain http on another machine: the password would cross the network in clear text",
+                next="use an https address, or a tunnel to a loopback port",
+            )
+        return cls(
+            url=url,
+            url_given=url_text is not None,
+            username=username,
+            password=password,
+            binary=environ.get("OPENCODE_DRIVER_BINARY") or None,
+            state_dir=_state_dir(environ),
+            directory=environ.get("OPENCODE_DRIVER_DIRECTORY") or str(Path.cwd()),
+            model=environ.get("OPENCODE_DRIVER_MODEL") or None,
+            server_env=tuple(name for name in environ.get("OPENCODE_DRIVER_SERVER_ENV", "").replace(" ", "").split(",") if name),
+            environ=MappingProxyType(dict(environ)),
+        )
+
+
+def base_url(text: str) -> str:
+    """Check a server's base URL and return it as ``scheme://host[:port]``.
+
+    Raises ``InvalidInput`` (``invalid_url``) that says which part is wrong.
+    """
+
+    def wrong(what: str) -> InvalidInput:
+        # A URL may hold credentials; nothing before an "@" is ever shown.
+        shown = text.rsplit("@", 1)[-1][:80]
+        return InvalidInput("invalid_url", f"OPENCODE_API_URL ({shown!r}): {what}; give a base URL such as {DEFAULT_URL}")
+
+    if not text or text != text.strip() or any(ord(char) < 33 or ord(char) == 127 for char in text):
+        raise wrong("it is empty or holds white space or control characters")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+        host = parts.hostname
+    except ValueError as error:
+        raise wrong(f"host or port is malformed ({error})") from error
+    if parts.scheme not in ("http", "https"):
+        raise wrong("it must begin with http:// or https://")
+    if "@" in parts.netloc:
+        raise wrong("credentials in a URL are refused; use OPENCODE_SERVER_USERNAME and OPENCODE_SERVER_PASSWORD")
+    if not host:
+        raise wrong("the host is missing")
+    if port == 0:
+        raise wrong("port 0 cannot be connected to")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise wrong("path, query and fragment are not part of a base URL")
+    shown_host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown_host}" + (f":{port}" if port is not None else "")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine by its very name (no look-up is made)."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_credentials(username: str, password: str | None) -> None:
+    if ":" in username:
+        raise InvalidInput("invalid_input", "OPENCODE_SERVER_USERNAME holds ':', which basic authentication cannot carry")
+    for name, value in (("OPENCODE_SERVER_USERNAME", username), ("OPENCODE_SERVER_PASSWORD", password or "")):
+        if any(ord(char) < 32 or ord(char) == 127 for char in value):
+            raise InvalidInput("invalid_input", f"{name} holds a control character (a trailing line break?)")
+
+
+def _state_dir(environ: Mapping[str, str]) -> Path:
+    given = environ.get("OPENCODE_DRIVER_STATE_DIR")
+    if given:
+        if not Path(given).is_absolute():
+            raise InvalidInput("invalid_input", f"OPENCODE_DRIVER_STATE_DIR {given!r} must be an absolute path")
+        return Path(given)
+    home = environ.get("HOME") or str(Path.home())
+    state_home = environ.get("XDG_STATE_HOME") or str(Path(home, ".local", "state"))
+    return Path(state_home, "netclaw-opencode")

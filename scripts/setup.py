@@ -1,0 +1,197 @@
+"""Make this folder ready to run: the package in ``.venv``, and OpenCode in ``.tools`` unless the machine has a suitable one.
+
+Owns what ``make`` needs before anything of ours can run, hence the standard library only, and syntax that an old Python
+still reads far enough to be told that it is too old. It writes nowhere else; pip and npm keep their usual caches.
+
+    setup.py run        .venv with the package and what it needs at run time
+    setup.py dev        the same with the tools of the tests
+    setup.py opencode   .tools/opencode.path names an OpenCode that can be driven
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+TOOLS = ROOT / ".tools"
+CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+INPUTS = (ROOT / "pyproject.toml", CONSTRAINTS, ROOT / "netclaw_opencode" / "__init__.py")
+
+OLDEST_PYTHON = (3, 11)
+OPENCODE = "1.18.33"
+OLDEST_OPENCODE = (1, 18, 22)
+FIRST_UNKNOWN_OPENCODE = (2, 0, 0)
+
+ELSEWHERE = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH", "npm_config_prefix")
+
+
+class SetupFailed(Exception):
+    """Something that the user has to mend; the message says how."""
+
+
+def main(wanted: list[str]) -> int:
+    """Do each named part of the set-up; what is ready already costs no time and prints nothing."""
+    parts = {"run": lambda: install("run"), "dev": lambda: install("dev"), "opencode": find_opencode}
+    if not wanted or any(name not in parts for name in wanted):
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        check_python()
+        for name in wanted:
+            parts[name]()
+    except SetupFailed as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("setup: interrupted; the next run goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def check_python() -> None:
+    """Refuse a Python that is too old, or one that cannot make a virtual environment."""
+    if sys.version_info < OLDEST_PYTHON:
+        shown = ".".join(map(str, sys.version_info[:3]))
+        raise SetupFailed(f"Python 3.11 or newer is needed; {sys.executable} is {shown}. Name another one: make PYTHON=/path/to/python3.11")
+    try:
+        import ensurepip  # noqa: F401 - Debian ships it in a package of its own
+        import venv  # noqa: F401
+    except ImportError as error:
+        raise SetupFailed(f"{sys.executable} cannot make virtual environments ({error}); on Debian: apt install python3-venv") from error
+
+
+def install(level: str) -> None:
+    """Bring ``.venv`` to ``level``: ``run``, or ``dev`` which includes it."""
+    python = VENV / "bin" / "python"
+    made_for = VENV / "made-for"
+    # An environment that was copied or moved along with its folder still points to the old place.
+    if read(made_for) != str(ROOT) or not python.exists():
+        with Step(f"virtual environment .venv with Python {sys.version.split()[0]}") as step:
+            step.run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+            made_for.write_text(str(ROOT), encoding="utf-8")
+    key = hashlib.sha256(b"\0".join(path.read_bytes() for path in INPUTS)).hexdigest()
+    ready = {name: VENV / f"ready-{name}" for name in ("run", "dev")}
+    if key in (read(ready[level]), read(ready["dev"])):
+        return
+    extra, what = ("[dev]", "the package with the tools of its tests") if level == "dev" else ("", "the package and what it needs")
+    with Step(f"{what}, with pip") as step:
+        options = ["--quiet", "--no-input", "--disable-pip-version-check", "--constraint", str(CONSTRAINTS)]
+        step.run([str(python), "-m", "pip", "install", *options, "--editable", f"{ROOT}{extra}"])
+    ready[level].write_text(key, encoding="utf-8")
+
+
+def find_opencode() -> None:
+    """Choose an OpenCode: the named one, the one on PATH, or the pinned one from npm."""
+    named = os.environ.get("OPENCODE_DRIVER_BINARY")
+    named = shutil.which(named) or named if named else None
+    own = TOOLS / "opencode" / "node_modules" / ".bin" / "opencode"
+    if named:
+        if not suitable(version_of(named)):
+            raise SetupFailed(f"OPENCODE_DRIVER_BINARY={named} is no OpenCode from 1.18.22 to below 2; unset it, or name another one")
+        chosen = named
+    else:
+        on_path = shutil.which("opencode")
+        if on_path and suitable(version_of(on_path)):
+            chosen = on_path
+        else:
+            chosen = str(own)
+            if version_of(chosen) != OPENCODE:
+                install_opencode(own)
+    TOOLS.mkdir(exist_ok=True)
+    (TOOLS / "opencode.path").write_text(str(Path(chosen).absolute()), encoding="utf-8")
+
+
+def install_opencode(binary: Path) -> None:
+    """Get the pinned OpenCode from npm into ``.tools/opencode``."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if not npm or not node:
+        raise SetupFailed(f"no suitable opencode is on PATH, and there is no npm to get {OPENCODE} with: install Node.js with npm")
+    with Step(f"OpenCode {OPENCODE}, with npm") as step:
+        prefix = TOOLS / "opencode"
+        shutil.rmtree(prefix, ignore_errors=True)
+        prefix.mkdir(parents=True)
+        # npm versions differ in whether they run install scripts; so none by npm, and the one that is needed by us.
+        options = ["--no-save", "--ignore-scripts", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"]
+        step.run([npm, "install", "--prefix", str(prefix), *options, f"opencode-ai@{OPENCODE}"])
+        step.run([node, str(prefix / "node_modules" / "opencode-ai" / "postinstall.mjs")], env=environment(home=TOOLS / "home"))
+        found = version_of(str(binary))
+        if found != OPENCODE:
+            raise SetupFailed(f"{binary} says version {found or 'nothing'} where {OPENCODE} was expected; see {step.log}")
+
+
+def version_of(binary: str) -> str | None:
+    """What ``binary --version`` prints, or None where it does not run; it never touches the user's own OpenCode folders."""
+    with tempfile.TemporaryDirectory(prefix="opencode-version-") as home:
+        command, env = [binary, "--version"], environment(home=Path(home))
+        try:
+            done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        except (OSError, subprocess.SubprocessError):
+            return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def suitable(version: str | None) -> bool:
+    """Whether this project knows how to drive that version of OpenCode."""
+    numbers = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", version or "")
+    return numbers is not None and OLDEST_OPENCODE <= tuple(int(part) for part in numbers.groups()) < FIRST_UNKNOWN_OPENCODE
+
+
+def read(path: Path) -> str | None:
+    """The text of a small file, or None where there is none."""
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+class Step:
+    """One line on the terminal for one piece of work; what its commands print goes to a log, shown when one fails."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.log = TOOLS / "setup.log"
+        self.began = time.monotonic()
+
+    def __enter__(self) -> Step:
+        TOOLS.mkdir(exist_ok=True)
+        print(f"setup: {self.title} ... ", end="", flush=True)
+        return self
+
+    def run(self, command: list[str], env: dict[str, str] | None = None) -> None:
+        """Run one command to its end."""
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"$ {' '.join(command)}\n")
+            log.flush()
+            env, stdin = env or environment(), subprocess.DEVNULL
+            failed = subprocess.run(command, cwd=ROOT, env=env, stdin=stdin, stdout=log, stderr=log, check=False).returncode
+        if failed:
+            tail = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+            raise SetupFailed(f"this command failed ({failed}): {' '.join(command)}\n{tail}\nThe whole log: {self.log}")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        print("failed" if kind else f"{time.monotonic() - self.began:.0f} s", flush=True)
+
+
+def environment(*, home: Path | None = None) -> dict[str, str]:
+    """The caller's environment without what would send an installation elsewhere.
+
+    With ``home`` the user's own folders are out of reach: OpenCode makes some whatever it is asked. Without it they are
+    used, for the caches of pip and npm, unless there is no HOME that can be written.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    users = environ.get("HOME")
+    if home is None and users and os.access(users, os.W_OK | os.X_OK):
+        return environ
+    home = home or TOOLS / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    return {**{name: value for name, value in environ.items() if not name.startswith("XDG_")}, "HOME": str(home)}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,90 @@
+"""The fixtures of every test on the real server.
+
+Owns their scope: one server for the whole run, one fresh directory for each test.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from netclaw_opencode.offline import OfflineModel
+from tests.support.event_log import EventLog
+from tests.support.leaks import LeakCheck
+from tests.support.raw import RawOpenCode
+from tests.support.server import OpenCodeServer, running_server
+
+__all__ = ["events", "git_workdir", "leak_check", "opencode_server", "raw", "scripted", "wire", "workdir"]
+
+
+@pytest.fixture(scope="session")
+def opencode_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCodeServer]:
+    """A real OpenCode server with the offline model behind it, for the whole run."""
+    with OfflineModel() as model, running_server(tmp_path_factory.mktemp("opencode-home"), model) as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(opencode_server: OpenCodeServer) -> Iterator[OfflineModel]:
+    """The model behind the server, without the rules and calls of other tests."""
+    opencode_server.model.clear()
+    yield opencode_server.model
+    opencode_server.model.clear()
+
+
+@pytest.fixture
+def wire(opencode_server: OpenCodeServer) -> Iterator[httpx.Client]:
+    """A raw HTTP client for the server."""
+    with opencode_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    """An empty directory that is no git repository."""
+    directory = tmp_path / "work"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def git_workdir(tmp_path: Path) -> Path:
+    """A git repository with one committed file, ``kept.txt``."""
+    directory = tmp_path / "repo"
+    directory.mkdir()
+    (directory / "kept.txt").write_text("kept\n", encoding="utf-8")
+    settings = ["-c", "user.name=Test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):
+        subprocess.run(["git", *settings, *arguments], cwd=directory, check=True, stdin=subprocess.DEVNULL)  # noqa: S607 - git of PATH
+    return directory
+
+
+@pytest.fixture
+def leak_check(opencode_server: OpenCodeServer, tmp_path: Path) -> Iterator[LeakCheck]:
+    """Fails the test if it leaves a session, a turn, a request, a process or a model call on the server."""
+    check = LeakCheck(opencode_server)
+    yield check
+    for name in ("work", "repo"):
+        if (tmp_path / name).is_dir():
+            check.watch(tmp_path / name)
+    check.check()
+
+
+@pytest.fixture
+def raw(leak_check: LeakCheck, wire: httpx.Client, scripted: OfflineModel, workdir: Path) -> Iterator[RawOpenCode]:
+    """Raw calls in ``workdir``; what they create is ended and deleted, and the leak check proves it."""
+    leak_check.watch(workdir)
+    calls = RawOpenCode(wire, scripted, workdir)
+    yield calls
+    calls.tidy()
+
+
+@pytest.fixture
+def events(opencode_server: OpenCodeServer) -> Iterator[EventLog]:
+    """The events of all directories from now on."""
+    with EventLog(opencode_server) as log:
+        yield log

@@ -1,0 +1,179 @@
+"""The architecture, held by reading the source: imports point one way, and each outside library has one place.
+
+Owns the table of who may import whom (drawn in docs/architecture.md) and the house rules that a linter does not know.
+Everything is read with ``ast``, so imports inside functions and under ``TYPE_CHECKING`` count too.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "netclaw_opencode"
+LONGEST_FILE = 400
+
+GROUND = {"documents", "errors", "facts", "jsontypes", "manifest", "manifest_check", "redaction"} | {
+    *("resources", "schema_keywords", "schema_rules", "settings", "validation"),
+}
+FACES = {"__main__", "cli", "embedding", "hermes", "host", "loading", "mcp_server", "plugin"}
+
+MAY_IMPORT: Mapping[str, set[str]] = {
+    # A part is a module or a folder of the package. It may import itself and what stands here, which may be a module of
+    # another part; a new part must be entered.
+    "__init__": set(),
+    **dict.fromkeys(GROUND, GROUND),
+    "errors": set(),
+    "jsontypes": set(),
+    "offline": {"errors"},
+    "client": GROUND,
+    "server": GROUND | {"client"},
+    "driver": GROUND | {"client", "server"},
+    # What the driver returns is made of the client's frozen types; the wire itself stays out of reach.
+    "actions": GROUND | {"driver", "client.types"},
+    "hookspecs": GROUND | {"actions"},
+    **{part: GROUND | {"actions", "hookspecs"} | FACES for part in FACES},
+    # The demo plays the model provider, which nothing but a demonstration or a test may do.
+    "cli": GROUND | {"actions", "hookspecs", "offline"} | FACES,
+}
+
+ONLY_IN: Mapping[str, set[str]] = {
+    # An outside library, and the parts or modules that may import it.
+    "httpx": {"client"},
+    "httpx_sse": {"client"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "pluggy": {"hookspecs", "host", "loading", "plugin", "embedding"},
+    "psutil": {"server", "cli.demo"},
+    "yaml": {"documents"},
+    "jsonschema": {"validation", "schema_keywords"},
+    "referencing": {"validation"},
+}
+
+BROUGHT_BY = {"referencing": "jsonschema"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "httpx_sse": "httpx-sse"}
+MADE = {
+    *(".git", ".venv", ".tools", "build", "dist", "__pycache__"),
+    *(".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+}
+BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "data", "info", "common", "misc"}
+
+
+def module_name(path: Path) -> str:
+    """``netclaw_opencode/client/http.py`` as ``client.http``; a package's ``__init__`` as the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+SOURCES = sorted(path for folder in ("netclaw_opencode", "tests", "scripts", "examples") for path in (ROOT / folder).rglob("*.py"))
+
+each_module = pytest.mark.parametrize("module", MODULES)
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """What ``module`` imports anywhere in its text, each name with its whole path."""
+    path = MODULES[module]
+    base = ["netclaw_opencode", *module.split(".")]
+    if path.name != "__init__.py" or module == "__init__":
+        base = base[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = base[: len(base) - node.level + 1] if node.level else []
+            target = ".".join([*above, *([node.module] if node.module else [])])
+            # The name may be a module itself: from netclaw_opencode.client import routes.
+            yield from (f"{target}.{alias.name}" for alias in node.names)
+
+
+def texts() -> Iterator[Path]:
+    """Every file of the repository but this one, which must name what it looks for; nothing that was made or fetched."""
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in MADE]
+        yield from (path for path in (Path(folder, name) for name in names) if path != Path(__file__).resolve())
+
+
+def inside(module: str, places: set[str]) -> bool:
+    """Whether ``module`` is one of ``places`` or stands in one."""
+    return any(module == place or module.startswith(f"{place}.") for place in places)
+
+
+@each_module
+def test_imports_point_one_way(module: str) -> None:
+    """A part imports only what the table allows: faces, actions, driver, client and server, ground; offline stands alone."""
+    part = module.partition(".")[0]
+    assert part in MAY_IMPORT, f"{part} has no place in the architecture yet: enter it into MAY_IMPORT and docs/architecture.md"
+    ours = {name.removeprefix("netclaw_opencode.") for name in imports_of(module) if name.startswith("netclaw_opencode.")}
+    wrong = {name for name in ours if not inside(name, MAY_IMPORT[part] | {part, "__version__"})}
+    assert not wrong, f"{module} must not import {sorted(wrong)}"
+
+
+@each_module
+def test_outside_libraries_have_one_place(module: str) -> None:
+    """Only client/ speaks HTTP, only cli/ draws on a terminal, and so on."""
+    outside = {name.partition(".")[0] for name in imports_of(module)}
+    wrong = {name for name in outside if name in ONLY_IN and not inside(module, ONLY_IN[name])}
+    assert not wrong, f"{module} must not import {sorted(wrong)}"
+
+
+def test_every_outside_import_is_a_declared_dependency() -> None:
+    """What the package imports stands in pyproject.toml, and what stands there is imported."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[<>=!~ ;\[]", line, maxsplit=1)[0] for line in project["dependencies"]}
+    imported = {name.partition(".")[0] for module in MODULES for name in imports_of(module)}
+    outside = imported - set(sys.stdlib_module_names) - {"netclaw_opencode"}
+    assert {DISTRIBUTIONS.get(name, name) for name in (BROUGHT_BY.get(name, name) for name in outside)} == declared
+
+
+@each_module
+def test_names_of_modules_say_what_is_in_them(module: str) -> None:
+    """No module is called utils, helpers, manager, data or info: such a name takes in everything."""
+    assert not BAD_NAMES & set(module.split("."))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_opens_with_what_it_owns_and_stays_readable(path: Path) -> None:
+    """Every Python file begins with a docstring and has at most 400 lines."""
+    text = path.read_text(encoding="utf-8")
+    lines, docstring = text.count("\n"), ast.get_docstring(ast.parse(text))
+    assert lines <= LONGEST_FILE
+    assert docstring or not lines
+
+
+@each_module
+def test_public_names_exist(module: str) -> None:
+    """Every name in a module's ``__all__`` exists, once."""
+    if module == "__main__":
+        return
+    loaded = importlib.import_module("netclaw_opencode" if module == "__init__" else f"netclaw_opencode.{module}")
+    names: list[str] = getattr(loaded, "__all__", [])
+    assert len(names) == len(set(names))
+    assert not [name for name in names if not hasattr(loaded, name)]
+
+
+def test_there_is_no_import_cycle_between_parts() -> None:
+    """The table itself points one way: apart from the ground and the faces, no two parts may import each other."""
+    layers = {part: allowed - GROUND - FACES for part, allowed in MAY_IMPORT.items() if part not in GROUND | FACES}
+    both = {(one, other) for one, allowed in layers.items() for other in allowed if one in layers.get(other, set())}
+    assert not both
+
+
+def test_no_text_names_the_machine_it_was_written_on() -> None:
+    """No file of the repository holds a path of somebody's machine."""
+    machine = re.compile(r"(?<![\w.~-])/(?:root|work|Users|tmp/lab)\w*/")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
+        for path in texts()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if machine.search(line)
+    ]
+    assert not found
