@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.client import routes
 from netclaw_opencode.driver import servers
 from netclaw_opencode.errors import CODES, DriverError, error_of
 from netclaw_opencode.facts import ProgressEvent
-from netclaw_opencode.server import binary
 from netclaw_opencode.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -62,13 +60,13 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
 
 def _check_binary(report: _Report, settings: Settings) -> None:
     try:
-        found = binary.read_binary(binary.find_binary(settings.binary, search_path=settings.environ.get("PATH")))
+        found = servers.program(settings)
     except DriverError as error:
         # Without a program a server that runs elsewhere can still be used.
         report.problem(error.code, error.message, error.next, severity="warning")
         return
     report.binary = {"found": True, "path": found.path, "version": found.version}
-    if binary.is_vulnerable(found.version):
+    if servers.is_vulnerable(found.version):
         report.problem("vulnerable_version", f"OpenCode {found.version} has a known vulnerability", severity="warning")
 
 
@@ -95,8 +93,7 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             report.server |= {"url": found.record.url, "started": found.started, "ours": True, "password_set": True}
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
-        # Health alone lies: a broken opencode.json leaves it healthy and fails every session route (F39).
-        await connection.http.call(routes.SESSIONS, directory=directory, query={"limit": "1"})
+        await connection.require_sessions(directory)
         report.server["serves_sessions"] = True
         catalogue = await connection.catalogue(directory)
     except DriverError as error:

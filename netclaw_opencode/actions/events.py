@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.client.http import foreign_text
 from netclaw_opencode.driver.sessions import iso
 from netclaw_opencode.facts import ProgressEvent
-from netclaw_opencode.redaction import redacted
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.client.types import ServerEvent
+    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.jsontypes import JsonObject
 
 _NOISE = frozenset({"server.heartbeat", "message.part.delta"})
@@ -39,7 +38,7 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
                 event = await subscription.next()
                 if event.type in _NOISE:
                     continue
-                events.append(_wire(event))
+                events.append(_wire(event, connection))
                 context.driver.tell(ProgressEvent("event", f"{event.type} {events[-1]['summary']}", event.session_id, facts=events[-1]))
                 if until_idle and event.type == "session.idle" and event.session_id == (wanted or event.session_id):
                     ended = "idle"
@@ -49,8 +48,8 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
     return {"events": events, "count": len(events), "dropped": subscription.dropped, "ended": ended}
 
 
-def _wire(event: ServerEvent) -> dict[str, object]:
-    wire: dict[str, object] = {"at": iso(time.time() * 1000), "type": event.type, "summary": _summary(event)}
+def _wire(event: ServerEvent, connection: Connection) -> dict[str, object]:
+    wire: dict[str, object] = {"at": iso(time.time() * 1000), "type": event.type, "summary": connection.foreign(_summary(event))[:200]}
     if event.session_id is not None:
         wire["session_id"] = event.session_id
     if event.directory is not None:
@@ -71,4 +70,4 @@ def _summary(event: ServerEvent) -> str:
         state = holder.get("state")
         if isinstance(state, dict) and isinstance(state.get("status"), str):
             found.append(f"status={state['status']}")
-    return foreign_text(redacted(" ".join(dict.fromkeys(found))), limit=200)
+    return " ".join(dict.fromkeys(found))

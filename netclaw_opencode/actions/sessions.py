@@ -6,13 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.client.http import foreign_text
 from netclaw_opencode.driver import rules, sessions, stopping
 from netclaw_opencode.driver.together import together
 from netclaw_opencode.driver.verdict import Snapshot, judge
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.facts import ProgressEvent
-from netclaw_opencode.redaction import redacted
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
@@ -49,7 +47,7 @@ async def get_session_status(arguments: JsonObject, context: ActionContext) -> J
     if wanted is not None:
         session = await connection.session(wanted)
         (status, pending), messages = await together(connection.standing(session), connection.messages(session))
-        state = _state(session, status, pending) | {"last_turn": _last_turn(connection, status, pending, messages)}
+        state = _state(connection, session, status, pending) | {"last_turn": _last_turn(connection, status, pending, messages)}
         return {"sessions": [state], "count": 1}
     everywhere = read.flag(arguments, "all_directories")
     limit = read.integer(arguments, "limit", 50)
@@ -57,12 +55,15 @@ async def get_session_status(arguments: JsonObject, context: ActionContext) -> J
     found = (await sessions.listed(connection, directory=directory, limit=limit))[:limit]
     activities = {place: await connection.activity(place) for place in dict.fromkeys(item.directory for item in found)}
     states = [
-        _state(item, activities[item.directory].statuses.get(item.id), activities[item.directory].pending_of((item.id,))) for item in found
+        _state(connection, item, activities[item.directory].statuses.get(item.id), activities[item.directory].pending_of((item.id,)))
+        for item in found
     ]
     return {"sessions": states, "count": len(states)}
 
 
-def _state(session: Session, status: SessionStatus | None, pending: tuple[PendingRequest, ...]) -> dict[str, object]:
+def _state(
+    connection: Connection, session: Session, status: SessionStatus | None, pending: tuple[PendingRequest, ...]
+) -> dict[str, object]:
     output: dict[str, object] = {
         "session_id": session.id,
         "directory": session.directory,
@@ -72,7 +73,7 @@ def _state(session: Session, status: SessionStatus | None, pending: tuple[Pendin
     if status is not None and status.kind == "retry":
         output |= {
             "attempt": status.attempt,
-            "retry_message": foreign_text(redacted(status.message)),
+            "retry_message": connection.foreign(status.message),
             "next_attempt_in_seconds": max(0.0, round(status.next_ms / 1000 - time.time(), 3)),
         }
     return output

@@ -5,9 +5,11 @@ Owns the choice of the form and the writing of bytes. How text looks is decided 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import click
@@ -60,6 +62,8 @@ def write_json(value: object, *, pretty: bool = False) -> None:
 
 def write_line(line: str) -> None:
     """One line on stdout, in UTF-8, at once."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
     click.echo((line + "\n").encode("utf-8"), nl=False)
 
 
@@ -102,15 +106,22 @@ def notice(lines: Sequence[str]) -> None:
 
 
 def reader_left() -> int:
-    """Nobody reads stdout any more; nothing else can be told there, and the interpreter must not try at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Nobody reads stdout any more: nothing else can be told there."""
+    _give_up_stdout()
     return EXIT_FAILED
 
 
 def write_failed(error: OSError) -> int:
     """The result could not be written (a full disk): said on stderr, since stdout is what failed."""
+    _give_up_stdout()
     click.echo(f"{PROGRAM}: the result could not be written: {error.strerror or error}", err=True)
     return EXIT_FAILED
+
+
+def _give_up_stdout() -> None:
+    # What stands in its buffer would be tried again, and fail again, at the interpreter's end.
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 __all__ = [

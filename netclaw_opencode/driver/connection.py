@@ -117,6 +117,10 @@ class Connection:
         )
         return Activity(statuses, pending)
 
+    async def require_sessions(self, directory: str) -> None:
+        """Read a session route: health alone lies where a broken opencode.json fails all of them (F39)."""
+        reading.sessions(await self.http.call(routes.SESSIONS, directory=directory, query={"limit": "1"}))
+
     async def diff(self, session: Session, *, message_id: str) -> tuple[FileChange, ...]:
         """Files that a turn changed; empty outside a git repository, where the server keeps no snapshots."""
         answer = await self.http.call(

@@ -54,9 +54,9 @@ class Progress:
                 self._text(event.properties.get("delta"))
         return False
 
-    def tell(self, kind: EventKind, message: str, **facts: object) -> None:
+    def tell(self, kind: EventKind, message: str, facts: JsonObject | None = None) -> None:
         """Emit a progress event of this turn."""
-        self._emit(ProgressEvent(kind, message, self._session_id, self._clock() - self._started, facts))
+        self._emit(ProgressEvent(kind, message, self._session_id, self._clock() - self._started, facts or {}))
 
     def _status(self, event: ServerEvent) -> bool:
         if event.session_id != self._session_id:
@@ -66,7 +66,7 @@ class Progress:
             self.statuses.append(status.kind)
             self.tell("status", status.kind)
         if status.kind == "retry":
-            self.tell("status", f"retry {status.attempt}: {status.message[:200]}", attempt=status.attempt)
+            self.tell("status", f"retry {status.attempt}: {status.message[:200]}", {"attempt": status.attempt})
         return status.kind != "busy"
 
     def _error(self, event: ServerEvent) -> bool:
@@ -92,12 +92,9 @@ class Progress:
         if self._tools.get(read.call_id) == read.tool_status or read.tool_status == "pending":
             return
         self._tools[read.call_id] = read.tool_status
-        self.tell(
-            "tool",
-            f"{read.tool} {_subject(read.tool_input) or read.title} {read.tool_status}".replace("  ", " "),
-            tool=read.tool,
-            status=read.tool_status,
-        )
+        subject = _subject(read.tool_input) or read.title
+        facts = {"tool": read.tool, "status": read.tool_status, "subject": subject}
+        self.tell("tool", " ".join(filter(None, (read.tool, subject, read.tool_status))), facts)
 
     def _text(self, delta: object) -> None:
         if not isinstance(delta, str):
@@ -105,7 +102,7 @@ class Progress:
         self.text_chars += len(delta)
         if self.text_chars - self._told_chars >= _TEXT_STEP:
             self._told_chars = self.text_chars
-            self.tell("text", f"{self.text_chars} characters written", text_chars=self.text_chars)
+            self.tell("text", f"{self.text_chars} characters written", {"text_chars": self.text_chars})
 
 
 def _subject(tool_input: JsonObject) -> str:

@@ -124,14 +124,23 @@ async def start(settings: Settings, *, port: int | None, directory: str, within_
         lock.__exit__(None, None, None)
 
 
+def program(settings: Settings) -> binary.Binary:
+    """OpenCode's program and version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
+    return binary.read_binary(binary.find_binary(settings.binary, search_path=settings.environ.get("PATH")))
+
+
+def is_vulnerable(version: str) -> bool:
+    """Whether a version has a known hole, so that it is not started by us."""
+    return binary.is_vulnerable(version)
+
+
 async def _start(settings: Settings, *, port: int | None, directory: str, within_seconds: float) -> state.ServerRecord:
-    path = binary.find_binary(settings.binary, search_path=settings.environ.get("PATH"))
-    program = await anyio.to_thread.run_sync(binary.read_binary, path)
-    if binary.is_vulnerable(program.version):
+    found = await anyio.to_thread.run_sync(program, settings)
+    if is_vulnerable(found.version):
         raise ServerProblem(
             "vulnerable_version",
-            f"OpenCode {program.version} has a known vulnerability (GHSA-632h-h47v-g4x4, fixed in 1.18.22); it is not started",
-            details={"version": program.version, "binary": program.path},
+            f"OpenCode {found.version} has a known vulnerability (GHSA-632h-h47v-g4x4, fixed in 1.18.22); it is not started",
+            details={"version": found.version, "binary": found.path},
         )
     if port is None:
         port = (urlsplit(settings.url).port or 0) if settings.url_given else 0
@@ -154,7 +163,7 @@ async def _start(settings: Settings, *, port: int | None, directory: str, within
         tries -= 1
         try:
             spawned = await process.spawn(
-                program.path,
+                found.path,
                 port=port or process.free_port(),
                 environment=environment,
                 directory=directory,
@@ -172,8 +181,8 @@ async def _start(settings: Settings, *, port: int | None, directory: str, within
         create_time=spawned.create_time,
         username=settings.username,
         password=password,
-        binary=program.path,
-        opencode_version=program.version,
+        binary=found.path,
+        opencode_version=found.version,
         log_file=str(log_file),
     )
 

@@ -111,6 +111,7 @@ class Turns:
                 raise
             turn.phases["turn"] = clock() - turn.started - sum(turn.phases.values())
             result = await self._conclude(turn, verdict, deadline_seconds=deadline_seconds)
+            turn.progress.tell("turn_finished", f"finished after {clock() - turn.started:.1f} s")
         value = structured.extract(result.text, prompt.output_schema) if prompt.output_schema is not None else None
         turn.phases["result"] = clock() - turn.started - sum(turn.phases.values())
         return replace(
@@ -265,7 +266,7 @@ class Turns:
             return False
         for request, decision in decisions:
             chosen = rules.nobody_waits(decision)
-            turn.progress.tell(request.kind, f"{request.kind} {request.permission or ''} {chosen.answer}", **request.to_wire())
+            turn.progress.tell(request.kind, f"{request.kind} {request.permission or ''} {chosen.answer}", request.to_wire())
             if chosen.answer == "reject":
                 turn.refused.append(request)
             await requests.answer(self._connection, request, chosen)
@@ -307,12 +308,12 @@ class Turns:
             with anyio.move_on_after(CLEANUP_SECONDS):
                 report = await stopping.stop(self._connection, turn.session, message_id=turn.message_id)
         except DriverError as error:
-            turn.progress.tell("stopping", f"{why}; the stop failed: {error.message}", session_id=turn.session.id, confirmed=False)
+            turn.progress.tell("stopping", f"{why}; the stop failed: {error.message}", {"session_id": turn.session.id, "confirmed": False})
             return None
         confirmed = report is not None and report.confirmed
         text = "aborted and seen stopped" if confirmed else "the abort could not be confirmed"
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
-        turn.progress.tell("stopping", f"{why}; {text}", **{**facts, "session_id": turn.session.id})
+        turn.progress.tell("stopping", f"{why}; {text}", {**facts, "session_id": turn.session.id})
         return report
 
     def _failure(self, turn: Turn, verdict: Verdict, report: StopReport | None) -> DriverError:

@@ -42,7 +42,7 @@ def host() -> Host:
 
 def asks(*patterns: str, permission: str = "external_directory") -> PendingRequest:
     """A permission as OpenCode asks for it."""
-    return PendingRequest("permission", "per_1", "ses_1", "/work", permission=permission, patterns=patterns)
+    return PendingRequest("permission", "per_1", "ses_1", "/project", permission=permission, patterns=patterns)
 
 
 def test_the_manifest_of_the_policy_is_right() -> None:

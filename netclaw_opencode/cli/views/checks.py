@@ -16,9 +16,13 @@ def availability(data: Data) -> Iterator[RenderableType]:
     connected = words(providers, "connected")
     yield _check(binary.get("found"), "OpenCode " + word(binary, "version", "is not installed"), word(binary, "path"))
     yield _check(server.get("reachable"), "server " + _server(server), word(server, "url"))
-    yield _check(server.get("serves_sessions"), f"sessions can{'' if server.get('serves_sessions') is True else 'not'} be run")
-    yield _check(server.get("password_set"), "password set" if server.get("password_set") is True else "no password", optional=True)
-    yield _check(bool(connected), "providers " + (", ".join(connected) if connected else "none connected"))
+    if server.get("reachable") is True:
+        # What cannot be known without a server is not listed as missing.
+        serves = server.get("serves_sessions") is True
+        yield _check(serves, "sessions can be run" if serves else "sessions cannot be run")
+        secured = server.get("password_set") is True
+        yield _check(secured, "password set" if secured else "no password: any local program can use this server", optional=True)
+        yield _check(bool(connected), "providers " + (", ".join(connected) if connected else "none connected"))
     if word(providers, "default_model"):
         yield _check(True, "default model " + word(providers, "default_model"))
     for problem in parts(data, "problems"):

@@ -21,7 +21,7 @@ def error(action: str, problem: Data) -> Iterator[RenderableType]:
     if checks.is_report(details):
         yield from checks.availability(details)
         yield Text("")
-    yield headline("✗", "red", f"{action}: {text(problem, 'message')}")
+    yield headline("✗", "red", f"{action}: {text(problem, 'message').removeprefix(f'{action}: ')}")
     known = CODES.get(code)
     # Whether what ran was stopped stands in the message of a cancelled call; the table can only hope.
     why = known.summary if known is not None and code != "cancelled" else ""
@@ -29,7 +29,9 @@ def error(action: str, problem: Data) -> Iterator[RenderableType]:
     yield facts(("why", f"{why} [{code}]" if why else f"[{code}]"), ("rule", word(problem, "rule")), ("retry", again))
     if not checks.is_report(details):
         for item in parts(details, "problems"):
-            yield Text("  - " + (word(item, "message") or word(item, "what")))
+            line = word(item, "message") or f"{word(item, 'where')}: {word(item, 'what')}"
+            if line not in text(problem, "message"):
+                yield Text("  - " + line)
         rest = {key: value for key, value in details.items() if key not in _SHOWN_APART and value not in (None, [], {}, "")}
         if rest:
             yield from plain.anything(rest)

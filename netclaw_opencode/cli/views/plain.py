@@ -10,6 +10,7 @@ from rich.text import Text
 from netclaw_opencode.cli.terminal import harmless, one_line
 
 _DEEPEST = 8
+_WIDEST = 120
 
 
 def anything(value: object, indent: int = 0) -> Iterator[RenderableType]:
@@ -29,7 +30,10 @@ def anything(value: object, indent: int = 0) -> Iterator[RenderableType]:
 
 def _entry(pad: str, label: str, item: object, indent: int) -> Iterator[RenderableType]:
     text = _scalar(item)
-    if isinstance(item, (Mapping, list, tuple)) and item:
+    flat = _flat(item)
+    if flat is not None:
+        yield Text.assemble((pad + label, "dim"), " ", flat)
+    elif isinstance(item, (Mapping, list, tuple)) and item:
         yield Text.assemble((pad + label, "dim"))
         yield from anything(item, indent + 1)
     elif "\n" in text:
@@ -37,6 +41,19 @@ def _entry(pad: str, label: str, item: object, indent: int) -> Iterator[Renderab
         yield Text("\n".join(f"{pad}  {line}" for line in text.splitlines()))
     else:
         yield Text.assemble((pad + label, "dim"), " ", text)
+
+
+def _flat(item: object) -> str | None:
+    """A short list or object of plain values on one line."""
+    if isinstance(item, Mapping):
+        values, pieces = list(item.values()), [f"{one_line(str(key))} {_scalar(value)}" for key, value in item.items()]
+    elif isinstance(item, (list, tuple)):
+        values, pieces = list(item), [_scalar(value) for value in item]
+    else:
+        return None
+    line = ", ".join(pieces)
+    nested = any(isinstance(value, (Mapping, list, tuple)) and value for value in values)
+    return None if nested or not pieces or len(line) > _WIDEST or "\n" in line else line
 
 
 def _scalar(value: object) -> str:

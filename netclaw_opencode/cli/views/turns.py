@@ -35,10 +35,10 @@ _CUTS = (("truncated", "the model hit its output limit"), ("filtered", "a conten
 
 def turn(data: Data) -> Iterator[RenderableType]:
     """TURN: a result of ``run_task``, ``send_message``, ``get_session_result``, ``wait_for_session``."""
-    yield Text(text(data, "text").strip())
     if data.get("structured") is not None:
-        yield Text("")
         yield Text(json_text(data["structured"], indent=2))
+    else:
+        yield Text(text(data, "text").strip())
     files = parts(data, "files_changed")
     if files:
         yield Text("")
