@@ -11,24 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import cast
 
-from netclaw_opencode.errors import (
-    CODES,
-    ActionFailed,
-    DriverError,
-    Interrupted,
-    InvalidInput,
-    OutOfTime,
-    Refused,
-    ServerProblem,
-    Waiting,
-)
+from netclaw_opencode.errors import DriverError, error_of
 from netclaw_opencode.host import Host
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.settings import Settings
-
-_CLASSES: Mapping[int, type[DriverError]] = {
-    kind.exit_code: kind for kind in (ActionFailed, InvalidInput, Refused, ServerProblem, OutOfTime, Waiting, Interrupted)
-}
 
 
 def data_of(envelope: JsonObject) -> dict[str, object]:
@@ -42,7 +28,7 @@ def error_from_wire(wire: JsonObject) -> DriverError:
     """The exception behind an envelope's ``error``: its ``to_wire()`` is equal to what is given."""
     code, details = str(wire["code"]), wire.get("details")
     rule, following = wire.get("rule"), wire.get("next")
-    return _CLASSES[CODES[code].exit_code](
+    return error_of(
         code,
         str(wire["message"]),
         rule=None if rule is None else str(rule),

@@ -165,6 +165,7 @@ _ROWS = (
     ErrorCode("server_died", 5, True, "The server ended while it was in use.", "netclaw-opencode server start-server"),
     ErrorCode("port_in_use", 5, False, "The asked port belongs to another program.", "Ask for another port, or for 0: any free one."),
     ErrorCode("auth_failed", 5, False, "The server refused the user name or password.", "Set OPENCODE_SERVER_PASSWORD (and OPENCODE_SERVER_USERNAME) to the server's own."),
+    ErrorCode("unauthenticated_server", 5, False, "The server has no password: every program on the machine can use it.", "Restart it with OPENCODE_SERVER_PASSWORD set, or let start_server start one."),
     ErrorCode("not_opencode", 5, False, "Something answers at that address, but it is not OpenCode.", "Correct OPENCODE_API_URL."),
     ErrorCode("config_error", 5, False, "The server is up but its opencode.json is broken, so no session can run.", "Mend the file named in the message, then restart the server."),
     # the deadline passed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -137,6 +138,12 @@ def load_manifest(path: Path | None = None) -> Manifest:
         source,
         problems or [ManifestProblem("skill.yaml", "it has not the form of a manifest", "compare it with schemas/skill.schema.json")],
     )
+
+
+@cache
+def own_manifest() -> Manifest:
+    """Our own manifest, read once in a process."""
+    return load_manifest()
 
 
 def load_checked_manifest(path: Path, *, check_handlers: bool = False) -> Manifest:
@@ -273,4 +280,5 @@ __all__ = [
     "check_manifest",
     "load_checked_manifest",
     "load_manifest",
+    "own_manifest",
 ]

@@ -7,11 +7,10 @@ knows no host: these are the same hooks that every plugin has.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
 
 from netclaw_opencode.actions.registry import ActionDefinition
 from netclaw_opencode.hookspecs import SkillInfo, hookimpl
-from netclaw_opencode.manifest import Manifest, load_manifest
+from netclaw_opencode.manifest import Manifest, own_manifest
 
 
 def skill_of(manifest: Manifest) -> SkillInfo:
@@ -36,21 +35,16 @@ def actions_of(manifest: Manifest) -> Iterator[ActionDefinition]:
         )
 
 
-@cache
-def _own() -> Manifest:
-    return load_manifest()
-
-
 @hookimpl
 def netclaw_register_skills(register: Callable[[SkillInfo], None]) -> None:
     """Register ``opencode-driver``."""
-    register(skill_of(_own()))
+    register(skill_of(own_manifest()))
 
 
 @hookimpl
 def netclaw_register_actions(register: Callable[[ActionDefinition], None]) -> None:
     """Register every action of ``skill.yaml``."""
-    for definition in actions_of(_own()):
+    for definition in actions_of(own_manifest()):
         register(definition)
 
 

@@ -10,8 +10,12 @@ import re
 _HIDDEN = "[redacted]"
 _PATTERNS = (
     re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/_.=~-]{8,}"),
-    re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[abp]|AKIA|AIza)[-_A-Za-z0-9]{8,}"),
-    re.compile(r"(?i)\b(api[-_ ]?key|access[-_ ]?token|token|secret|password|authorization)(\"?\s*[:=]\s*\"?)[^\s\"',;}]{4,}"),
+    re.compile(r"\b(?:(?:sk|pk|rk|gsk|hf|xai|glpat|gh[oprsu])[-_]|github_pat_|xox[abprs]-|AKIA|AIza)[-_A-Za-z0-9]{8,}"),
+    # The quotes may be escaped: JSON inside of JSON.
+    re.compile(
+        r"(?i)(?:\b|_)(?:api[-_ ]?key|access[-_ ]?key|token|secret|password|authorization)([\\\"']*\s*[:=]\s*[\\\"']*)[^\s\\\"',;}]{4,}"
+    ),
+    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
 )
 
 

@@ -85,7 +85,7 @@ def _closedness(node: JsonObject, here: str) -> Iterator[Broken]:
     known, extra = node.get("properties"), node.get("additionalProperties")
     if known and extra is not False:
         yield here, "the object is open", 'add "additionalProperties": false'
-    if not known and extra is None:
+    if not known and extra is None and not any(keyword in node for keyword in ("$ref", "oneOf", "anyOf", "allOf")):
         yield here, "the object does not say which fields it may hold", 'add properties, or say "additionalProperties": true or false'
     required = node.get("required")
     for name in required if isinstance(required, list) else []:

@@ -91,7 +91,8 @@ def base_url(text: str) -> str:
         port = parts.port
         host = parts.hostname
     except ValueError as error:
-        raise wrong(f"host or port is malformed ({error})") from error
+        # The error's own text may repeat what stands before an "@".
+        raise wrong("host or port is malformed") from error
     if parts.scheme not in ("http", "https"):
         raise wrong("it must begin with http:// or https://")
     if "@" in parts.netloc:
@@ -132,5 +133,6 @@ def _state_dir(environ: Mapping[str, str]) -> Path:
             raise InvalidInput("invalid_input", f"OPENCODE_DRIVER_STATE_DIR {given!r} must be an absolute path")
         return Path(given)
     home = environ.get("HOME") or str(Path.home())
-    state_home = environ.get("XDG_STATE_HOME") or str(Path(home, ".local", "state"))
-    return Path(state_home, "netclaw-opencode")
+    state_home = environ.get("XDG_STATE_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    return Path(state_home if Path(state_home).is_absolute() else Path(home, ".local", "state"), "netclaw-opencode")

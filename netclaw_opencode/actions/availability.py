@@ -103,9 +103,8 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
         return
     if not report.server["password_set"]:
         report.problem(
-            "auth_failed",
+            "unauthenticated_server",
             f"the server at {address.url} has no password: every program on this machine can use it",
-            "restart it with OPENCODE_SERVER_PASSWORD set",
             severity="warning",
         )
     report.providers = {"connected": [item.id for item in catalogue.providers]}

@@ -103,8 +103,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
                 if verdict.ended or verdict.state == "waiting" or (cursor is not None and _cursor(turn, verdict) != cursor):
                     break
     if not verdict.ended and context.clock() >= overdue:
-        report = await turns.stop(turn.session, message_id=turn.message_id)
-        raise turns.overdue(turn, report)
+        raise turns.overdue(turn)
     output: dict[str, object] = {
         "session_id": turn.session.id,
         "done": verdict.ended,

@@ -13,7 +13,7 @@ import click
 
 from netclaw_opencode import __version__
 from netclaw_opencode.cli import PROGRAM, catalogue
-from netclaw_opencode.errors import CODES, EXIT_DONE, EXIT_USAGE, DriverError
+from netclaw_opencode.errors import CODES, EXIT_DONE, DriverError
 
 if TYPE_CHECKING:
     from netclaw_opencode.cli.flags import Flag
@@ -35,22 +35,26 @@ def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; every ending is shown, none is a traceback."""
     from netclaw_opencode.cli import output
 
-    asked = output.format_asked(argv)
     try:
-        code = _root().main(list(argv), prog_name=PROGRAM, standalone_mode=False)
-        return code if isinstance(code, int) else EXIT_DONE
-    except click.UsageError as error:
-        return output.show_usage_error(error, asked)
-    except click.Abort:
-        return output.show_interrupted(asked)
-    except KeyboardInterrupt:
-        return output.show_interrupted(asked)
-    except DriverError as error:
-        return output.show_error(PROGRAM, error, asked)
+        return _run(list(argv), output.format_asked(argv))
     except BrokenPipeError:
         return output.reader_left()
     except OSError as error:
         return output.write_failed(error)
+
+
+def _run(argv: list[str], asked: str | None) -> int:
+    from netclaw_opencode.cli import output
+
+    try:
+        code = _root().main(argv, prog_name=PROGRAM, standalone_mode=False)
+        return code if isinstance(code, int) else EXIT_DONE
+    except click.UsageError as error:
+        return output.show_usage_error(error, asked)
+    except (click.Abort, KeyboardInterrupt):
+        return output.show_interrupted(asked)
+    except DriverError as error:
+        return output.show_error(PROGRAM, error, asked)
 
 
 class MissingCommand(click.UsageError):
@@ -247,4 +251,4 @@ def _error_name(code: str) -> str:
     return f"{code} ({known.exit_code})" if known is not None else code
 
 
-__all__ = ["EXIT_USAGE", "run"]
+__all__ = ["MissingCommand", "UnknownCommand", "run"]

@@ -6,7 +6,6 @@ checked by its tests, and ``--help`` must stay quick).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,11 @@ TIERS: Mapping[str, str] = {
 }
 
 
-@functools.cache
 def manifest() -> Manifest:
     """The manifest of this package."""
-    from netclaw_opencode.manifest import load_manifest
+    from netclaw_opencode.manifest import own_manifest
 
-    return load_manifest()
+    return own_manifest()
 
 
 def actions(tier: str | None = None) -> tuple[ActionEntry, ...]:

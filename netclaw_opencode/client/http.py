@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -19,9 +20,11 @@ import httpx
 from netclaw_opencode.client.routes import Route
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, OutOfTime, ServerProblem
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.redaction import redacted
 
 _SAFE_TRIES = 3
 _CONNECT_SECONDS = 3.0
+_ID = re.compile(r"[0-9A-Za-z_]{1,80}")
 
 
 class HttpClient:
@@ -36,6 +39,8 @@ class HttpClient:
             base_url=url,
             auth=httpx.BasicAuth(username, password) if password is not None else None,
             headers={"Accept-Encoding": "identity", "User-Agent": "netclaw-opencode"},
+            # Reading the trust store takes longer than a request; plain http has no use for it.
+            verify=url.startswith("https:"),
             # A proxy of the environment would be used for loopback too (F53).
             trust_env=False,
             follow_redirects=False,
@@ -67,23 +72,32 @@ class HttpClient:
         routes need (F20). The time limit is total, from connect to last byte. Raises ``ServerProblem``, ``OutOfTime``
         (``request_timeout``) or ``ActionFailed``.
         """
-        path = route.path.format_map(ids or {})
+        path = _path(route, ids or {})
         params = {**(query or {}), **({"directory": directory} if directory is not None else {})}
         limit = min(route.limit_seconds, limit_seconds) if limit_seconds is not None else route.limit_seconds
+        # Less than the whole limit, so that "nobody accepts" is told from "accepted and silent" (F2).
+        connect = min(_CONNECT_SECONDS, 0.9 * limit)
+        request = self._client.build_request(route.method, path, params=params, json=body, timeout=httpx.Timeout(None, connect=connect))
+        try:
+            with anyio.fail_after(limit):
+                return await self._tried(route, request, connect_seconds=connect)
+        except TimeoutError as error:
+            raise OutOfTime(
+                "request_timeout",
+                f"{route.method} {route.path} took longer than {limit:g} s",
+                details={"route": route.name, "limit_seconds": limit},
+            ) from error
+
+    async def _tried(self, route: Route, request: httpx.Request, *, connect_seconds: float) -> object:
         for tries_left in reversed(range(_SAFE_TRIES)):
             try:
-                with anyio.fail_after(limit):
-                    return await self._once(route, path, params, body)
-            except TimeoutError as error:
-                raise OutOfTime(
-                    "request_timeout",
-                    f"{route.method} {route.path} took longer than {limit:g} s",
-                    details={"route": route.name, "limit_seconds": limit},
-                ) from error
+                return await self._once(route, request)
             except httpx.ConnectError as error:
                 raise ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})") from error
             except httpx.ConnectTimeout as error:
-                raise ServerProblem("server_unreachable", f"no answer from {self.url} within {_CONNECT_SECONDS:g} s") from error
+                raise ServerProblem(
+                    "server_unreachable", f"no answer from {self.url} within {connect_seconds:g} s", details={"reason": "timeout"}
+                ) from error
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
                 if route.retry != "safe" or tries_left == 0:
                     _raise_broken(route, error)
@@ -92,9 +106,12 @@ class HttpClient:
             await anyio.sleep(random.uniform(0, 0.05))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 
-    async def _once(self, route: Route, path: str, params: Mapping[str, str], body: JsonObject | None) -> object:
-        async with self._client.stream(route.method, path, params=params, json=body) as response:
+    async def _once(self, route: Route, request: httpx.Request) -> object:
+        response = await self._client.send(request, stream=True)
+        try:
             content = await _read(response, route)
+        finally:
+            await response.aclose()
         if response.status_code == 204:
             return None
         if response.status_code >= 300:
@@ -122,6 +139,14 @@ class HttpClient:
             raise ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})") from error
         except (httpx.HTTPError, SSEError) as error:
             raise ActionFailed("connection_lost", f"the event stream broke: {_reason(error)}") from error
+
+
+def _path(route: Route, ids: Mapping[str, str]) -> str:
+    """The route's path with its ids; what is no id never comes near a URL, whoever let it through (F48)."""
+    for name, value in ids.items():
+        if not _ID.fullmatch(value):
+            raise ActionFailed("bad_response", f"{route.method} {route.path}: {name} {value[:60]!r} is not an id")
+    return route.path.format_map(ids)
 
 
 def parse_json(content: bytes, route: Route) -> object:
@@ -155,7 +180,8 @@ async def _read(response: httpx.Response, route: Route) -> bytes:
 
 def _raise_status(route: Route, status: int, content: bytes) -> NoReturn:
     where = f"{route.method} {route.path}"
-    text = foreign_text(_error_text(content))
+    # A broken configuration comes back with its whole text, keys included.
+    text = foreign_text(redacted(_error_text(content)))
     if status == 401:
         raise ServerProblem("auth_failed", "the server refused the user name or password (401)")
     if "ConfigJsonError" in text or "ConfigInvalidError" in text:

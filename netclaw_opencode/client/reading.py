@@ -6,6 +6,7 @@ Unknown fields are ignored, so that a newer server keeps working; a missing or i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
@@ -60,8 +61,12 @@ def optional_text(source: JsonObject, key: str) -> str | None:
 
 
 def number_of(source: JsonObject, key: str) -> float:
-    value = source.get(key)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    return _number(source.get(key)) or 0
+
+
+def _number(value: object) -> float | None:
+    # JSON's 1e999 is read as infinity.
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
 
 
 def _object_or_empty(value: object) -> JsonObject:
@@ -133,7 +138,7 @@ def message(value: object) -> Message:
     source = as_object(value, "message")
     info = as_object(source.get("info"), "message.info")
     times = as_object(info.get("time"), "message.time")
-    completed = times.get("completed")
+    completed = _number(times.get("completed"))
     user_model = info.get("model")
     return Message(
         id=text_of(info, "id", "message"),
@@ -142,7 +147,7 @@ def message(value: object) -> Message:
         created_ms=int(number_of(times, "created")),
         parts=as_list(source.get("parts"), "message.parts", part),
         parent_id=optional_text(info, "parentID"),
-        completed_ms=int(completed) if isinstance(completed, int | float) else None,
+        completed_ms=int(completed) if completed is not None else None,
         finish=optional_text(info, "finish"),
         error=_message_error(info.get("error")),
         model=_model_ref(user_model if isinstance(user_model, Mapping) else info),

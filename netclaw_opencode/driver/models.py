@@ -112,6 +112,8 @@ def choose_variant(model: Model, thinking: Thinking) -> ThinkingChoice | None:
     if not thinking.enabled:
         off = next((name for name, budget in known.items() if budget == 0), None)
         return ThinkingChoice(0, off, 0) if off is not None else None
+    # Asked to think, a model is never given the variant that turns thinking off, however near its budget.
+    known = {name: budget for name, budget in known.items() if budget > 0}
     if not known:
         have = f"its variants ({', '.join(budgets)}) name no budget" if budgets else "it has no variants"
         raise InvalidInput(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.client import reading
 from netclaw_opencode.driver.verdict import RUNAWAY_CALLS
+from netclaw_opencode.errors import DriverError
 from netclaw_opencode.facts import EventKind, ProgressEvent
 
 if TYPE_CHECKING:
@@ -30,13 +31,20 @@ class Progress:
         self._started = clock()
         self._told_chars = 0
         self._tools: dict[str, str] = {}
-        self._endless_ends = 0
+        self._endless: set[str] = set()
         self.text_chars = 0
         self.statuses: list[str] = []
         self.announced: list[str] = []
 
     def take(self, event: ServerEvent) -> bool:
         """Note one event of the turn's session tree."""
+        try:
+            return self._taken(event)
+        except DriverError:
+            # A hint that cannot be read says at least that something happened; the store tells what.
+            return True
+
+    def _taken(self, event: ServerEvent) -> bool:
         match event.type:
             case "session.status":
                 return self._status(event)
@@ -82,8 +90,13 @@ class Progress:
         if not isinstance(info, Mapping) or info.get("role") != "assistant":
             return False
         # A provider whose stream is cut makes the server call the model for ever while it stays busy (F40).
-        self._endless_ends = self._endless_ends + 1 if info.get("finish") in ("unknown", "other", "error") else 0
-        return self._endless_ends >= RUNAWAY_CALLS or info.get("error") is not None
+        # Each of its messages comes several times, first of all empty: only one that ended well breaks the row.
+        finish = info.get("finish")
+        if finish in ("unknown", "other", "error"):
+            self._endless.add(str(info.get("id")))
+        elif finish is not None:
+            self._endless.clear()
+        return len(self._endless) >= RUNAWAY_CALLS or info.get("error") is not None
 
     def _part(self, part: object) -> None:
         if not isinstance(part, Mapping) or part.get("type") != "tool":

@@ -180,7 +180,7 @@ def own_process(facts: ProcessFacts) -> None:
         reason = "the recorded pid is not one of a server"
     elif facts.create_time is None or abs(facts.create_time - facts.recorded_create_time) > 0.01:
         reason = "the pid now belongs to another process (its start time differs)"
-    elif "serve" not in facts.argv:
+    elif facts.recorded_binary not in facts.argv or "serve" not in facts.argv:
         reason = "its command line is not that of 'opencode serve'"
     elif not facts.same_user:
         reason = "it belongs to another user"

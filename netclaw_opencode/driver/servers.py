@@ -68,6 +68,7 @@ async def health(client: HttpClient, *, probes: int = _PROBES) -> Health:
 
     Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``.
     """
+    unanswered: DriverError | None = None
     for _ in range(probes):
         try:
             return reading.health(await client.call(routes.HEALTH, limit_seconds=_PROBE_SECONDS))
@@ -76,8 +77,12 @@ async def health(client: HttpClient, *, probes: int = _PROBES) -> Health:
                 raise ServerProblem("not_opencode", f"{client.url} answers, but not as OpenCode does: {error.message}") from error
             if error.code == "connection_lost":
                 raise ServerProblem("not_opencode", f"{client.url} does not answer as OpenCode does: {error.message}") from error
-            if error.code != "request_timeout":
+            # A lost packet, too, is worth another probe.
+            if error.code != "request_timeout" and error.details.get("reason") != "timeout":
                 raise
+            unanswered = error
+    if unanswered is not None and unanswered.code == "server_unreachable":
+        raise unanswered
     raise ServerProblem("server_not_ready", f"{client.url} accepts connections but did not answer {probes} probes of {_PROBE_SECONDS:g} s")
 
 

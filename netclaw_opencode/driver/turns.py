@@ -19,7 +19,7 @@ from netclaw_opencode.driver.connection import not_found
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.together import together
 from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
-from netclaw_opencode.errors import DriverError, error_of
+from netclaw_opencode.errors import DriverError, OutOfTime, error_of
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
 from netclaw_opencode.jsontypes import JsonObject
 
@@ -102,9 +102,12 @@ class Turns:
         """
         clock = self._connection.clock
         async with self._connection.events.subscribe(session.id) as events:
-            turn = await self._send(session, prompt, reuse_session=reuse_session, ends=ends)
+            turn = await self._prepare(session, reuse_session=reuse_session, ends=ends)
             try:
-                verdict = await self.follow(turn, events, until=ends)
+                verdict = Verdict("running")
+                with anyio.move_on_after(max(0.0, ends - clock())):
+                    await self._post(turn, prompt)
+                    verdict = await self.follow(turn, events, until=ends)
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
                     await self._stop(turn, "the call was cancelled")
@@ -131,7 +134,8 @@ class Turns:
         """
         ends = self._connection.clock() + within_seconds
         async with self._connection.events.subscribe(session.id) as events:
-            turn = await self._send(session, prompt, reuse_session=reuse_session, ends=ends)
+            turn = await self._prepare(session, reuse_session=reuse_session, ends=ends)
+            await self._post(turn, prompt)
             verdict = await self._look(turn)
             while verdict.state == "not_started" and self._connection.clock() < ends:
                 await self._wake(turn, events, within_seconds=0.1, any_event=True)
@@ -176,9 +180,11 @@ class Turns:
             return result
         return replace(result, structured=structured.extract(result.text, output_schema))
 
-    def overdue(self, turn: Turn, report: StopReport) -> DriverError:
-        """The error of a task that ran past its own deadline and was stopped."""
-        return self._failure(turn, Verdict("failed", "turn_timeout", "the task's own deadline has passed"), report)
+    def overdue(self, turn: Turn) -> DriverError:
+        """The error of a task that runs past its own deadline. Nothing was stopped: whoever only looks, only tells."""
+        error = self._failure(turn, Verdict("failed", "turn_timeout", "the task's own deadline has passed and it still runs"), None)
+        error.next = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
+        return error
 
     async def stop(self, session: Session, *, message_id: str | None = None) -> StopReport:
         """Stop whatever runs in a session, verified."""
@@ -186,25 +192,27 @@ class Turns:
 
     # --- sending ---------------------------------------------------------------------------------------------------------
 
-    async def _send(self, session: Session, prompt: Prompt, *, reuse_session: bool, ends: float) -> Turn:
-        """Read, ask the rules, send once."""
+    async def _prepare(self, session: Session, *, reuse_session: bool, ends: float) -> Turn:
+        """Read, ask the rules; nothing is sent yet."""
         connection = self._connection
         started = connection.clock()
-        (status, pending), messages, _ = await together(
-            connection.standing(session), connection.messages(session), connection.events.ready(within_seconds=ends - started)
-        )
-        facts = rules.SessionFacts(session, status, pending, messages)
-        if not reuse_session:
-            rules.status_first(facts)
-        rules.fresh_session(facts, reuse_allowed=reuse_session)
-        stop_seen = reuse_session and (await stopping.stop(connection, session)).confirmed
-        rules.abort_first(facts, stop_seen=stop_seen)
+        try:
+            with anyio.fail_after(max(0.0, ends - started)):
+                (status, pending), messages, _ = await together(
+                    connection.standing(session), connection.messages(session), connection.events.ready(within_seconds=ends - started)
+                )
+                facts = rules.SessionFacts(session, status, pending, messages)
+                if not reuse_session:
+                    rules.status_first(facts)
+                rules.fresh_session(facts, reuse_allowed=reuse_session)
+                stop_seen = reuse_session and (await stopping.stop(connection, session)).confirmed
+                rules.abort_first(facts, stop_seen=stop_seen)
+        except TimeoutError as error:
+            raise OutOfTime("request_timeout", "the deadline passed before the prompt was sent; nothing was sent") from error
         message_id = connection.ids.message()
         progress = Progress(self._emit, session.id, clock=connection.clock)
         turn = Turn(session, message_id, started, progress, Snapshot(message_id, messages))
         turn.phases["preflight"] = connection.clock() - started
-        await self._post(turn, prompt)
-        turn.phases["send"] = connection.clock() - started - turn.phases["preflight"]
         return turn
 
     async def _post(self, turn: Turn, prompt: Prompt) -> None:
@@ -221,6 +229,7 @@ class Turns:
                     directory=turn.session.directory,
                     body=prompt.body(message_id=ids[0], part_id=ids[1]),
                 )
+                turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]
                 return
             except HttpNotFound as error:
                 raise not_found(turn.session.id) from error

@@ -91,7 +91,7 @@ def _asked_version(path: str) -> str:
 
 def version_key(version: str) -> tuple[int, int, int] | None:
     """``1.18.33`` as numbers; a pre-release counts below its release; None where it is no version."""
-    found = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)(?:([-+]).*)?", version)
+    found = re.fullmatch(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:([-+]).*)?", version, re.ASCII)
     if found is None:
         return None
     major, minor, patch = (int(number) for number in found.groups()[:3])
@@ -101,7 +101,8 @@ def version_key(version: str) -> tuple[int, int, int] | None:
 def check_version(version: str) -> None:
     """Raises ``ServerProblem`` (``unsupported_version``) outside the supported range (F35)."""
     key = version_key(version)
-    if key is None or not (1, 18, 0) <= key < (2, 0, 0):
+    # The major number alone, since 2.0.0-beta counts below 2.0.0.
+    if key is None or key < (1, 18, 0) or key[0] >= 2:
         raise ServerProblem(
             "unsupported_version",
             f"OpenCode {version[:40]!r} is not supported: this package drives {SUPPORTED}",

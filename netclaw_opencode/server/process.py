@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -103,6 +104,7 @@ async def spawn(
             raise ServerProblem(
                 "server_start_failed", f"{binary} cannot be started: {error.strerror}", details={"binary": binary}
             ) from error
+    # Until it is waited for, an ended child keeps its pid and its start time.
     create_time = psutil.Process(process.pid).create_time()
     try:
         with anyio.move_on_after(within_seconds):
@@ -151,7 +153,7 @@ def _end(pid: int, create_time: float) -> Ended:
     server = _process(pid, create_time)
     if server is None:
         return Ended(None, 0, 0)
-    below = server.children(recursive=True)
+    below = _children(server)
     signal = "SIGTERM"
     _signal(server, kill=False)
     if not _gone(server, TERM_SECONDS):
@@ -161,8 +163,8 @@ def _end(pid: int, create_time: float) -> Ended:
         _gone(server, _KILL_SECONDS)
     for child in below:
         _signal(child, kill=True)
-    _, alive = psutil.wait_procs(below, timeout=_KILL_SECONDS)
-    left = len(alive) + (1 if server.is_running() and server.status() != psutil.STATUS_ZOMBIE else 0)
+    _, slow = psutil.wait_procs(below, timeout=_KILL_SECONDS)
+    left = sum(_runs(item) for item in (server, *slow))
     return Ended(signal, 1 + len(below) - left, left)
 
 
@@ -212,7 +214,14 @@ def argv_of(pid: int) -> tuple[tuple[str, ...], float | None, bool]:
 def is_alive(pid: int, create_time: float) -> bool:
     """Whether that very process still runs."""
     process = _process(pid, create_time)
-    return process is not None and process.status() != psutil.STATUS_ZOMBIE
+    return process is not None and _runs(process)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _announced_url(log_file: Path, offset: int) -> str | None:
@@ -224,10 +233,10 @@ def _announced_url(log_file: Path, offset: int) -> str | None:
 
 def _listens(pid: int, url: str) -> bool:
     """Whether the port belongs to that very process, and not to a program that was faster."""
-    port = int(url.rsplit(":", 1)[1])
     try:
+        port = urlsplit(url).port
         sockets = psutil.Process(pid).net_connections(kind="tcp")
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
+    except (ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
         return False
     return any(item.status == psutil.CONN_LISTEN and item.laddr.port == port for item in sockets)
 

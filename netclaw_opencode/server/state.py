@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +19,8 @@ from netclaw_opencode.errors import ActionFailed
 
 _VERSION = 1
 _NAME = "server.json"
+_TEMPORARY = ".server.json.new"
+_TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "create_time": (int, float)}
 _LOCK = "server.lock"
 
 
@@ -44,29 +46,46 @@ def read(state_dir: Path) -> ServerRecord | None:
     """
     path = state_dir / _NAME
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        # Not blocking: somebody may have put a pipe there.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _corrupt(path, f"it cannot be opened ({error.strerror})") from error
-    with os.fdopen(handle, encoding="utf-8") as file:
-        if os.name == "posix":
-            status = os.fstat(file.fileno())
-            if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
-                raise _corrupt(path, "it does not belong to this user alone (mode 0600)")
-        try:
-            found = json.load(file)
-            return ServerRecord(**found)
-        except (ValueError, TypeError) as error:
-            raise _corrupt(path, "it is not a record of this version") from error
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise _corrupt(path, "it is not a file")
+        if os.name == "posix" and (status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077):
+            raise _corrupt(path, "it does not belong to this user alone (mode 0600)")
+        with os.fdopen(handle, encoding="utf-8", closefd=False) as file:
+            return _record(json.load(file))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _corrupt(path, "it is not a record of this version") from error
+    finally:
+        os.close(handle)
+
+
+def _record(found: dict[str, object]) -> ServerRecord:
+    """The record, if every field is there and of its type; raises ``TypeError`` or ``ValueError``."""
+    record = ServerRecord(**found)  # type: ignore[arg-type]  # checked right below
+    if record.version != _VERSION:
+        raise ValueError("another version")
+    for name, value in asdict(record).items():
+        wanted = _TYPES.get(name, (str,))
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise TypeError(f"{name} is of another type")
+    return record
 
 
 def write(state_dir: Path, record: ServerRecord) -> None:
     """Write the record whole or not at all, readable by this user only."""
     folder(state_dir)
     path = state_dir / _NAME
-    temporary = state_dir / f".{_NAME}.{os.getpid()}"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    # One name for all, under the lock: what a killed writer left is replaced, and never adopted with its mode.
+    temporary = state_dir / _TEMPORARY
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(asdict(record), file)
@@ -79,7 +98,8 @@ def write(state_dir: Path, record: ServerRecord) -> None:
 
 def remove(state_dir: Path) -> None:
     """Forget the server."""
-    (state_dir / _NAME).unlink(missing_ok=True)
+    for name in (_NAME, _TEMPORARY):
+        (state_dir / name).unlink(missing_ok=True)
 
 
 def folder(state_dir: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.offline import Attempts, CloseSocket, CutStream, Empty, Finish, Html, Part, Status, Text, Usage
+from tests.support.event_log import EventLog
 from tests.support.raw import Json, RawOpenCode, field
 from tests.support.waiting import wait_until
 
@@ -22,13 +23,20 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def retrying(raw: RawOpenCode, session_id: str, *, attempt: int = 1) -> Json:
     """The status of a session, waited for until it is in that attempt."""
-    raw.prompt_async(session_id, "fails")
 
-    def reached() -> Json | None:
+    def reached() -> Json:
         status = raw.statuses().get(session_id, {})
-        return status if int(str(status.get("attempt", 0))) >= attempt else None
+        return status if int(str(status.get("attempt", 0))) >= attempt else {}
 
     return wait_until(reached, what=f"attempt {attempt}")
+
+
+def failing(raw: RawOpenCode, fault: Part) -> str:
+    """A session whose model call fails in that way."""
+    raw.model.when("fails", fault)
+    session_id = raw.create()
+    raw.prompt_async(session_id, "fails")
+    return session_id
 
 
 def test_f16_a_refusal_by_the_provider_is_http_200(raw: RawOpenCode) -> None:
@@ -42,27 +50,31 @@ def test_f16_a_refusal_by_the_provider_is_http_200(raw: RawOpenCode) -> None:
 
 
 def test_f17_a_limit_is_retried_with_growing_waits(raw: RawOpenCode) -> None:
-    """F17: the status says retry, with attempt, message and the time of the next one; an abort then leaves no trace of it."""
-    raw.model.when("fails", Status(429))
-    session_id = raw.create()
-    first = retrying(raw, session_id, attempt=1)
-    second = wait_until(lambda: next((s for s in raw.statuses().values() if s.get("attempt") == 2), None), what="the second attempt")
-    assert (first["type"], second["type"]) == ("retry", "retry")
+    """F17: the status says retry, with attempt, message and the time of the next one, which comes later each time."""
+    session_id = failing(raw, Status(429))
+    first, second = (retrying(raw, session_id, attempt=attempt) for attempt in (1, 2))
+    assert [(status["type"], status["attempt"]) for status in (first, second)] == [("retry", 1), ("retry", 2)]
     assert int(str(second["next"])) > int(str(first["next"]))
-    assert first["message"]
+    assert "scripted 429" in str(first["message"])
+
+
+def test_f17_an_abort_of_a_retry_leaves_no_trace_in_the_history(raw: RawOpenCode, events: EventLog) -> None:
+    """F17: the last message is completed, without parts, error and finish: only a finish tells that a turn succeeded."""
+    session_id = failing(raw, Status(429))
+    retrying(raw, session_id)
     raw.abort(session_id)
     raw.wait_idle(session_id)
     last = raw.messages(session_id)[-1]
     info = field(last, "info")
-    assert (info["role"], "error" in info, "completed" in field(info, "time"), last["parts"]) == ("assistant", False, False, [])
+    assert (info["role"], last["parts"]) == ("assistant", [])
+    assert ("completed" in field(info, "time"), "error" in info, "finish" in info) == (True, False, False)
+    assert events.of_session(session_id, "session.error") == []
 
 
 @pytest.mark.parametrize("fault", [Status(500), CloseSocket()], ids=["500", "closed-socket"])
 def test_f17_other_failures_are_retried_as_well(raw: RawOpenCode, fault: Part) -> None:
     """F17: a server error and a lost connection are retried like a limit."""
-    raw.model.when("fails", fault)
-    session_id = raw.create()
-    assert retrying(raw, session_id)["type"] == "retry"
+    assert retrying(raw, failing(raw, fault))["type"] == "retry"
 
 
 def test_f17_a_retry_that_succeeds_leaves_a_normal_answer(raw: RawOpenCode) -> None:
@@ -75,8 +87,7 @@ def test_f17_a_retry_that_succeeds_leaves_a_normal_answer(raw: RawOpenCode) -> N
 
 def test_f43_a_long_retry_after_is_obeyed(raw: RawOpenCode) -> None:
     """F43: the next attempt is an hour ahead."""
-    raw.model.when("fails", Status(429, retry_after_seconds=3600))
-    status = retrying(raw, raw.create())
+    status = retrying(raw, failing(raw, Status(429, retry_after_seconds=3600)))
     assert 3_000_000 < int(str(status["next"])) - time.time() * 1000 < 4_000_000
 
 

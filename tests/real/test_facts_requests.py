@@ -154,6 +154,8 @@ def test_f30_the_history_with_a_structured_prompt_cannot_be_listed(raw: RawOpenC
     assert raw.get(f"{path}/{answer['parentID']}").status_code == 400
     assert raw.get(f"{path}/{answer['id']}").status_code == 200
     assert raw.post(f"/session/{session_id}/fork", {}).status_code == 500
+    strays = [item["id"] for item in raw.get("/session").json() if "fork" in item["title"]]
+    assert [raw.messages(raw.remember(stray)) for stray in strays] == [[]], "the failed fork leaves an empty session"
     newest = raw.get(path, limit=1)
     before = raw.get(path, limit=1, before=newest.headers["x-next-cursor"])
     assert [page.json()[0]["info"]["finish"] for page in (newest, before)] == ["tool-calls", "tool-calls"]

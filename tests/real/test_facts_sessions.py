@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from netclaw_opencode.offline import Gated, HangMidStream, OfflineModel, Text, ToolCall
+from netclaw_opencode.offline import Gated, Hang, HangMidStream, OfflineModel, Text, ToolCall
 from tests.support.event_log import EventLog
 from tests.support.leaks import LeakCheck
 from tests.support.raw import RawOpenCode, field, listed
@@ -44,6 +45,15 @@ def hold(raw: RawOpenCode, name: str) -> str:
     return session_id
 
 
+def hang(raw: RawOpenCode, name: str) -> str:
+    """A session whose model call never gets a first byte."""
+    raw.model.when(name, Hang())
+    session_id = raw.create()
+    assert raw.prompt_async(session_id, name).status_code == 204
+    assert raw.model.wait_until(lambda model: model.calls_with(name), SOON)
+    return session_id
+
+
 def test_f11_metadata_is_stored_and_unknown_fields_are_dropped(raw: RawOpenCode) -> None:
     """F11: our own marks come back from get and list; a misspelt field is accepted without a word."""
     marks = {"mark": {"owner": "test", "n": 1}}
@@ -75,21 +85,32 @@ def test_f18_only_running_sessions_stand_in_the_status_map(raw: RawOpenCode) -> 
     assert raw.statuses() == {}
 
 
-def test_f20_status_and_abort_know_one_directory_only(raw: RawOpenCode, elsewhere: RawOpenCode, events: EventLog) -> None:
-    """F20: from another directory a running session is invisible and its abort says true and does nothing."""
+def test_f20_the_status_map_knows_one_directory_only(raw: RawOpenCode, elsewhere: RawOpenCode, events: EventLog) -> None:
+    """F20: from another directory a running session is invisible; query and header name the directory; get needs none."""
     session_id = hold(elsewhere, "F20")
     for query in (raw.here, {}):
         assert raw.wire.get("/session/status", params=query).json() == {}
-        assert raw.wire.post(f"/session/{session_id}/abort", params=query).json() is True
-    header = {"x-opencode-directory": elsewhere.directory}
-    assert session_id in raw.wire.get("/session/status", headers=header).json()
+    for header in (elsewhere.directory, quote(elsewhere.directory, safe="")):
+        assert session_id in raw.wire.get("/session/status", headers={"x-opencode-directory": header}).json()
     assert raw.wire.get(f"/session/{session_id}").status_code == 200
     assert raw.wire.get(f"/session/{session_id}/message").status_code == 200
     elsewhere.model.gate("F20").open()
     events.wait_idle(session_id)
-    last = elsewhere.answers(session_id)[-1]
-    assert (last["finish"], "error" in last) == ("stop", False), "neither abort reached the turn"
     assert {event.directory for event in events.of_session(session_id)} == {elsewhere.directory}
+
+
+def test_f20_an_abort_finds_a_stored_session_but_not_a_deleted_one(raw: RawOpenCode, elsewhere: RawOpenCode) -> None:
+    """F20, F24: while a session is stored, an abort from any directory ends its turn; once it is deleted, only one from its own does."""
+    stored, deleted = hang(elsewhere, "F20 stored"), hang(elsewhere, "F20 deleted")
+    assert raw.abort(stored).json() is True
+    elsewhere.wait_idle(stored)
+    elsewhere.delete(deleted)
+    for query in (raw.here, {}):
+        assert raw.wire.post(f"/session/{deleted}/abort", params=query).json() is True
+    assert elsewhere.statuses() == {deleted: {"type": "busy"}}
+    assert elsewhere.model.open_connections == 1
+    elsewhere.abort(deleted)
+    elsewhere.wait_idle(deleted)
 
 
 def test_f20_a_list_holds_one_project(raw: RawOpenCode, elsewhere: RawOpenCode) -> None:
@@ -117,16 +138,20 @@ def test_f22_abort_answers_true_for_everything(raw: RawOpenCode) -> None:
     raw.wait_idle(running)
 
 
-def test_f23_an_abort_ends_the_turn_with_its_name(raw: RawOpenCode) -> None:
-    """F23: idle afterwards; the last message has MessageAbortedError and keeps the text so far; the model's connection is closed."""
+def test_f23_an_abort_ends_the_turn_with_its_name(raw: RawOpenCode, events: EventLog) -> None:
+    """F23: idle afterwards; the last message has MessageAbortedError; the model's connection is closed.
+
+    While it is streamed, the text stands in the events only; the message has it once the turn has ended.
+    """
     raw.model.when("F23", HangMidStream("so far"))
     session_id = raw.create()
     raw.prompt_async(session_id, "F23")
-    assert raw.model.wait_until(lambda model: model.calls_with("F23"), SOON)
+    events.wait_for(lambda event: event.session_id == session_id and event.properties.get("delta") == "so far")
+    assert texts(raw.messages(session_id)[-1]) == [""]
     raw.abort(session_id)
     raw.wait_idle(session_id)
     last = raw.messages(session_id)[-1]
-    assert field(field(last, "info"), "error")["name"] == "MessageAbortedError"
+    assert (texts(last), field(field(last, "info"), "error")["name"]) == (["so far"], "MessageAbortedError")
     assert raw.model.wait_until(lambda model: model.open_connections == 0, SOON)
 
 
@@ -146,7 +171,7 @@ def test_f23_an_abort_ends_the_tools_process(raw: RawOpenCode, leak_check: LeakC
 
 def test_f24_a_deleted_session_runs_on(raw: RawOpenCode) -> None:
     """F24: delete says true and get says 404, but the turn goes on until it is aborted under its old id."""
-    session_id = hold(raw, "F24")
+    session_id = hang(raw, "F24")
     assert raw.delete(session_id).json() is True
     assert raw.get(f"/session/{session_id}").status_code == 404
     assert raw.statuses() == {session_id: {"type": "busy"}}
@@ -154,6 +179,15 @@ def test_f24_a_deleted_session_runs_on(raw: RawOpenCode) -> None:
     raw.abort(session_id)
     raw.wait_idle(session_id)
     assert raw.model.wait_until(lambda model: model.open_connections == 0, SOON)
+
+
+def test_f24_a_deleted_session_ends_at_its_next_word(raw: RawOpenCode, events: EventLog) -> None:
+    """F24: what the model still sends cannot be stored any more: the turn ends with a session.error."""
+    session_id = hold(raw, "F24 held")
+    raw.delete(session_id)
+    raw.model.gate("F24 held").open()
+    events.wait_idle(session_id)
+    assert events.of_session(session_id, "session.error")
 
 
 def test_f28_a_fork_copies_the_history_and_our_marks(raw: RawOpenCode) -> None:

@@ -57,13 +57,17 @@ def test_f13_variants_stand_in_the_providers_and_unknown_ones_pass_silently(raw:
     assert "reasoning_effort" not in raw.model.calls_with("F13 unknown")[0].body
 
 
-def test_f14_errors_come_in_two_shapes(raw: RawOpenCode) -> None:
-    """F14: a model given as text and a malformed body are both 400, told differently."""
+def test_f14_errors_come_in_several_shapes(raw: RawOpenCode) -> None:
+    """F14: a model given as text, a malformed body here and a malformed body there are told in three ways."""
     session_id = raw.create()
+    header = {"content-type": "application/json"}
     as_text = raw.message(session_id, "F14", model="offline/scripted")
-    malformed = raw.wire.post(f"/session/{session_id}/message", params=raw.here, content=b"{", headers={"content-type": "application/json"})
+    to_session, to_message = (
+        raw.wire.post(path, params=raw.here, content=b"{", headers=header) for path in ("/session", f"/session/{session_id}/message")
+    )
     assert (as_text.status_code, as_text.json()["name"]) == (400, "BadRequest")
-    assert (malformed.status_code, malformed.json()["_tag"]) == (400, "BadRequest")
+    assert (to_session.status_code, to_session.json()) == (400, {"_tag": "BadRequest"})
+    assert (to_message.status_code, to_message.json()["name"]) == (500, "UnknownError")
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def _demo(model: str | None, given: Path | None, *, keep: bool, deadline_seconds
     code = stage.show_result(envelope)
     output.notice(call.notices)
     proved = stage.show_proof(_claims(show, private=model is None, temporary=temporary))
-    stage.show_way_on(model=model, kept=str(folder) if given is not None or keep else None)
+    if code == 0:
+        stage.show_way_on(model=model, kept=str(folder) if given is not None or keep else None)
     return code or (0 if proved else EXIT_FAILED)
 
 
@@ -64,7 +65,7 @@ def _claims(show: Performance, *, private: bool, temporary: list[Path]) -> list[
     from netclaw_opencode.cli.demo import proof
 
     claims = []
-    if show.session_id is not None or private:
+    if show.server_is_up:
         claims.append(proof.session_deleted(show.sessions_listed, show.session_id, private=private))
     if show.server_is_ours:
         claims.append(proof.server_stopped(show.family))

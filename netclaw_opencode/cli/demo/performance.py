@@ -38,6 +38,7 @@ class Performance:
         self._model = model
         self._deadline_seconds = deadline_seconds
         self._server_pid: int | None = None
+        self.server_is_up = False
         self.server_is_ours = False
         self.family: list[psutil.Process] = []
         self.session_id: str | None = None
@@ -52,6 +53,7 @@ class Performance:
         server = _data(started)
         pid = server.get("pid")
         self._server_pid = pid if isinstance(pid, int) else None
+        self.server_is_up = True
         self.server_is_ours = server.get("started") is True
         self._stage.say("server", f"pid {pid}" if self.server_is_ours else f"{server.get('url')} was running already, and stays")
         try:

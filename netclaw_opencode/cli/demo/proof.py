@@ -68,7 +68,7 @@ def server_stopped(family: Sequence[psutil.Process]) -> Claim:
 def nothing_left(folders: Sequence[Path]) -> Claim:
     """``folders``: the temporary ones of the demo."""
     left = [str(folder) for folder in folders if folder.exists()]
-    return Claim("nothing left", not left, f"left over: {', '.join(left)}" if left else f"{len(folders)} temporary folders removed")
+    return Claim("nothing left", not left, f"left over: {', '.join(left)}" if left else f"removed: {', '.join(map(str, folders))}")
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -15,6 +15,8 @@ from netclaw_opencode.cli.terminal import harmless, one_line
 
 Data: TypeAlias = Mapping[str, object]
 
+_LONGEST = 2000
+
 
 def part(data: Data, key: str) -> Data:
     """The object under a key; empty where there is none."""
@@ -29,13 +31,13 @@ def parts(data: Data, key: str) -> list[Data]:
 
 def words(data: Data, key: str) -> list[str]:
     """The texts in the list under a key, each on one line."""
-    return [one_line(str(item)) for item in _sequence(data.get(key))]
+    return [one_line(str(item), _LONGEST) for item in _sequence(data.get(key))]
 
 
 def word(data: Data, key: str, default: str = "") -> str:
     """The value under a key as one harmless line."""
     value = data.get(key)
-    return default if value is None else one_line(str(value))
+    return default if value is None else one_line(str(value), _LONGEST)
 
 
 def text(data: Data, key: str) -> str:

@@ -98,6 +98,7 @@ def answered(data: Data) -> Iterator[RenderableType]:
     confirmed = data.get("confirmed") is True
     tail = "" if confirmed else " (not yet seen taken)"
     yield headline(*(("✓", "green") if confirmed else ("!", "yellow")), f"{what}: {how}{tail}")
+    yield facts(("session", word(data, "session_id")))
 
 
 def server_started(data: Data) -> Iterator[RenderableType]:
