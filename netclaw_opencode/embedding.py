@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import cast
 
-from netclaw_opencode.errors import DriverError, error_of
+from netclaw_opencode.errors import DriverError, InvalidInput, error_of
 from netclaw_opencode.host import Host
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.settings import Settings
