@@ -88,7 +88,7 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             if error.code != "server_unreachable" or not may_start or not is_loopback(address.url):
                 raise
             found = await servers.start(context.settings, port=None, directory=directory, within_seconds=within_seconds)
-            context.driver.forget()
+            await context.driver.disconnect()
             context.driver.tell(ProgressEvent("server_started", f"OpenCode {found.record.opencode_version} at {found.record.url}"))
             report.server |= {"url": found.record.url, "started": found.started, "ours": True, "password_set": True}
             connection = await context.driver.connect()

@@ -22,7 +22,7 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
     found = await servers.start(
         context.settings, port=port, directory=directory, within_seconds=read.seconds(arguments, "deadline_seconds", 45)
     )
-    context.driver.forget()
+    await context.driver.disconnect()
     record = found.record
     if found.started:
         context.driver.tell(
@@ -41,8 +41,9 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
 async def stop_server(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Stop the server that we started, with everything below it."""
     began = context.clock()
+    # Our own event stream would keep the server from ending.
+    await context.driver.disconnect()
     done = await servers.stop(context.settings)
-    context.driver.forget()
     output: dict[str, object] = {
         "stopped": done.ended is not None,
         "was_running": done.ended is not None,

@@ -75,6 +75,7 @@ class EventHub:
         self._subscriptions: set[Subscription] = set()
         self._connected = anyio.Event()
         self._started = False
+        self._reading = anyio.CancelScope()
         self._failure: DriverError | None = None
 
     @property
@@ -107,7 +108,15 @@ class EventHub:
             self._subscriptions.discard(subscription)
             subscription.close()
 
+    def close(self) -> None:
+        """Close the stream for good: a server that is told to end waits for whoever still listens."""
+        self._reading.cancel()
+
     async def _keep_reading(self) -> None:
+        with self._reading:
+            await self._read_on_and_on()
+
+    async def _read_on_and_on(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:

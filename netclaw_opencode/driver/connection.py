@@ -54,6 +54,11 @@ class Connection:
         self._secrets = secrets
         self._catalogues: dict[str, tuple[float, Catalogue]] = {}
 
+    async def close(self) -> None:
+        """Close the event stream and every connection to the server."""
+        self.events.close()
+        await self.http.__aexit__(None, None, None)
+
     def foreign(self, text: str) -> str:
         """Text from the server or a provider, fit for a message: no secrets, one line, shortened."""
         return foreign_text(redacted(text, secrets=self._secrets))

@@ -51,10 +51,11 @@ class Driver:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.disconnect()
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
         await self._stack.aclose()
-        self._connection = None
 
     async def connect(self) -> Connection:
         """The connection, made on first use.
@@ -63,7 +64,9 @@ class Driver:
         ``unsupported_version``.
         """
         async with self._connecting:
-            if self._connection is None or self._connection.http.url != servers.locate(self.settings).url:
+            if self._connection is not None and self._connection.http.url != servers.locate(self.settings).url:
+                await self.disconnect()
+            if self._connection is None:
                 self._connection = await self._connect()
             return self._connection
 
@@ -82,7 +85,6 @@ class Driver:
             raise
         if self._tasks is None:
             raise RuntimeError("enter the Driver before using it")
-        self._stack.push_async_exit(client)
         return Connection(
             client,
             EventHub(client, self._tasks),
@@ -96,9 +98,11 @@ class Driver:
         """Turns on the connection."""
         return Turns(await self.connect(), decide=self._decide, emit=self._emit)
 
-    def forget(self) -> None:
-        """Drop the connection, so that the next use looks for the server again (it was started or stopped)."""
-        self._connection = None
+    async def disconnect(self) -> None:
+        """Close the connection; the next use looks for the server again (it was started, or is about to be stopped)."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     def tell(self, event: ProgressEvent) -> None:
         """Emit a progress event that belongs to no turn."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.client import reading
-from netclaw_opencode.driver.verdict import RUNAWAY_CALLS
+from netclaw_opencode.driver.verdict import NO_ENDS, RUNAWAY_CALLS
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.facts import EventKind, ProgressEvent
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ _POLL_SECONDS = 5.0
 _POLL_WITHOUT_EVENTS_SECONDS = 0.5
 _START_SECONDS = 3.0
 """A prompt that was taken (204) and shows no turn for this long never ran (F15, F19)."""
+_PARTIAL_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Turns:
                     verdict = await self.follow(turn, events, until=ends)
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
-                    await self._stop(turn, "the call was cancelled")
+                    await self._stop(turn, "the turn was cancelled")
                 raise
             turn.phases["turn"] = clock() - turn.started - sum(turn.phases.values())
             result = await self._conclude(turn, verdict, deadline_seconds=deadline_seconds)
@@ -303,6 +305,7 @@ class Turns:
         elif verdict.state != "failed":
             verdict = self._of_timeout(turn, deadline_seconds)
         report = await self._stop(turn, verdict.message)
+        await self._read_partial(turn)
         raise self._failure(turn, verdict, report)
 
     def _of_timeout(self, turn: Turn, deadline_seconds: float) -> Verdict:
@@ -324,6 +327,11 @@ class Turns:
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
         turn.progress.tell("stopping", f"{why}; {text}", {**facts, "session_id": turn.session.id})
         return report
+
+    async def _read_partial(self, turn: Turn) -> None:
+        """See what the stopped turn wrote until then; without it the error is as true, only poorer."""
+        with suppress(DriverError), anyio.move_on_after(_PARTIAL_SECONDS):
+            turn.seen = replace(turn.seen, messages=await self._connection.messages(turn.session))
 
     def _failure(self, turn: Turn, verdict: Verdict, report: StopReport | None) -> DriverError:
         """The error of a turn that did not succeed, with everything that was seen of it."""

@@ -19,7 +19,8 @@ RUNAWAY_CALLS = 4
 
 _FLAGGED_ENDS = {"length": "truncated", "content-filter": "filtered"}
 _GOOD_ENDS = {"stop", *_FLAGGED_ENDS}
-_NO_ENDS = {"unknown", "other", "error"}
+NO_ENDS = frozenset({"unknown", "other", "error"})
+"""What a message's finish says where its stream had no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,9 @@ def judge(seen: Snapshot) -> Verdict:
 
 
 def _runs_away(replies: tuple[Message, ...]) -> bool:
-    tail = replies[-RUNAWAY_CALLS:]
-    return len(tail) == RUNAWAY_CALLS and all(item.finish in _NO_ENDS and item.error is None for item in tail)
+    # The newest one has usually just begun; it says nothing yet.
+    tail = [item for item in replies if item.finish is not None or item.error is not None][-RUNAWAY_CALLS:]
+    return len(tail) == RUNAWAY_CALLS and all(item.finish in NO_ENDS and item.error is None for item in tail)
 
 
 def _without_reply(seen: Snapshot) -> Verdict:

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from netclaw_opencode.errors import ServerProblem
 TERM_SECONDS = 5.0
 _KILL_SECONDS = 3.0
 _PROBE_PAUSE_SECONDS = 0.05
+_END_PAUSE_SECONDS = 0.02
 _LISTENING = re.compile(rb"listening on (http://\S+)")
 _TAIL_BYTES = 8 * 1024
 
@@ -192,10 +194,24 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
 
 
 def _gone(process: psutil.Process, within_seconds: float) -> bool:
+    """Wait for the end. A zombie has ended: whoever adopted it may take seconds to say goodbye."""
+    ends = time.monotonic() + within_seconds
+    while not _ended(process):
+        if time.monotonic() >= ends:
+            return False
+        time.sleep(_END_PAUSE_SECONDS)
+    return True
+
+
+def _ended(process: psutil.Process) -> bool:
     try:
-        process.wait(within_seconds)
+        # For a child of ours this also reaps it.
+        process.wait(0)
     except psutil.TimeoutExpired:
-        return False
+        try:
+            return bool(process.status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
     except psutil.NoSuchProcess:
         return True
     return True

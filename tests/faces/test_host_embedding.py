@@ -10,7 +10,7 @@ import pytest
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.actions.registry import error_envelope
 from netclaw_opencode.embedding import AsyncOpenCode, OpenCode, data_of, error_from_wire
-from netclaw_opencode.errors import CODES, DriverError, InvalidInput, Refused
+from netclaw_opencode.errors import CODES, DriverError, InvalidInput, Refused, error_of
 from netclaw_opencode.hookspecs import hookimpl
 from netclaw_opencode.settings import Settings
 from tests.faces.host_plugins import Plugin, action
@@ -37,11 +37,10 @@ def opencode() -> Iterator[OpenCode]:
 
 def errors() -> Iterator[DriverError]:
     """One error of each code, half of them with everything that an error can carry."""
-    from netclaw_opencode.embedding import _CLASSES
 
     for number, (code, row) in enumerate(CODES.items()):
         extra: dict[str, object] = {"rule": "deadline", "next": "do it", "details": {"a": [1, {"b": None}]}} if number % 2 else {}
-        yield _CLASSES[row.exit_code](code, f"message of {code}", **extra)  # type: ignore[arg-type]
+        yield error_of(code, f"message of {code}", **extra)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("error", tuple(errors()), ids=lambda error: error.code)

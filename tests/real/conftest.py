@@ -18,9 +18,14 @@ from tests.support.server import OpenCodeServer
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One directory for the action tests, no git repository: a directory's first turn costs a second."""
-    return tmp_path_factory.mktemp("place")
+def place(tmp_path_factory: pytest.TempPathFactory, opencode_server: OpenCodeServer) -> Path:
+    """One directory for the action tests, no git repository, with its first turn behind it: that one costs a second or more."""
+    directory = tmp_path_factory.mktemp("place").resolve()
+    with opencode_server.client() as client:
+        raw = RawOpenCode(client, opencode_server.model, directory)
+        raw.message(raw.create(), "warm up").raise_for_status()
+        raw.tidy()
+    return directory
 
 
 @pytest.fixture

@@ -113,6 +113,36 @@ def test_f42_a_request_outlives_the_abort_of_its_turn(raw: RawOpenCode, kind: st
     assert len(raw.model.calls_with("asks")) == 1
 
 
+def test_f29_some_requests_break_the_list_of_their_directory(raw: RawOpenCode, events: EventLog) -> None:
+    """F29: glob without a path: 400 for the list of the whole directory, even after abort and delete, until it is answered by id.
+
+    The id comes by the event only.
+    """
+    raw.model.when("F29 glob", ToolCall("glob", {"pattern": "*"}), Text("went on"))
+    session_id = raw.create(permission=[{"permission": "glob", "pattern": "*", "action": "ask"}])
+    raw.prompt_async(session_id, "F29 glob")
+    request = events.wait_for(lambda event: event.type == "permission.asked" and event.session_id == session_id).properties
+    assert raw.get("/permission").status_code == 400
+    raw.abort(session_id)
+    raw.wait_idle(session_id)
+    raw.delete(session_id)
+    assert raw.get("/permission").status_code == 400
+    assert raw.post(f"/permission/{request['id']}/reply", {"reply": "reject"}).json() is True
+    assert raw.pending("permission") == []
+
+
+def test_f29_a_refusal_refuses_every_request_of_the_session(raw: RawOpenCode) -> None:
+    """F29: two tools that ask at once: refusing one refuses both, and the turn ends."""
+    raw.model.when("F29 two", (COMMAND, ToolCall("bash", {"command": "echo two"})), Text("went on"))
+    session_id = raw.create(permission=ASK)
+    raw.prompt_async(session_id, "F29 two")
+    wait_until(lambda: len(raw.pending("permission")) == 2, what="both requests")
+    raw.post(f"/permission/{raw.pending('permission')[0]['id']}/reply", {"reply": "reject"})
+    raw.wait_idle(session_id)
+    assert (raw.pending("permission"), [state["status"] for state in raw.tool_states(session_id)]) == ([], ["error", "error"])
+    assert len(raw.model.calls_with("F29 two")) == 1
+
+
 def test_f29_a_denied_tool_is_not_offered(raw: RawOpenCode) -> None:
     """F29: a session rule that denies a tool takes it from the model's list; a call of it does no harm and asks nobody."""
     raw.model.when("denied", COMMAND, Text("went on"))

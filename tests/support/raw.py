@@ -88,7 +88,9 @@ class RawOpenCode:
 
     def pending(self, kind: str) -> list[Json]:
         """The pending requests (``permission`` or ``question``) of this directory."""
-        found: list[Json] = self.get(f"/{kind}").json()
+        answer = self.get(f"/{kind}")
+        answer.raise_for_status()
+        found: list[Json] = answer.json()
         return found
 
     def abort(self, session_id: str) -> httpx.Response:
@@ -104,18 +106,17 @@ class RawOpenCode:
         wait_until(lambda: session_id not in self.statuses(), what=f"the end of the turn of {session_id}")
 
     def tidy(self) -> None:
-        """Abort, refuse what is pending and delete every session made here."""
-        for session_id in self._made:
+        """Abort and delete every session made here, and refuse what is pending."""
+        made, self._made = self._made, []
+        for session_id in made:
             if session_id in self.statuses():
                 self.abort(session_id)
                 self.wait_idle(session_id)
+            self.delete(session_id)
         for request in self.pending("permission"):
             self.post(f"/permission/{request['id']}/reply", {"reply": "reject"})
         for request in self.pending("question"):
             self.post(f"/question/{request['id']}/reject")
-        for session_id in self._made:
-            self.delete(session_id)
-        self._made.clear()
 
 
 def field(value: Json, name: str) -> Json:

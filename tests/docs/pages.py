@@ -1,0 +1,187 @@
+"""Our own pages, read by machine: their blocks, their commands, and whether shown output is what really comes.
+
+Owns the two liberties that a page may take with an output: ``…`` for what was left out, and other ids, numbers, times and
+paths than those of this run. It runs nothing by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from netclaw_opencode.cli import PROGRAM, app
+from netclaw_opencode.cli.flags import arguments_from
+from netclaw_opencode.manifest import load_manifest
+from netclaw_opencode.validation import problems_of
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = "/home/me"
+"""Where the projects of our pages stand."""
+
+LEFT_OUT = "…"
+_BLOCK = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_ID = re.compile(r"\b(?:ses|msg|per|que)_[0-9A-Za-z]{10,64}\b")
+_VARIES = re.compile(
+    r"(?P<id>\b(?:ses|msg|per|que)_[0-9A-Za-z]{10,64}\b)|(?P<time>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?P<number>\d+(?:[.,]\d+)*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block: the word behind the fence, and what stands in it."""
+
+    kind: str
+    text: str
+
+
+def page(name: str) -> str:
+    """The text of a page, by its path in the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks_of(text: str) -> list[Block]:
+    """Every fenced block, in order."""
+    return [Block(kind, code) for kind, code in _BLOCK.findall(text)]
+
+
+def commands_of(text: str) -> list[str]:
+    """Every command of ours in the page's blocks, and every one in backquotes that has more words than the program's name."""
+    found = [
+        line.removeprefix("$ ") for block in blocks_of(text) for line in block.text.splitlines() if line.removeprefix("$ ").startswith(PROGRAM)
+    ]
+    return found + re.findall(rf"`({PROGRAM} [^`]+)`", _BLOCK.sub("", text))
+
+
+def outputs_of(text: str) -> Iterator[tuple[str, Block]]:
+    """Each command of a ``console`` block with the block that follows it."""
+    blocks = blocks_of(text)
+    for block, following in zip(blocks, blocks[1:], strict=False):
+        if block.kind == "console" and following.kind in ("json", "text"):
+            yield block.text.strip().removeprefix("$ "), following
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a command line asks for."""
+
+    action: str
+    arguments: Mapping[str, object]
+
+
+def call_of(command: str) -> Call | None:
+    """Parse a command as the program itself does, without running it; None where it is no action (``demo``, ``--help``).
+
+    Raises ``click.UsageError`` or ``InvalidInput`` for a command that would be refused, ``AssertionError`` for arguments
+    that break the action's schema.
+    """
+    words = shlex.split(command)
+    assert words[0] == PROGRAM, command
+    if words[-1] in ("--help", "-h", "--version"):
+        words.pop()
+    found: click.Command = app._root()
+    context = click.Context(found, info_name=PROGRAM, token_normalize_func=lambda token: token.replace("_", "-"))
+    rest = words[1:]
+    while isinstance(found, click.Group) and rest:
+        name, command_found, rest = found.resolve_command(context, rest)
+        assert command_found is not None, command
+        found = command_found
+        if isinstance(found, click.Group):
+            context = click.Context(found, parent=context, info_name=name)
+    if isinstance(found, click.Group) or command.endswith(("--help", "-h")):
+        return None
+    context = found.make_context(found.name, rest, parent=context)
+    if not isinstance(found, app._Action):
+        return None
+    arguments = arguments_from(context.params, found.flags)
+    entry = found._entry
+    problems = problems_of(arguments, entry.input_schema, incoming=True)
+    assert not problems, f"{command}: {'; '.join(problem.message for problem in problems)}"
+    return Call(entry.name, arguments)
+
+
+@dataclass(slots=True)
+class Names:
+    """Which of our ids and paths stand for those of the page."""
+
+    home: Path
+    ours: dict[str, str] = field(default_factory=dict)
+
+    def in_command(self, command: str) -> str:
+        """The page's command with the ids and paths of this run."""
+        return _ID.sub(lambda match: self.ours.get(match[0], match[0]), command).replace(HOME, str(self.home))
+
+    def differences(self, shown: object, real: object, where: str = "output") -> list[str]:
+        """Where an output of this run is another one than the page shows."""
+        if isinstance(shown, dict) and isinstance(real, dict):
+            rest = {name: part for name, part in shown.items() if name != LEFT_OUT}
+            odd = rest.keys() - real.keys() if LEFT_OUT in shown else rest.keys() ^ real.keys()
+            return [f"{where}.{name} stands on one side only" for name in sorted(odd)] + [
+                difference for name, part in rest.items() if name in real for difference in self.differences(part, real[name], f"{where}.{name}")
+            ]
+        if isinstance(shown, list) and isinstance(real, list):
+            rest_of_list = [part for part in shown if part != LEFT_OUT]
+            if len(rest_of_list) != len(real) and len(rest_of_list) == len(shown):
+                return [f"{where} has {len(real)} items, not {len(shown)}"]
+            return [
+                difference
+                for position, (part, item) in enumerate(zip(rest_of_list, real, strict=False))
+                for difference in self.differences(part, item, f"{where}[{position}]")
+            ]
+        if isinstance(shown, bool) or isinstance(real, bool) or shown is None:
+            return [] if shown is real else [f"{where} is {real!r}, not {shown!r}"]
+        if isinstance(shown, int | float) and isinstance(real, int | float):
+            return []
+        if isinstance(shown, str) and isinstance(real, str):
+            return self._texts(shown, real, where)
+        return [f"{where} is {real!r}, not {shown!r}"]
+
+    def _texts(self, shown: str, real: str, where: str) -> list[str]:
+        for theirs, ours in zip(_ID.findall(shown), _ID.findall(real), strict=False):
+            if self.ours.setdefault(theirs, ours) != ours:
+                return [f"{where} names {ours} where the page means {self.ours[theirs]}"]
+        return [] if fits(shown, real, home=self.home) else [f"{where} is {real!r}, not {shown!r}"]
+
+
+def fits(shown: str, real: str, *, home: Path) -> bool:
+    """Whether a text is the one shown, but for ids, numbers, times, the folder of the projects and what ``…`` stands for."""
+    wanted = LEFT_OUT.join(masked(shown).split(LEFT_OUT))
+    pattern = ".*".join(re.escape(piece) for piece in wanted.split(LEFT_OUT))
+    return re.fullmatch(pattern, masked(real.replace(str(home), HOME)), re.DOTALL) is not None
+
+
+def masked(text: str) -> str:
+    """The text with the same mark for each id, time and number."""
+    return _VARIES.sub(lambda match: {"id": "<id>", "time": "<time>"}.get(match.lastgroup or "", "<n>"), text)
+
+
+def broken_promises(action: str, envelope: object) -> Sequence[str]:
+    """Where an output shown breaks the action's schema, for all that was not left out."""
+    assert isinstance(envelope, dict)
+    if envelope.get("ok") is not True:
+        return []
+    schema = _without_required(load_manifest().actions[action].output_schema)
+    assert isinstance(schema, dict)
+    return [problem.message for problem in problems_of(_without_left_out(envelope["data"]), schema)]
+
+
+def _without_left_out(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_left_out(part) for name, part in value.items() if name != LEFT_OUT}
+    return [_without_left_out(part) for part in value if part != LEFT_OUT] if isinstance(value, list) else value
+
+
+def _without_required(schema: object) -> object:
+    if isinstance(schema, dict):
+        return {name: _without_required(part) for name, part in schema.items() if name != "required" or not isinstance(part, list)}
+    return [_without_required(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def parsed_json(block: Block) -> object:
+    """The JSON of a block; a ``…`` in place of a field or an item is written so that it stays JSON."""
+    return json.loads(block.text)

@@ -1,0 +1,54 @@
+"""The leak check itself: on the real server it sees each kind of leak that it exists for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall, demo_script
+from tests.support.leaks import LeakCheck
+from tests.support.raw import RawOpenCode
+from tests.support.server import OpenCodeServer
+from tests.support.waiting import SOON, wait_until
+
+pytestmark = pytest.mark.real
+ASK = [{"permission": "edit", "pattern": "*", "action": "ask"}]
+WRITE = ToolCall("write", {"filePath": "${directory}/new.txt", "content": "new"})
+QUESTION = ToolCall("question", {"questions": [{"question": "Which?", "header": "W", "options": [{"label": "A", "description": "a"}]}]})
+
+
+def test_every_kind_of_leak_is_named(raw: RawOpenCode, opencode_server: OpenCodeServer) -> None:
+    """A session, a running turn, a permission, a question, a process and an open model call are each found, and gone after the tidying."""
+    check = LeakCheck(opencode_server)
+    check.watch(raw.directory)
+    assert check.left() == []
+    raw.model.when("leak hang", Hang())
+    raw.model.when("leak shell", ToolCall("bash", {"command": "exec sleep 3600"}))
+    raw.model.when("leak permission", WRITE, Text("done"))
+    raw.model.when("leak question", QUESTION, Text("done"))
+    made = [raw.create(permission=ASK) for _ in range(4)]
+    for session_id, text in zip(made, ("leak hang", "leak shell", "leak permission", "leak question"), strict=True):
+        raw.prompt_async(session_id, text)
+    wait_until(lambda: raw.pending("permission") and raw.pending("question"), what="both requests")
+    wait_until(opencode_server.descendants, what="the command's process")
+    assert raw.model.wait_until(lambda model: model.open_connections == 1, SOON)
+    found = "\n".join(check.left())
+    for trace in (*made, "/session/status of", "/permission of", "/question of", "process ", "1 open calls at the model"):
+        assert trace in found
+    with pytest.raises(AssertionError, match="left behind: session"):
+        check.check(timeout=0)
+    raw.tidy()
+    check.check()
+
+
+def test_the_demo_script_does_its_task_with_opencodes_own_tools(raw: RawOpenCode, scripted: OfflineModel, workdir: Path) -> None:
+    """On the real server the demo's script writes a module, runs its doctests and tells the output."""
+    demo = demo_script(pause_seconds=0.0)
+    scripted.when("Write slugify.py", *demo.default)
+    session_id = raw.create()
+    answer = raw.message(session_id, "Write slugify.py with doctests").json()
+    assert [state["status"] for state in raw.tool_states(session_id)] == ["completed", "completed"]
+    assert "3 of 3 doctests pass" in str(raw.tool_states(session_id)[1]["output"])
+    assert "3 of 3 doctests pass" in next(part["text"] for part in answer["parts"] if part["type"] == "text")
+    assert [path.name for path in workdir.iterdir()] == ["slugify.py"]

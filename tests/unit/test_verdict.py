@@ -1,0 +1,247 @@
+"""How a turn stands: every ending has its name, and only a proved success is called one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netclaw_opencode.client.types import Message, MessageError, Part, SessionStatus
+from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Snapshot, code_of_announcement, judge
+from netclaw_opencode.errors import CODES
+from netclaw_opencode.facts import PendingRequest
+
+SESSION = "ses_aaaaaaaaaaaa"
+OURS = "msg_100"
+BUSY, IDLE = SessionStatus("busy"), SessionStatus("idle")
+RETRY = SessionStatus("retry", attempt=3, message="429")
+ASKS = PendingRequest("permission", "per_aaaaaaaaaaaa", SESSION, "/d", permission="bash")
+PROMPT = Message(OURS, "user", SESSION, 100, (Part("prt_1", "text", "do it"),))
+
+
+def reply(
+    number: int = 1,
+    *,
+    text: str = "done",
+    finish: str | None = "stop",
+    completed: bool = True,
+    error: MessageError | None = None,
+    parent: str = OURS,
+    tool: str | None = None,
+    structured: object = None,
+) -> Message:
+    """An assistant message; ``tool`` is the status of a tool part."""
+    parts = [Part(f"prt_{number}", "text", text)] if text else []
+    if tool is not None:
+        parts.append(Part(f"prt_{number}t", "tool", tool="bash", call_id="c", tool_status=tool))
+    return Message(
+        f"msg_{100 + number}",
+        "assistant",
+        SESSION,
+        100 + number,
+        tuple(parts),
+        parent_id=parent,
+        completed_ms=200 + number if completed else None,
+        finish=finish,
+        error=error,
+        structured=structured,
+    )
+
+
+def of(*replies: Message, status: SessionStatus | None = None, pending: tuple[PendingRequest, ...] = (), announced: tuple[str, ...] = ()) -> Snapshot:
+    """A snapshot of our turn with these replies."""
+    return Snapshot(OURS, (PROMPT, *replies), status, pending, announced)
+
+
+STEP = reply(1, text="", finish="tool-calls", tool="completed")
+ABORTED = MessageError("MessageAbortedError", "The operation was aborted.")
+
+
+@pytest.mark.parametrize(
+    ("seen", "flag"),
+    [
+        (of(reply()), None),
+        (of(STEP, reply(2)), None),
+        (of(reply(), status=IDLE), None),
+        (of(reply(finish="length")), "truncated"),
+        (of(reply(finish="content-filter")), "filtered"),
+        (of(reply(text="", finish="tool-calls", structured={"n": 3})), None),
+        (of(reply(tool="error")), None),
+        # an error of an earlier model call that the server got over
+        (of(replace(STEP, error=MessageError("APIError", "busy", 529)), reply(2)), None),
+    ],
+)
+def test_a_turn_that_answered_is_completed(seen: Snapshot, flag: str | None) -> None:
+    """Completed, without error, with a good end and text: done. Cut off or filtered is done with a flag."""
+    verdict = judge(seen)
+    assert (verdict.state, verdict.code, verdict.flag) == ("completed", None, flag)
+    assert verdict.ended
+    assert verdict.final == seen.replies[-1]
+
+
+@pytest.mark.parametrize(
+    ("seen", "code"),
+    [
+        # idle between two steps, or after a refused request: the last end is no end
+        (of(STEP), "turn_incomplete"),
+        (of(reply(finish="unknown")), "turn_incomplete"),
+        (of(reply(finish="other")), "turn_incomplete"),
+        (of(reply(finish="some-new-word")), "turn_incomplete"),
+        (of(reply(finish=None)), "turn_incomplete"),
+        (of(reply(text="")), "empty_output"),
+        (of(reply(text=" \n\t ")), "empty_output"),
+        (of(reply(text="", finish="length")), "empty_output"),
+        # F33, F44: the server was restarted; F17: a retry was aborted
+        (of(reply(completed=False)), "interrupted"),
+        (of(reply(completed=False, finish=None, text="")), "interrupted"),
+        (of(replace(reply(completed=False, finish=None, text=""), parts=())), "interrupted"),
+        (of(reply(tool="running")), "interrupted"),
+        (of(reply(tool="pending")), "interrupted"),
+        (of(reply(completed=False, structured={"n": 3})), "interrupted"),
+        # errors of the server
+        (of(reply(error=ABORTED)), "turn_aborted"),
+        (of(reply(error=ABORTED, completed=False, finish=None)), "turn_aborted"),
+        (of(reply(error=ABORTED, structured={"n": 3})), "turn_aborted"),
+        (of(reply(error=MessageError("APIError", "Invalid key", 401))), "provider_auth"),
+        (of(reply(error=MessageError("APIError", "Forbidden", 403))), "provider_auth"),
+        (of(reply(error=MessageError("ProviderAuthError", "no key"))), "provider_auth"),
+        (of(reply(error=MessageError("APIError", "Overloaded", 529))), "provider_error"),
+        (of(reply(error=MessageError("APIError", "broken"))), "provider_error"),
+        (of(reply(error=MessageError("ContextOverflowError", "too long"))), "context_overflow"),
+        (of(reply(error=MessageError("StructuredOutputError", "no"))), "structured_output_failed"),
+        (of(reply(error=MessageError("ContentFilterError", "blocked"), finish="content-filter")), "provider_error"),
+        (of(reply(error=MessageError("UnknownError", "Model not found: a/b"))), "model_not_found"),
+        (of(reply(error=MessageError("SomethingNew", ""))), "provider_error"),
+        # an error is final even where a good answer came before it
+        (of(reply(), reply(2, error=ABORTED)), "turn_aborted"),
+        # F40
+        (of(*(reply(number, finish="unknown") for number in range(1, RUNAWAY_CALLS + 1))), "runaway_turn"),
+        (of(*(reply(number, finish="unknown") for number in range(1, RUNAWAY_CALLS + 1)), status=BUSY), "runaway_turn"),
+        # F15, F32: no message at all, only an event
+        (of(announced=("Model not found: offline/nosuch",)), "model_not_found"),
+        (of(announced=("ProviderModelNotFoundError",)), "model_not_found"),
+        (of(announced=('Agent not found: "nobody"',)), "agent_not_found"),
+        (of(announced=("default agent not found",)), "agent_not_found"),
+        (of(announced=("connect ECONNREFUSED",)), "provider_error"),
+    ],
+)
+def test_every_other_ending_has_its_name(seen: Snapshot, code: str) -> None:
+    """Whatever is not a proved success fails with the code that says what happened."""
+    verdict = judge(seen)
+    assert (verdict.state, verdict.code) == ("failed", code)
+    assert verdict.ended
+    assert code in CODES
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        # F19: right after the 204 nothing is there yet
+        (of(), "not_started"),
+        (Snapshot(OURS, ()), "not_started"),
+        (of(status=IDLE), "not_started"),
+        (of(status=BUSY), "running"),
+        (of(status=BUSY, announced=("some warning",)), "running"),
+        (of(STEP, status=BUSY), "running"),
+        (of(reply(), status=BUSY), "running"),
+        (of(reply(error=ABORTED), status=BUSY), "running"),
+        (of(reply(completed=False, finish=None), status=BUSY), "running"),
+        (of(reply(completed=False, finish=None), status=RETRY), "running"),
+        (of(*(reply(number, finish="unknown") for number in range(1, RUNAWAY_CALLS)), status=BUSY), "running"),
+        (of(STEP, status=BUSY, pending=(ASKS,)), "waiting"),
+        (of(pending=(ASKS,)), "waiting"),
+    ],
+)
+def test_a_turn_that_is_not_over_is_not_judged(seen: Snapshot, state: str) -> None:
+    """Busy, in retry, waiting or not started yet: no ending, whatever stands in the store already."""
+    verdict = judge(seen)
+    assert verdict.state == state
+    assert not verdict.ended
+
+
+@pytest.mark.parametrize("parent", ["msg_099", "msg_", "", "msg_1000"])
+def test_an_answer_to_another_prompt_is_not_ours(parent: str) -> None:
+    """Two sends into one session get the same reply; only its parent tells whose it is (F41)."""
+    assert judge(of(reply(parent=parent))).state == "not_started"
+    assert judge(of(replace(reply(), parent_id=None))).state == "not_started"
+    assert judge(of(replace(reply(), role="user"))).state == "not_started"
+
+
+def test_a_runaway_is_a_row_without_an_end_between() -> None:
+    """A good end, or an error, breaks the row; fewer calls are none (F40)."""
+    endless = [reply(number, finish="unknown") for number in range(1, RUNAWAY_CALLS)]
+    assert judge(of(*endless)).code == "turn_incomplete"
+    assert judge(of(*endless, reply(9))).state == "completed"
+    assert judge(of(*endless, reply(9, finish="unknown", error=ABORTED))).code == "turn_aborted"
+    assert judge(of(*(reply(number, finish=end) for number, end in enumerate(("unknown", "other", "error", "unknown"), 1)))).code == "runaway_turn"
+
+
+def test_a_snapshot_knows_whether_the_prompt_arrived() -> None:
+    """After a lost answer that is the question to ask before sending again (F27)."""
+    assert of().arrived
+    assert not Snapshot(OURS, (reply(),)).arrived
+
+
+def test_an_announcement_without_a_known_text_is_the_providers() -> None:
+    """Texts are no contract (F14): what is not recognized still is a failure with a code."""
+    assert code_of_announcement("") == "provider_error"
+
+
+errors = st.none() | st.builds(
+    MessageError,
+    st.sampled_from(["APIError", "MessageAbortedError", "UnknownError", "ContentFilterError"]),
+    st.text(max_size=10),
+    st.none() | st.sampled_from([401, 429, 500]),
+)
+replies = st.builds(
+    reply,
+    st.integers(1, 9),
+    text=st.sampled_from(["", " ", "text"]),
+    finish=st.sampled_from([None, "stop", "length", "content-filter", "tool-calls", "unknown", "other", "error"]),
+    completed=st.booleans(),
+    error=errors,
+    parent=st.sampled_from([OURS, OURS, OURS, "msg_099"]),
+    tool=st.sampled_from([None, "pending", "running", "completed", "error"]),
+    structured=st.sampled_from([None, {"n": 1}]),
+)
+snapshots = st.builds(
+    lambda found, status, pending, announced: of(*{item.id: item for item in found}.values(), status=status, pending=pending, announced=announced),
+    st.lists(replies, max_size=6),
+    st.sampled_from([None, IDLE, BUSY, RETRY]),
+    st.sampled_from([(), (ASKS,)]),
+    st.sampled_from([(), ("Model not found: x",)]),
+)
+
+
+@given(snapshots, st.randoms(use_true_random=False))
+def test_the_order_of_messages_does_not_matter(seen: Snapshot, random: object) -> None:
+    """The store's order is the server's business; ours is that of the ids."""
+    shuffled = list(seen.messages)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' random.Random
+    assert judge(replace(seen, messages=tuple(shuffled))) == judge(seen)
+
+
+@given(snapshots)
+def test_success_is_never_claimed_without_proof(seen: Snapshot) -> None:
+    """Completed only when idle, nothing pending, and our last reply is complete, without error and not empty."""
+    verdict = judge(seen)
+    if verdict.state != "completed":
+        assert (verdict.code is not None) == (verdict.state in ("failed", "not_started"))
+        return
+    final = verdict.final
+    assert final is not None and final == max((item for item in seen.messages if item.parent_id == OURS), key=lambda item: item.id)
+    assert final.role == "assistant" and final.error is None and final.completed_ms is not None
+    assert final.structured is not None or (final.text.strip() and final.finish in ("stop", "length", "content-filter"))
+    assert not any(part.tool_status in ("running", "pending") for part in final.parts)
+    assert (seen.status is None or seen.status.kind == "idle") and not seen.pending
+
+
+@given(snapshots)
+def test_every_failure_has_a_code_of_the_table_and_a_cause(seen: Snapshot) -> None:
+    """A verdict can always be raised: its code exists, and where the server gave no text the driver has one."""
+    verdict = judge(seen)
+    assert verdict.code is None or verdict.code in CODES
+    if verdict.state == "failed" and (verdict.final is None or verdict.final.error is None):
+        assert verdict.message
