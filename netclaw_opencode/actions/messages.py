@@ -94,14 +94,11 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
     ends = began + limit
     overdue = _overdue_at(turn.session, connection)
     if not verdict.ended and verdict.state != "waiting" and _cursor(turn, verdict) == (cursor or _cursor(turn, verdict)):
+        # Without a cursor only the end counts; with one, any change does.
+        enough = None if cursor is None else (lambda seen: _cursor(turn, seen) != cursor)
         async with connection.events.subscribe(turn.session.id) as events:
             await connection.events.ready(within_seconds=max(0.1, ends - context.clock()))
-            while context.clock() < min(ends, overdue):
-                # Without a cursor only the end counts; with one, any change does.
-                until = min(ends, overdue, context.clock() + 1.0) if cursor is not None else min(ends, overdue)
-                verdict = await turns.follow(turn, events, until=until, decide=False)
-                if verdict.ended or verdict.state == "waiting" or (cursor is not None and _cursor(turn, verdict) != cursor):
-                    break
+            verdict = await turns.follow(turn, events, until=min(ends, overdue), watching=True, enough=enough)
     if not verdict.ended and context.clock() >= overdue:
         raise turns.overdue(turn)
     output: dict[str, object] = {

@@ -6,8 +6,10 @@ about a turn; ``turns``, ``stopping`` and ``sessions`` do, through it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.client import reading, routes
@@ -18,6 +20,7 @@ from netclaw_opencode.driver.together import together
 from netclaw_opencode.errors import ActionFailed, InvalidInput
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.redaction import redacted
+from netclaw_opencode.server import locks
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.events import EventHub
@@ -43,7 +46,15 @@ class Connection:
     """A server that answered, with the version gate passed."""
 
     def __init__(
-        self, http: HttpClient, events: EventHub, *, health: Health, ours: bool, secrets: tuple[str, ...], clock: Callable[[], float]
+        self,
+        http: HttpClient,
+        events: EventHub,
+        *,
+        health: Health,
+        ours: bool,
+        secrets: tuple[str, ...],
+        state_dir: Path,
+        clock: Callable[[], float],
     ) -> None:
         self.http = http
         self.events = events
@@ -52,12 +63,19 @@ class Connection:
         self.ids = IdMaker()
         self.clock = clock
         self._secrets = secrets
+        self._state_dir = state_dir
         self._catalogues: dict[str, tuple[float, Catalogue]] = {}
 
     async def close(self) -> None:
         """Close the event stream and every connection to the server."""
         self.events.close()
         await self.http.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def locked(self, name: str, *, within_seconds: float = 0.0) -> AsyncIterator[bool]:
+        """Hold a lock against other calls and processes of this user; False where somebody else keeps it."""
+        async with locks.held(self._state_dir, name, within_seconds=within_seconds) as mine:
+            yield mine
 
     def foreign(self, text: str) -> str:
         """Text from the server or a provider, fit for a message: no secrets, one line, shortened."""

@@ -91,6 +91,7 @@ class Driver:
             health=health,
             ours=address.record is not None,
             secrets=(address.password or "",),
+            state_dir=self.settings.state_dir,
             clock=self._clock,
         )
 

@@ -33,15 +33,16 @@ class IdMaker:
         """A new message id."""
         return self._make("msg")
 
-    def part(self) -> str:
-        """A new part id."""
-        return self._make("prt")
-
     def _make(self, prefix: str) -> str:
         with self._lock:
             self._last = max(self._last + 1, self._epoch_ms() * 4096)
             stamp = self._last & 0xFFFF_FFFF_FFFF
         return f"{prefix}_{stamp:012x}" + "".join(secrets.choice(_BASE62) for _ in range(14))
+
+
+def part_of(message_id: str) -> str:
+    """The id of a prompt's only part: made from the message's, so that whoever repeats the one repeats the other (F27)."""
+    return "prt_" + message_id.removeprefix("msg_")
 
 
 def checked(value: object, *, field: str = "session_id") -> str:

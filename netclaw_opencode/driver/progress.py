@@ -92,7 +92,7 @@ class Progress:
         # A provider whose stream is cut makes the server call the model for ever while it stays busy (F40).
         # Each of its messages comes several times, first of all empty: only one that ended well breaks the row.
         finish = info.get("finish")
-        if finish in ("unknown", "other", "error"):
+        if finish in NO_ENDS:
             self._endless.add(str(info.get("id")))
         elif finish is not None:
             self._endless.clear()

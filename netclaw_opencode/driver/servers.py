@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,13 +20,15 @@ from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
 from netclaw_opencode.driver import rules
 from netclaw_opencode.errors import DriverError, ServerProblem
-from netclaw_opencode.server import binary, process, state
+from netclaw_opencode.server import binary, locks, process, state
 from netclaw_opencode.settings import Settings, is_loopback
 
 _PROBE_SECONDS = 1.0
 _PROBES = 3
 _ABORT_SECONDS = 10.0
 _PORT_TRIES = 3
+_LOCK = "server"
+_LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,27 +107,23 @@ async def start(settings: Settings, *, port: int | None, directory: str, within_
             f"OPENCODE_API_URL {settings.url} is another machine; a server is only started on this one",
             next="start OpenCode there, or unset OPENCODE_API_URL",
         )
-    deadline = anyio.current_time() + within_seconds
-    lock = state.locked(settings.state_dir)
-    await anyio.to_thread.run_sync(lock.__enter__)
-    try:
+    ends = anyio.current_time() + within_seconds
+    async with locks.held(settings.state_dir, _LOCK, within_seconds=within_seconds) as mine:
+        if not mine:
+            raise ServerProblem("server_not_ready", f"another process has been starting the server for {within_seconds:g} s")
         record = live_record(settings)
-        if record is not None and (not port or record.url.endswith(f":{port}")):
-            async with Address(record.url, record.username, record.password, record).client() as client:
-                await health(client)
-            return Started(record, started=False)
-        if record is not None:
+        if record is None:
+            return Started(await _start(settings, port=port, directory=directory, ends=ends), started=True)
+        if port and not record.url.endswith(f":{port}"):
             raise ServerProblem(
                 "port_in_use",
                 f"a server of ours runs already, at {record.url}",
                 next="netclaw-opencode server stop-server",
                 details={"url": record.url},
             )
-        record = await _start(settings, port=port, directory=directory, within_seconds=deadline - anyio.current_time())
-        state.write(settings.state_dir, record)
-        return Started(record, started=True)
-    finally:
-        lock.__exit__(None, None, None)
+        async with Address(record.url, record.username, record.password, record).client() as client:
+            await health(client, probes=max(1, int((ends - anyio.current_time()) / _PROBE_SECONDS)))
+        return Started(record, started=False)
 
 
 def program(settings: Settings) -> binary.Binary:
@@ -139,7 +136,7 @@ def is_vulnerable(version: str) -> bool:
     return binary.is_vulnerable(version)
 
 
-async def _start(settings: Settings, *, port: int | None, directory: str, within_seconds: float) -> state.ServerRecord:
+async def _start(settings: Settings, *, port: int | None, directory: str, ends: float) -> state.ServerRecord:
     found = await anyio.to_thread.run_sync(program, settings)
     if is_vulnerable(found.version):
         raise ServerProblem(
@@ -156,6 +153,18 @@ async def _start(settings: Settings, *, port: int | None, directory: str, within
     environment = process.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
     environment["OPENCODE_SERVER_USERNAME"] = settings.username
 
+    def record(spawned: process.Spawned) -> state.ServerRecord:
+        return state.ServerRecord(
+            url=spawned.url,
+            pid=spawned.pid,
+            create_time=spawned.create_time,
+            username=settings.username,
+            password=password,
+            binary=found.path,
+            opencode_version=found.version,
+            log_file=str(log_file),
+        )
+
     async def ready(url: str) -> bool:
         async with HttpClient(url=url, username=settings.username, password=password) as client:
             try:
@@ -163,7 +172,6 @@ async def _start(settings: Settings, *, port: int | None, directory: str, within
             except DriverError:
                 return False
 
-    deadline = anyio.current_time() + within_seconds
     while True:
         tries -= 1
         try:
@@ -173,23 +181,16 @@ async def _start(settings: Settings, *, port: int | None, directory: str, within
                 environment=environment,
                 directory=directory,
                 log_file=log_file,
-                within_seconds=deadline - anyio.current_time(),
+                within_seconds=ends - anyio.current_time(),
                 ready=ready,
+                # Before it is ready: should we be killed now, the next call still finds the process.
+                started=lambda spawned: state.write(settings.state_dir, record(spawned)),
             )
-            break
-        except ServerProblem as error:
-            if error.code != "port_in_use" or tries == 0:
+            return record(spawned)
+        except BaseException as error:
+            state.remove(settings.state_dir)
+            if not isinstance(error, ServerProblem) or error.code != "port_in_use" or tries == 0:
                 raise
-    return state.ServerRecord(
-        url=spawned.url,
-        pid=spawned.pid,
-        create_time=spawned.create_time,
-        username=settings.username,
-        password=password,
-        binary=found.path,
-        opencode_version=found.version,
-        log_file=str(log_file),
-    )
 
 
 def _log_file(state_dir: Path) -> Path:
@@ -208,14 +209,14 @@ class Stopped:
     sessions_aborted: tuple[str, ...]
 
 
-async def stop(settings: Settings, *, told: Callable[[str], None] = lambda _: None) -> Stopped:
+async def stop(settings: Settings) -> Stopped:
     """Stop the server that we started: abort what runs, then end the process with its children, then forget it.
 
     Raises ``Refused`` (``kill_refused``) where the process is not provably ours.
     """
-    lock = state.locked(settings.state_dir)
-    await anyio.to_thread.run_sync(lock.__enter__)
-    try:
+    async with locks.held(settings.state_dir, _LOCK, within_seconds=_LOCK_SECONDS) as mine:
+        if not mine:
+            raise ServerProblem("server_not_ready", "another process is starting or stopping the server")
         record = state.read(settings.state_dir)
         if record is None or not process.is_alive(record.pid, record.create_time):
             state.remove(settings.state_dir)
@@ -225,14 +226,11 @@ async def stop(settings: Settings, *, told: Callable[[str], None] = lambda _: No
             rules.ProcessFacts(record.pid, record.create_time, create_time, argv=argv, recorded_binary=record.binary, same_user=same_user)
         )
         aborted = await _abort_all(record)
-        told(f"{len(aborted)} session(s) aborted; ending process {record.pid}")
         ended = await process.end(record.pid, record.create_time)
         if ended.processes_left == 0:
             state.remove(settings.state_dir)
             Path(record.log_file).unlink(missing_ok=True)
         return Stopped(record, ended, aborted)
-    finally:
-        lock.__exit__(None, None, None)
 
 
 async def _abort_all(record: state.ServerRecord) -> tuple[str, ...]:

@@ -73,10 +73,11 @@ async def stop(
     confirmed = False
     with anyio.move_on_after(within_seconds):
         while not confirmed:
-            refused += await requests.refuse_all(connection, activity.pending_of(ids))
             for item in ids:
                 if attempts == 0 or item in activity.statuses:
                     await _abort(connection, item, directory=session.directory)
+            # Only now: a refusal first would let a parent go on with what its sub-agent was refused.
+            refused += await requests.refuse_all(connection, activity.pending_of(ids))
             attempts += 1
             confirmed = await _seen_stopped(connection, session, ids, message_id=message_id)
             tree = await connection.tree(session)

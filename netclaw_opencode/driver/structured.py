@@ -8,9 +8,7 @@ answer is read from its text and checked here.
 from __future__ import annotations
 
 import json
-import math
 import re
-from typing import NoReturn
 
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.jsontypes import JsonObject
@@ -34,7 +32,7 @@ def extract(text: str, schema: JsonObject) -> object:
     """
     for candidate in (text, *reversed(_FENCE.findall(text)), text[text.find("{") : text.rfind("}") + 1]):
         try:
-            value: object = json.loads(candidate, parse_constant=_refuse_constant, parse_float=_finite)
+            value: object = json.loads(candidate)
         except (ValueError, RecursionError):
             continue
         problems = problems_of(value, schema)
@@ -42,18 +40,6 @@ def extract(text: str, schema: JsonObject) -> object:
             return value
         raise _failed("; ".join(problem.message for problem in problems[:5]), text)
     raise _failed("it holds no JSON", text)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(number: str) -> float:
-    # 1e999 would become infinity, which the result could not carry.
-    value = float(number)
-    if not math.isfinite(value):
-        raise ValueError(f"{number} is out of range")
-    return value
 
 
 def _failed(why: str, text: str) -> ActionFailed:

@@ -1,6 +1,6 @@
 """A turn: checked, sent exactly once, followed to its end, stopped at its deadline.
 
-Owns the order of things in a turn. Rules say what is allowed, ``verdict`` says how it stands, ``stopping`` ends it.
+Owns the order of things in a turn. ``sending`` sends it, ``verdict`` says how it stands, ``stopping`` ends it.
 """
 
 from __future__ import annotations
@@ -8,27 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.client import routes
-from netclaw_opencode.client.http import HttpNotFound
-from netclaw_opencode.driver import outcome, requests, rules, stopping, structured
-from netclaw_opencode.driver.connection import not_found
-from netclaw_opencode.driver.progress import Progress
-from netclaw_opencode.driver.together import together
+from netclaw_opencode.driver import outcome, requests, rules, sending, stopping, structured
+from netclaw_opencode.driver.sending import Prompt, Turn
 from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
 from netclaw_opencode.errors import DriverError, OutOfTime, error_of
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
-from netclaw_opencode.jsontypes import JsonObject
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.events import Subscription
-    from netclaw_opencode.client.types import ModelRef, Session
+    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.models import ThinkingChoice
     from netclaw_opencode.driver.stopping import StopReport
 
 Decide = Callable[[PendingRequest], Decision | None]
@@ -39,50 +33,10 @@ CLEANUP_SECONDS = 15.0
 
 _POLL_SECONDS = 5.0
 _POLL_WITHOUT_EVENTS_SECONDS = 0.5
+_CHANGE_SECONDS = 0.5
 _START_SECONDS = 3.0
 """A prompt that was taken (204) and shows no turn for this long never ran (F15, F19)."""
 _PARTIAL_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What is sent; ``model`` and ``thinking`` have been checked against the catalogue."""
-
-    text: str
-    model: ModelRef | None = None
-    agent: str | None = None
-    system: str | None = None
-    thinking: ThinkingChoice | None = None
-    output_schema: JsonObject | None = None
-
-    def body(self, *, message_id: str, part_id: str) -> dict[str, object]:
-        """The request body (F12), with ids of our own (F27)."""
-        body: dict[str, object] = {"messageID": message_id, "parts": [{"id": part_id, "type": "text", "text": self.text}]}
-        system = [self.system] if self.system else []
-        if self.output_schema is not None:
-            system.append(structured.instruction(self.output_schema))
-        if system:
-            body["system"] = "\n\n".join(system)
-        if self.model is not None:
-            body["model"] = {"providerID": self.model.provider_id, "modelID": self.model.model_id}
-        if self.agent is not None:
-            body["agent"] = self.agent
-        if self.thinking is not None:
-            body["variant"] = self.thinking.variant
-        return body
-
-
-@dataclass(slots=True)
-class Turn:
-    """A prompt on its way. ``started`` is the connection's clock; ``seen`` the last look at it."""
-
-    session: Session
-    message_id: str
-    started: float
-    progress: Progress
-    seen: Snapshot
-    phases: dict[str, float] = field(default_factory=dict)
-    refused: list[PendingRequest] = field(default_factory=list)
 
 
 class Turns:
@@ -94,7 +48,14 @@ class Turns:
         self._emit = emit
 
     async def run(
-        self, session: Session, prompt: Prompt, *, ends: float, deadline_seconds: float, reuse_session: bool = False
+        self,
+        session: Session,
+        prompt: Prompt,
+        *,
+        ends: float,
+        deadline_seconds: float,
+        reuse_session: bool = False,
+        message_id: str | None = None,
     ) -> outcome.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
@@ -104,16 +65,19 @@ class Turns:
         """
         clock = self._connection.clock
         async with self._connection.events.subscribe(session.id) as events:
-            turn = await self._prepare(session, reuse_session=reuse_session, ends=ends)
+            turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
             try:
                 verdict = Verdict("running")
                 with anyio.move_on_after(max(0.0, ends - clock())):
-                    await self._post(turn, prompt)
+                    await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends)
                     verdict = await self.follow(turn, events, until=ends)
             except anyio.get_cancelled_exc_class():
-                with anyio.CancelScope(shield=True):
-                    await self._stop(turn, "the turn was cancelled")
+                if turn.sent:
+                    with anyio.CancelScope(shield=True):
+                        await self._stop(turn, "the turn was cancelled")
                 raise
+            if not turn.sent:
+                raise OutOfTime("request_timeout", f"{deadline_seconds:g} s passed before the prompt was sent; nothing was sent")
             turn.phases["turn"] = clock() - turn.started - sum(turn.phases.values())
             result = await self._conclude(turn, verdict, deadline_seconds=deadline_seconds)
             turn.progress.tell("turn_finished", f"finished after {clock() - turn.started:.1f} s")
@@ -129,15 +93,17 @@ class Turns:
             events=events.received,
         )
 
-    async def start(self, session: Session, prompt: Prompt, *, within_seconds: float, reuse_session: bool = False) -> tuple[Turn, Verdict]:
+    async def start(
+        self, session: Session, prompt: Prompt, *, within_seconds: float, reuse_session: bool = False, message_id: str | None = None
+    ) -> tuple[Turn, Verdict]:
         """Send, and return once the turn is *seen* to run or to have ended: a 204 proves nothing (F15).
 
         Raises the error of a turn that failed at once.
         """
         ends = self._connection.clock() + within_seconds
         async with self._connection.events.subscribe(session.id) as events:
-            turn = await self._prepare(session, reuse_session=reuse_session, ends=ends)
-            await self._post(turn, prompt)
+            turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
+            await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends)
             verdict = await self._look(turn)
             while verdict.state == "not_started" and self._connection.clock() < ends:
                 await self._wake(turn, events, within_seconds=0.1, any_event=True)
@@ -148,30 +114,45 @@ class Turns:
 
     async def attach(self, session: Session, message_id: str) -> tuple[Turn, Verdict]:
         """Look at a turn that another call or process sent."""
-        clock = self._connection.clock
-        progress = Progress(self._emit, session.id, clock=clock)
-        turn = Turn(session, message_id, clock(), progress, Snapshot(message_id, ()))
-        return turn, await self._look(turn)
+        turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
+        verdict = await self._look(turn)
+        sent_ms = next((item.created_ms for item in turn.seen.messages if item.id == message_id), None)
+        if verdict.state == "not_started" and sent_ms is not None and time.time() - sent_ms / 1000 > _START_SECONDS:
+            verdict = replace(verdict, state="failed")
+        return turn, verdict
 
-    async def follow(self, turn: Turn, events: Subscription, *, until: float, decide: bool = True) -> Verdict:
+    async def follow(
+        self, turn: Turn, events: Subscription, *, until: float, watching: bool = False, enough: Callable[[Verdict], bool] | None = None
+    ) -> Verdict:
         """Follow to the end, or to ``until`` on the connection's clock; ``turn.seen`` is what was seen last.
 
-        A request that nobody may decide ends the following with ``waiting``.
+        A request that nobody may decide ends the following with ``waiting``. ``watching`` is for a turn that another call
+        sent: nothing is answered, and a retry is no end, since it is not this caller's time that runs out. ``enough`` ends
+        the following where a look shows what the caller wants to know.
         """
         clock = self._connection.clock
         verdict = Verdict("running")
+        poll = _POLL_SECONDS if enough is None else _CHANGE_SECONDS
+        # Before the subscription another call's turn may have ended: then no event comes any more.
+        look_first = watching
         while not verdict.ended and clock() < until:
-            poll = _POLL_SECONDS if self._connection.events.connected else _POLL_WITHOUT_EVENTS_SECONDS
             with anyio.move_on_after(max(0.0, until - clock())):
-                await self._wake(turn, events, within_seconds=poll)
+                if not look_first:
+                    # A prompt that never starts has no events either (F15).
+                    quiet = verdict.state == "not_started" or not self._connection.events.connected
+                    await self._wake(turn, events, within_seconds=min(poll, _POLL_WITHOUT_EVENTS_SECONDS) if quiet else poll)
+                look_first = False
                 verdict = await self._look(turn)
-                if verdict.state == "waiting" and not (decide and await self._answered(turn)):
+                if verdict.state == "waiting" and (watching or not await self._answered(turn)):
                     return verdict
                 if verdict.state == "not_started" and clock() - turn.started > _START_SECONDS:
                     return replace(verdict, state="failed")
-                if self._hopeless(turn, until - clock()):
+                if enough is not None and enough(verdict):
+                    return verdict
+                if not watching and self._hopeless(turn, until - clock()):
                     return Verdict("failed", "provider_retrying", self._retry_text(turn))
-        return verdict
+        # Whoever only watches is told how it stands now, not how it stood at the last event.
+        return await self._look(turn) if watching and not verdict.ended else verdict
 
     async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> outcome.TurnResult:
         """The result of an ended turn; raises the error of one that failed."""
@@ -191,58 +172,6 @@ class Turns:
     async def stop(self, session: Session, *, message_id: str | None = None) -> StopReport:
         """Stop whatever runs in a session, verified."""
         return await stopping.stop(self._connection, session, message_id=message_id)
-
-    # --- sending ---------------------------------------------------------------------------------------------------------
-
-    async def _prepare(self, session: Session, *, reuse_session: bool, ends: float) -> Turn:
-        """Read, ask the rules; nothing is sent yet."""
-        connection = self._connection
-        started = connection.clock()
-        try:
-            with anyio.fail_after(max(0.0, ends - started)):
-                (status, pending), messages, _ = await together(
-                    connection.standing(session), connection.messages(session), connection.events.ready(within_seconds=ends - started)
-                )
-                facts = rules.SessionFacts(session, status, pending, messages)
-                if not reuse_session:
-                    rules.status_first(facts)
-                rules.fresh_session(facts, reuse_allowed=reuse_session)
-                stop_seen = reuse_session and (await stopping.stop(connection, session)).confirmed
-                rules.abort_first(facts, stop_seen=stop_seen)
-        except TimeoutError as error:
-            raise OutOfTime("request_timeout", "the deadline passed before the prompt was sent; nothing was sent") from error
-        message_id = connection.ids.message()
-        progress = Progress(self._emit, session.id, clock=connection.clock)
-        turn = Turn(session, message_id, started, progress, Snapshot(message_id, messages))
-        turn.phases["preflight"] = connection.clock() - started
-        return turn
-
-    async def _post(self, turn: Turn, prompt: Prompt) -> None:
-        """Send the prompt; after an ambiguous loss ask the message store, and repeat only with the same ids (F27)."""
-        connection = self._connection
-        ids = (turn.message_id, connection.ids.part())
-        sent: list[tuple[str, str]] = []
-        while True:
-            rules.send_once(message_id=ids[0], part_id=ids[1], sent=sent)
-            try:
-                await connection.http.call(
-                    routes.PROMPT_ASYNC,
-                    ids={"session_id": turn.session.id},
-                    directory=turn.session.directory,
-                    body=prompt.body(message_id=ids[0], part_id=ids[1]),
-                )
-                turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]
-                return
-            except HttpNotFound as error:
-                raise not_found(turn.session.id) from error
-            except DriverError as error:
-                if error.code not in ("connection_lost", "request_timeout"):
-                    raise
-                if any(item.id == turn.message_id for item in await connection.messages(turn.session)):
-                    return
-                sent.append(ids)
-                if len(sent) > 1:
-                    raise
 
     # --- following -------------------------------------------------------------------------------------------------------
 

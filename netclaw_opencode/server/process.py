@@ -79,8 +79,11 @@ async def spawn(
     log_file: Path,
     within_seconds: float,
     ready: Callable[[str], Awaitable[bool]],
+    started: Callable[[Spawned], None] = lambda _: None,
 ) -> Spawned:
     """Start ``opencode serve`` on loopback and return once ``ready(url)`` holds and the port is proved to be its own.
+
+    ``started`` is told of the process before it is ready.
 
     Raises ``ServerProblem``: ``server_start_failed`` (it ended; with the tail of its log),
     ``port_in_use``, ``server_not_ready``. Whatever was started is ended before an error, or a cancellation, goes on.
@@ -109,6 +112,7 @@ async def spawn(
     # Until it is waited for, an ended child keeps its pid and its start time.
     create_time = psutil.Process(process.pid).create_time()
     try:
+        started(Spawned(f"http://127.0.0.1:{port}", process.pid, create_time))
         with anyio.move_on_after(within_seconds):
             url = await _become_ready(process, log_file, offset, port, ready)
             return Spawned(url, process.pid, create_time)

@@ -1,6 +1,6 @@
 """The state file: how the next process finds a server that we started.
 
-Owns one JSON file and one lock beside it, in a folder that only this user may enter. The file holds the server's
+Owns one JSON file, in a folder that only this user may enter. The file holds the server's
 password, so it is created 0600 and never printed.
 """
 
@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,7 +19,6 @@ _VERSION = 1
 _NAME = "server.json"
 _TEMPORARY = ".server.json.new"
 _TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "create_time": (int, float)}
-_LOCK = "server.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +48,17 @@ def read(state_dir: Path) -> ServerRecord | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _corrupt(path, f"it cannot be opened ({error.strerror})") from error
+        raise corrupt(path, f"it cannot be opened ({error.strerror})") from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise _corrupt(path, "it is not a file")
+            raise corrupt(path, "it is not a file")
         if os.name == "posix" and (status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077):
-            raise _corrupt(path, "it does not belong to this user alone (mode 0600)")
+            raise corrupt(path, "it does not belong to this user alone (mode 0600)")
         with os.fdopen(handle, encoding="utf-8", closefd=False) as file:
             return _record(json.load(file))
     except (ValueError, TypeError, RecursionError) as error:
-        raise _corrupt(path, "it is not a record of this version") from error
+        raise corrupt(path, "it is not a record of this version") from error
     finally:
         os.close(handle)
 
@@ -108,41 +105,12 @@ def folder(state_dir: Path) -> Path:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = state_dir.stat()
     except OSError as error:
-        raise _corrupt(state_dir, f"the folder cannot be made ({error.strerror})") from error
+        raise corrupt(state_dir, f"the folder cannot be made ({error.strerror})") from error
     if os.name == "posix" and (status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022):
-        raise _corrupt(state_dir, "the folder can be written by others")
+        raise corrupt(state_dir, "the folder can be written by others")
     return state_dir
 
 
-@contextmanager
-def locked(state_dir: Path) -> Iterator[None]:
-    """Hold the lock: one process at a time starts or stops the server. The kernel frees it when a process dies."""
-    with (folder(state_dir) / _LOCK).open("a+", encoding="utf-8") as file:
-        _lock(file.fileno())
-        try:
-            yield
-        finally:
-            _unlock(file.fileno())
-
-
-if sys.platform != "win32":
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-
-    def _unlock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_UN)
-
-else:  # pragma: no cover - not tested here; see docs/safety.md
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
-
-    def _unlock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
-
-
-def _corrupt(path: Path, why: str) -> ActionFailed:
+def corrupt(path: Path, why: str) -> ActionFailed:
+    """The error for a file or folder that cannot be trusted."""
     return ActionFailed("state_corrupt", f"{path}: {why}", next=f"remove {path}", details={"path": str(path)})

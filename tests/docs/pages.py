@@ -125,14 +125,7 @@ class Names:
                 difference for name, part in rest.items() if name in real for difference in self.differences(part, real[name], f"{where}.{name}")
             ]
         if isinstance(shown, list) and isinstance(real, list):
-            rest_of_list = [part for part in shown if part != LEFT_OUT]
-            if len(rest_of_list) != len(real) and len(rest_of_list) == len(shown):
-                return [f"{where} has {len(real)} items, not {len(shown)}"]
-            return [
-                difference
-                for position, (part, item) in enumerate(zip(rest_of_list, real, strict=False))
-                for difference in self.differences(part, item, f"{where}[{position}]")
-            ]
+            return self._lists(shown, real, where)
         if isinstance(shown, bool) or isinstance(real, bool) or shown is None:
             return [] if shown is real else [f"{where} is {real!r}, not {shown!r}"]
         if isinstance(shown, int | float) and isinstance(real, int | float):
@@ -140,6 +133,19 @@ class Names:
         if isinstance(shown, str) and isinstance(real, str):
             return self._texts(shown, real, where)
         return [f"{where} is {real!r}, not {shown!r}"]
+
+    def _lists(self, shown: list[object], real: list[object], where: str) -> list[str]:
+        if LEFT_OUT not in shown:
+            if len(shown) != len(real):
+                return [f"{where} has {len(real)} items, not {len(shown)}"]
+            pairs = enumerate(zip(shown, real, strict=True))
+            return [found for position, (part, item) in pairs for found in self.differences(part, item, f"{where}[{position}]")]
+        rest = iter(real)
+        for part in (part for part in shown if part != LEFT_OUT):
+            # A try must not name anything: only the item that fits does.
+            if not any(not Names(self.home, dict(self.ours)).differences(part, item) and not self.differences(part, item) for item in rest):
+                return [f"{where} has no item (in this order) such as {part!r}"]
+        return []
 
     def _texts(self, shown: str, real: str, where: str) -> list[str]:
         for theirs, ours in zip(_ID.findall(shown), _ID.findall(real), strict=False):

@@ -170,7 +170,11 @@ def test_f23_an_abort_ends_the_tools_process(raw: RawOpenCode, leak_check: LeakC
 
 
 def test_f24_a_deleted_session_runs_on(raw: RawOpenCode) -> None:
-    """F24: delete says true and get says 404, but the turn goes on until it is aborted under its old id."""
+    """F24: delete says true and get says 404, but the turn goes on until it is aborted under its old id.
+
+    Once the model speaks again, its words cannot be stored: mostly the turn then ends with a session.error, now and then
+    the server takes that for a reason to retry. Neither is pinned here.
+    """
     session_id = hang(raw, "F24")
     assert raw.delete(session_id).json() is True
     assert raw.get(f"/session/{session_id}").status_code == 404
@@ -179,15 +183,6 @@ def test_f24_a_deleted_session_runs_on(raw: RawOpenCode) -> None:
     raw.abort(session_id)
     raw.wait_idle(session_id)
     assert raw.model.wait_until(lambda model: model.open_connections == 0, SOON)
-
-
-def test_f24_a_deleted_session_ends_at_its_next_word(raw: RawOpenCode, events: EventLog) -> None:
-    """F24: what the model still sends cannot be stored any more: the turn ends with a session.error."""
-    session_id = hold(raw, "F24 held")
-    raw.delete(session_id)
-    raw.model.gate("F24 held").open()
-    events.wait_idle(session_id)
-    assert events.of_session(session_id, "session.error")
 
 
 def test_f28_a_fork_copies_the_history_and_our_marks(raw: RawOpenCode) -> None:

@@ -1,0 +1,243 @@
+"""The result of a turn: its evidence, the files it changed, and what it and its sub-agents used.
+
+``gather`` reads through a connection; here a recorded one answers, so that it is also seen what is *not* read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import anyio
+import pytest
+
+from netclaw_opencode.client.types import FileChange, Message, ModelRef, Part, Session, Usage
+from netclaw_opencode.driver.connection import Connection
+from netclaw_opencode.driver.models import ThinkingChoice
+from netclaw_opencode.driver.outcome import TurnResult, gather
+from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
+from netclaw_opencode.manifest import load_manifest
+from netclaw_opencode.validation import problems_of
+
+SESSION = Session("ses_aaaaaaaaaaaa", "t", "/d", 1000, 1000)
+PROMPT = Message("msg_100", "user", SESSION.id, 5000, (Part("prt_0", "text", "do it"),))
+DIFF = FileChange("src/a.py", "modified", 1, 1, "@@ -1,1 +1,1 @@\n-a\n+b\n")
+
+
+def usage(number: int) -> Usage:
+    """Usage that tells calls apart."""
+    return Usage(input=number, output=10 * number, reasoning=2, cache_read=3, cache_write=4, cost=0.5 * number)
+
+
+def reply(number: int, *parts: Part, finish: str = "stop", of: str = SESSION.id) -> Message:
+    """A complete reply to our prompt."""
+    return Message(
+        f"msg_{100 + number}",
+        "assistant",
+        of,
+        5000 + number,
+        parts,
+        parent_id=PROMPT.id,
+        completed_ms=7500,
+        finish=finish,
+        model=ModelRef("offline", "scripted"),
+        usage=usage(number),
+    )
+
+
+def tool(name: str, *, status: str = "completed", metadata: dict[str, object] | None = None, **given: object) -> Part:
+    """A tool part."""
+    return Part(f"prt_{name}", "tool", tool=name, call_id=name, tool_status=status, title=name.title(), tool_input=given, tool_metadata=metadata or {})
+
+
+def wrote(path: str, content: str, *, exists: bool = False) -> Part:
+    """A write, as the server reports it outside of git."""
+    return tool("write", metadata={"filepath": path, "exists": exists}, filePath=path, content=content)
+
+
+def edited(path: str, patch: str, additions: int, deletions: int) -> Part:
+    """An edit, as the server reports it outside of git."""
+    change = {"file": path, "patch": patch, "additions": additions, "deletions": deletions}
+    return tool("edit", metadata={"filediff": change, "diff": patch}, filePath=path)
+
+
+ANSWER = reply(9, Part("prt_9", "text", "done"))
+
+
+@dataclass
+class Recorded:
+    """A connection that answers from what the test says, and notes what it was asked."""
+
+    snapshots: tuple[FileChange, ...] = ()
+    families: dict[str, tuple[Session, ...]] = field(default_factory=dict)
+    stored: dict[str, tuple[Message, ...]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def diff(self, session: Session, *, message_id: str) -> tuple[FileChange, ...]:
+        """The server's snapshots of one turn."""
+        self.asked.append(f"diff {message_id}")
+        return self.snapshots
+
+    async def children(self, session: Session) -> tuple[Session, ...]:
+        """Sub-agents of a session."""
+        self.asked.append(f"children {session.id}")
+        return self.families.get(session.id, ())
+
+    async def messages(self, session: Session) -> tuple[Message, ...]:
+        """The messages of a sub-agent."""
+        self.asked.append(f"messages {session.id}")
+        return self.stored.get(session.id, ())
+
+
+def result_of(*replies: Message, connection: Recorded | None = None) -> TurnResult:
+    """What is gathered of a turn with these replies, the last of which ended it."""
+    seen = Snapshot(PROMPT.id, (PROMPT, *replies, ANSWER))
+    verdict = judge(seen)
+    assert verdict.state == "completed"
+
+    async def run() -> TurnResult:
+        return await gather(cast(Connection, connection or Recorded()), SESSION, seen, verdict)
+
+    return anyio.run(run)
+
+
+def test_a_plain_answer_needs_no_further_reading() -> None:
+    """Without tools no file can have changed and no sub-agent can have run: nothing more is asked of the server."""
+    connection = Recorded()
+    result = result_of(connection=connection)
+    assert connection.asked == []
+    assert (result.text, result.files, result.notes) == ("done", (), ())
+    assert result.usage.usage == usage(9)
+    assert (result.usage.sessions, result.usage.model_calls) == (1, 1)
+    assert result.elapsed_seconds == 2.5
+
+
+def test_usage_is_summed_over_the_model_calls() -> None:
+    """Each step is a message of its own; the total adds all kinds of tokens."""
+    wire = result_of(reply(1, tool("read"), finish="tool-calls"), reply(2, tool("read"), finish="tool-calls")).usage.to_wire()
+    assert (wire["input"], wire["output"], wire["reasoning"], wire["cache_read"], wire["cache_write"]) == (12, 120, 6, 9, 12)
+    assert wire["total"] == 12 + 120 + 6 + 9 + 12
+    assert (wire["cost_usd"], wire["model_calls"], wire["sessions"]) == (6.0, 3, 1)
+
+
+def test_sub_agents_count_at_every_depth_and_only_those_of_this_turn() -> None:
+    """A parent's figures leave sub-agents out (F36), and an earlier turn's sub-agents were counted then."""
+    child = Session("ses_c", "t", "/d", 6000, 6000)
+    deeper = Session("ses_cc", "t", "/d", 6100, 6100)
+    earlier = Session("ses_e", "t", "/d", 4000, 4000)
+    connection = Recorded(
+        families={SESSION.id: (earlier, child), "ses_c": (deeper,)},
+        stored={
+            "ses_c": (replace(PROMPT, session_id="ses_c"), reply(3, of="ses_c"), reply(4, of="ses_c")),
+            "ses_cc": (reply(5, of="ses_cc"),),
+            "ses_e": (reply(1000, of="ses_e"),),
+        },
+    )
+    result = result_of(reply(1, tool("task"), finish="tool-calls"), connection=connection)
+    assert result.usage.usage.input == 1 + 9 + 3 + 4 + 5
+    assert (result.usage.sessions, result.usage.model_calls) == (3, 5)
+    assert "messages ses_e" not in connection.asked
+
+
+def test_in_git_the_servers_snapshots_are_the_truth() -> None:
+    """They see shell commands too, so nothing is guessed and no note is needed."""
+    connection = Recorded(snapshots=(DIFF,))
+    result = result_of(reply(1, wrote("/d/other.txt", "x"), tool("bash"), finish="tool-calls"), connection=connection)
+    assert connection.asked == ["diff msg_100"]
+    assert result.files == (DIFF,)
+    assert result.notes == ()
+
+
+def test_without_git_files_come_from_the_tools_and_the_shell_is_confessed() -> None:
+    """What bash changed is seen nowhere: a note says so, and only where bash ran."""
+    files = result_of(reply(1, wrote("/d/new.txt", "a\nb\n"), finish="tool-calls")).files
+    assert files == (FileChange("new.txt", "added", 2, 0, "--- /dev/null\n+++ new.txt\n@@ -0,0 +1,2 @@\n+a\n+b\n"),)
+    with_shell = result_of(reply(1, tool("bash"), finish="tool-calls"))
+    assert with_shell.files == ()
+    assert len(with_shell.notes) == 1 and "shell" in with_shell.notes[0]
+
+
+def test_an_overwritten_file_has_no_invented_diff() -> None:
+    """What it held before is told nowhere."""
+    (change,) = result_of(reply(1, wrote("/d/old.txt", "a\n", exists=True), finish="tool-calls")).files
+    assert (change.status, change.diff, change.path) == ("modified", "", "old.txt")
+
+
+def test_changes_of_one_file_are_told_as_one() -> None:
+    """Written, then edited twice: one added file with the diffs in order."""
+    patches = ["@@ one\n", "@@ two\n"]
+    files = result_of(
+        reply(1, wrote("/d/a.txt", "x\n"), edited("/d/a.txt", patches[0], 2, 1), finish="tool-calls"),
+        reply(2, edited("/d/a.txt", patches[1], 1, 0), edited("/d/b.txt", "@@ b\n", 1, 1), finish="tool-calls"),
+    ).files
+    assert [(item.path, item.status, item.additions, item.deletions) for item in files] == [("a.txt", "added", 4, 1), ("b.txt", "modified", 1, 1)]
+    assert files[0].diff.endswith("+x\n@@ one\n@@ two\n")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        replace(wrote("/d/a.txt", "x"), tool_status="error"),
+        replace(wrote("/d/a.txt", "x"), tool_status="running"),
+        tool("write", filePath="/d/a.txt"),
+        tool("write", metadata={"filepath": 5}, content="x"),
+        tool("write", metadata={"filepath": "/d/a.txt"}, content=5),
+        tool("read", metadata={"filepath": "/d/a.txt"}, content="x"),
+    ],
+)
+def test_what_did_not_write_changed_nothing(part: Part) -> None:
+    """A failed, foreign or unreadable tool part names no file."""
+    seen = Snapshot(PROMPT.id, (PROMPT, reply(1, part, finish="tool-calls"), ANSWER))
+
+    async def run() -> TurnResult:
+        return await gather(cast(Connection, Recorded()), SESSION, seen, Verdict("completed", final=ANSWER))
+
+    assert anyio.run(run).files == ()
+
+
+def test_paths_are_relative_to_the_directory_and_absolute_outside() -> None:
+    """A sibling folder with the same beginning is outside."""
+    files = result_of(reply(1, wrote("/d/sub/a", ""), wrote("/dd/b", ""), wrote("/else/c", ""), finish="tool-calls")).files
+    assert [item.path for item in files] == ["sub/a", "/dd/b", "/else/c"]
+
+
+def test_a_turn_without_a_final_message_has_no_result() -> None:
+    """Asking for one is a defect of the caller, said loudly."""
+
+    async def run() -> None:
+        await gather(cast(Connection, Recorded()), SESSION, Snapshot(PROMPT.id, (PROMPT,)), Verdict("failed", "turn_incomplete"))
+
+    with pytest.raises(ValueError, match="final message"):
+        anyio.run(run)
+
+
+def test_the_result_fits_its_schema_and_carries_its_evidence() -> None:
+    """What send_message returns: all optional fields set, and none, both fit; the evidence names what decided."""
+    schema = load_manifest().actions["send_message"].output_schema
+    plain = result_of(reply(1, tool("read", status="error"), finish="tool-calls"))
+    full = replace(
+        plain,
+        structured={"n": 1},
+        thinking=ThinkingChoice(2048, "low", 1024),
+        phases={"send": 0.12345},
+        statuses=("busy", "idle"),
+        events=7,
+        files=(DIFF,),
+        notes=("a note",),
+        verdict=Verdict("completed", final=ANSWER, flag="truncated"),
+    )
+    assert problems_of(plain.to_wire(), schema) == ()
+    assert problems_of(full.to_wire(), schema) == ()
+    wire = full.to_wire()
+    assert wire["evidence"] == {
+        "assistant_message_id": "msg_109",
+        "parent_id": "msg_100",
+        "finish": "stop",
+        "assistant_messages": 2,
+        "statuses": ["busy", "idle"],
+        "events": 7,
+        "decided_by": "message_store",
+    }
+    assert (wire["truncated"], wire["filtered"], wire["phases"]) == (True, False, {"send": 0.123})
+    assert wire["tools"] == [{"tool": "read", "status": "error", "title": "Read"}]
+    assert "structured" not in plain.to_wire() and "thinking" not in plain.to_wire()
