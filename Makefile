@@ -16,6 +16,7 @@ WITH_OPENCODE = OPENCODE_DRIVER_BINARY="$$(cat .tools/opencode.path)"
 # A server of yours, and its password, stay out of the demo and of the tests.
 unexport OPENCODE_API_URL OPENCODE_SERVER_USERNAME OPENCODE_SERVER_PASSWORD
 unexport OPENCODE_DRIVER_STATE_DIR OPENCODE_DRIVER_DIRECTORY OPENCODE_DRIVER_MODEL OPENCODE_DRIVER_SERVER_ENV
+unexport OPENCODE_DRIVER_POLICY OPENCODE_DRIVER_AUDIT
 unexport PYTHONPATH PYTHONHOME
 
 help:
@@ -39,6 +40,7 @@ lint: ready-dev
 schemas: ready-dev
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json schemas/actions/*.json
 	$(BIN)/check-jsonschema --schemafile schemas/skill.schema.json skill.yaml
+	$(BIN)/check-jsonschema --schemafile schemas/policy.schema.json examples/policy.yaml
 
 # The validator wants a folder of the skill's name, with nothing but the skill in it.
 skill: ready-dev

@@ -29,11 +29,12 @@ _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something in a file that is not plain data; ``line`` counts from 1."""
+    """Something in a file that is not plain data; ``line`` and ``column`` count from 1."""
 
     what: str
     mend: str
     line: int | None = None
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,17 @@ class Document:
     faults: tuple[Fault, ...] = ()
     whole: bool = True
     lines: Mapping[Steps, int] = field(default_factory=dict, repr=False)
+    columns: Mapping[Steps, int] = field(default_factory=dict, repr=False, compare=False)
 
     def line_of(self, steps: Steps) -> int | None:
         """The line of the value at ``steps``, or of the nearest thing around it."""
+        return self.place_of(steps)[0]
+
+    def place_of(self, steps: Steps) -> tuple[int | None, int | None]:
+        """Line and column of the value at ``steps`` (of its key in a map), or of the nearest thing around it."""
         while steps and steps not in self.lines:
             steps = steps[:-1]
-        return self.lines.get(steps)
+        return self.lines.get(steps), self.columns.get(steps)
 
 
 def read_yaml(path: Path) -> Document:
@@ -75,9 +81,10 @@ def read_yaml(path: Path) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
-        reader.faults.append(Fault(f"not YAML: {what}", "correct the syntax at that line", None if mark is None else mark.line + 1))
+        line, column = (None, None) if mark is None else (mark.line + 1, mark.column + 1)
+        reader.faults.append(Fault(f"not YAML: {what}", "correct the syntax at that line", line, column))
         reader.wants_more = False
-    return Document(reader.value, tuple(reader.faults), reader.wants_more, reader.lines)
+    return Document(reader.value, tuple(reader.faults), reader.wants_more, reader.lines, reader.columns)
 
 
 def read_json(path: Path) -> Document:
@@ -146,12 +153,15 @@ class _YamlReader:
         self.value: object = None
         self.faults: list[Fault] = []
         self.lines: dict[Steps, int] = {}
+        self.columns: dict[Steps, int] = {}
         self.wants_more = True
+        self._column = 0
         self._open: list[_Open] = []
         self._documents = 0
 
     def take(self, event: Event) -> None:
         line = 0 if event.start_mark is None else event.start_mark.line + 1
+        self._column = 0 if event.start_mark is None else event.start_mark.column + 1
         match type(event).__name__:
             case "ScalarEvent":
                 self._plain(event, line)
@@ -173,7 +183,11 @@ class _YamlReader:
                     self._stop("a second document begins", "keep one document in the file", line)
 
     def _fault(self, what: str, mend: str, line: int) -> None:
-        self.faults.append(Fault(what, mend, line))
+        self.faults.append(Fault(what, mend, line, self._column))
+
+    def _note(self, steps: Steps, line: int) -> None:
+        self.lines[steps] = line
+        self.columns[steps] = self._column
 
     def _stop(self, what: str, mend: str, line: int) -> None:
         self._fault(what, mend, line)
@@ -203,7 +217,7 @@ class _YamlReader:
             first = self.lines.get((*place.steps, text))
             self._fault(f"the key {text[:60]!r} stands twice in one map (first in line {first})", "keep one of them", line)
         else:
-            self.lines[(*place.steps, text)] = line
+            self._note((*place.steps, text), line)
 
     def _start(self, container: dict[str, object] | list[object], line: int) -> None:
         if self._waits_for_key():
@@ -217,13 +231,13 @@ class _YamlReader:
     def _place(self, value: object, line: int) -> Steps:
         if not self._open:
             self.value = value
-            self.lines[()] = line
+            self._note((), line)
             return ()
         place = self._open[-1]
         if isinstance(place.container, list):
             steps: Steps = (*place.steps, len(place.container))
             place.container.append(value)
-            self.lines[steps] = line
+            self._note(steps, line)
             return steps
         key, place.key = place.key or "", None
         if not place.drop:

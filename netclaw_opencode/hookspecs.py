@@ -108,9 +108,10 @@ def netclaw_decide_permission(request: PendingRequest) -> Decision | None:
     """Answer a permission that the coding agent asks for: ``Decision("once" | "always" | "reject", message=…)``.
 
     When: the agent waits for it in a running turn of ours; perhaps more than once about the same request. The first answer
-    wins. No answer refuses the permission, stops the turn and fails the call with ``permission_required``; a ``"reject"``
-    refuses it too, but the agent is told (``message``) and may go on. Thread: event loop. Exception, or a result that is no
-    decision on a permission: as no answer, and other plugins are not asked; reported.
+    wins. No answer leaves it to the policy file; what that does not allow is refused, the turn is stopped and the call fails
+    with ``permission_required``. A ``"reject"`` refuses it too; told why (``message``), the agent may go on, otherwise its turn
+    ends. Thread: event loop. Exception, or a result that is no decision on a permission: the permission is refused, neither
+    other plugins nor the policy file are asked; reported.
     """
 
 
@@ -119,8 +120,9 @@ def netclaw_answer_question(request: PendingRequest) -> Decision | None:
     """Answer the questions of the agent: ``Decision("answers", answers=…)``, one tuple of labels each, or ``"reject"``.
 
     When: the agent waits for it in a running turn of ours; perhaps more than once about the same request. The first answer
-    wins. No answer rejects the question, stops the turn and fails the call with ``question_pending``. Thread: event loop.
-    Exception, or a result that does not answer every question: as no answer, and other plugins are not asked; reported.
+    wins. No answer leaves it to the policy file; where that has none either, the question is rejected, the turn stopped, and
+    the call fails with ``question_pending``. Thread: event loop. Exception, or a result that does not answer every question:
+    the question is rejected, neither other plugins nor the policy file are asked; reported.
     """
 
 

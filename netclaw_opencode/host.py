@@ -250,7 +250,8 @@ class _PluginHooks:
                 _require(f"an answer to that {request.kind}", decision, holds=decision is None or _answers(decision, request))
             except PLUGIN_FAILURES as error:
                 self._failed(plugin, name, error)
-                return None
+                # Not None: that would leave it to the policy file, and a guard that fails lets nothing through.
+                return Decision("reject")
             if isinstance(decision, Decision):
                 return decision
         return None

@@ -37,6 +37,8 @@ class Settings:
     directory: str = "."
     model: str | None = None
     server_env: tuple[str, ...] = ()
+    policy: Path | None = None
+    audit: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What was read; a server that we start gets its environment from here."""
 
@@ -69,6 +71,8 @@ class Settings:
             directory=environ.get("OPENCODE_DRIVER_DIRECTORY") or str(Path.cwd()),
             model=environ.get("OPENCODE_DRIVER_MODEL") or None,
             server_env=tuple(name for name in environ.get("OPENCODE_DRIVER_SERVER_ENV", "").replace(" ", "").split(",") if name),
+            policy=_absolute(environ, "OPENCODE_DRIVER_POLICY"),
+            audit=_absolute(environ, "OPENCODE_DRIVER_AUDIT"),
             environ=MappingProxyType(dict(environ)),
         )
 
@@ -127,12 +131,19 @@ def _check_credentials(username: str, password: str | None) -> None:
 
 
 def _state_dir(environ: Mapping[str, str]) -> Path:
-    given = environ.get("OPENCODE_DRIVER_STATE_DIR")
-    if given:
-        if not Path(given).is_absolute():
-            raise InvalidInput("invalid_input", f"OPENCODE_DRIVER_STATE_DIR {given!r} must be an absolute path")
-        return Path(given)
+    given = _absolute(environ, "OPENCODE_DRIVER_STATE_DIR")
+    if given is not None:
+        return given
     home = environ.get("HOME") or str(Path.home())
     state_home = environ.get("XDG_STATE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
     return Path(state_home if Path(state_home).is_absolute() else Path(home, ".local", "state"), "netclaw-opencode")
+
+
+def _absolute(environ: Mapping[str, str], name: str) -> Path | None:
+    given = environ.get(name)
+    if not given:
+        return None
+    if not Path(given).is_absolute():
+        raise InvalidInput("invalid_input", f"{name} {given!r} must be an absolute path")
+    return Path(given)

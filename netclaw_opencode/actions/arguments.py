@@ -38,6 +38,11 @@ def seconds(arguments: JsonObject, name: str, default: float) -> float:
     return float(value) if isinstance(value, int | float) else default
 
 
+def optional_seconds(arguments: JsonObject, name: str) -> float | None:
+    """A number of seconds, or None where it is absent."""
+    return seconds(arguments, name, 0.0) if name in arguments else None
+
+
 def integer(arguments: JsonObject, name: str, default: int) -> int:
     """A whole number."""
     value = arguments.get(name, default)

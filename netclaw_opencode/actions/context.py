@@ -48,7 +48,7 @@ class ActionHooks(Protocol):
         """Observe a failed call."""
 
     def decide(self, request: PendingRequest) -> Decision | None:
-        """Answer a permission or question of the agent; None refuses it."""
+        """Answer a permission or question of the agent; None leaves it to the policy file, and else refuses it."""
 
     def on_event(self, event: ProgressEvent) -> None:
         """Observe progress."""

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import rules, sessions
+from netclaw_opencode.driver import keys, rules, sessions
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, Refused
 
@@ -26,38 +26,51 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
     """Send and wait: 60 s at most, then abort, verified."""
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
     began = context.clock()
-    session, prompt = await _prompt(arguments, context)
     turns = await context.driver.turns()
+    session, prompt = await _prompt(arguments, context)
     result = await turns.run(
         session,
         prompt,
         ends=began + limit,
         deadline_seconds=limit,
         reuse_session=read.flag(arguments, "reuse_session"),
+        retry_budget_seconds=read.optional_seconds(arguments, "retry_budget_seconds"),
     )
     return result.to_wire()
 
 
 async def send_message_async(arguments: JsonObject, context: ActionContext) -> JsonObject:
-    """Send and return once the turn is seen to run."""
+    """Send and return once the turn is seen to run; the same idempotency key returns the turn that there is."""
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
-    session, prompt = await _prompt(arguments, context)
+    key = keys.key_of(arguments, action="send_message_async")
     turns = await context.driver.turns()
-    turn, verdict = await turns.start(session, prompt, within_seconds=_START_SECONDS, reuse_session=read.flag(arguments, "reuse_session"))
-    ends_ms = (time.time() + limit) * 1000
-    # The server is the memory: any later process finds the message and its deadline on the session (F11).
-    marks: dict[str, object] = {"message_id": turn.message_id, "deadline_ms": int(ends_ms)}
+    session, prompt = await _prompt(arguments, context)
+    marked = (rules.mark_of(session) or {}).get("message_id")
+    if key is not None and keys.check(session, key) and isinstance(marked, str):
+        turn, verdict = await turns.attach(session, marked)
+        if turn.seen.arrived:
+            return _started(turn, verdict, prompt, notes=("the same idempotency key: this is the turn that was sent before",))
+    marks: dict[str, object] = {"deadline_ms": int((time.time() + limit) * 1000)}
+    if key is not None:
+        marks |= key.marks()
     if prompt.output_schema is not None:
         marks["output_schema"] = prompt.output_schema
-    await sessions.mark(await context.driver.connect(), turn.session, marks)
+    turn, verdict = await turns.start(
+        session, prompt, within_seconds=_START_SECONDS, marks=marks, reuse_session=read.flag(arguments, "reuse_session")
+    )
+    return _started(turn, verdict, prompt)
+
+
+def _started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, ...] = ()) -> JsonObject:
+    deadline_ms = (rules.mark_of(turn.session) or {}).get("deadline_ms")
     output: dict[str, object] = {
-        "session_id": session.id,
+        "session_id": turn.session.id,
         "message_id": turn.message_id,
         "started": True,
-        "state": {"waiting": "waiting", "completed": "ready"}.get(verdict.state, "busy"),
-        "deadline_at": sessions.iso(ends_ms),
-        "next": f"netclaw-opencode inspect wait-for-session --session-id {session.id}",
-        "notes": [],
+        "state": "ready" if verdict.ended else "waiting" if verdict.state == "waiting" else "busy",
+        "deadline_at": sessions.iso(deadline_ms if isinstance(deadline_ms, int) else 0),
+        "next": f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id}",
+        "notes": list(notes),
     }
     if prompt.model is not None:
         output["model"] = prompt.model.to_wire()
@@ -90,7 +103,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
     limit = read.seconds(arguments, "wait_seconds", 45)
     cursor = read.text(arguments, "cursor")
     connection, turn, verdict = await _attach(arguments, context)
-    turns = await context.driver.turns()
+    turns = await context.driver.turns(sending=False)
     ends = began + limit
     overdue = _overdue_at(turn.session, connection)
     if not verdict.ended and verdict.state != "waiting" and _cursor(turn, verdict) == (cursor or _cursor(turn, verdict)):
@@ -135,7 +148,7 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
         if not prompts:
             raise ActionFailed("turn_incomplete", f"session {session.id} has no message yet", details={"session_id": session.id})
         message_id = prompts[-1]
-    turn, verdict = await (await context.driver.turns()).attach(session, message_id)
+    turn, verdict = await (await context.driver.turns(sending=False)).attach(session, message_id)
     if not turn.seen.arrived:
         raise ActionFailed("turn_incomplete", f"session {session.id} has no message {message_id}", details={"session_id": session.id})
     return connection, turn, verdict
@@ -143,7 +156,7 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
 
 async def _result(connection: Connection, context: ActionContext, turn: Turn, verdict: Verdict) -> JsonObject:
     schema = (rules.mark_of(turn.session) or {}).get("output_schema")
-    return (await (await context.driver.turns()).result(turn, verdict, output_schema=schema)).to_wire()
+    return (await (await context.driver.turns(sending=False)).result(turn, verdict, output_schema=schema)).to_wire()
 
 
 def _still_running(turn: Turn, verdict: Verdict) -> Refused:

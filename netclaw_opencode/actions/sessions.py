@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import rules, sessions, stopping
-from netclaw_opencode.driver.together import together
+from netclaw_opencode.driver import keys, rules, sessions, stopping
 from netclaw_opencode.driver.verdict import Snapshot, judge
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.facts import ProgressEvent
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
+
+_MOST = 1000
+"""Sessions that are looked at where only some of them are wanted."""
 
 
 async def create_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -31,10 +34,19 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         model=read.model(arguments, context.settings),
         parent_id=parent_id,
     )
-    connection = await context.driver.connect()
-    session = await sessions.create(connection, wanted)
-    context.driver.tell(ProgressEvent("session_created", f"session {session.id}", session.id))
-    output: dict[str, object] = {"session": sessions.to_wire(session), "notes": []}
+    connection, notes = await context.driver.tidied()
+    key = keys.key_of(arguments, action="create_session")
+    new = True
+    if key is None:
+        session = await sessions.create(connection, wanted)
+    else:
+        wanted = replace(wanted, marks=key.marks())
+        session, new = await keys.claimed(connection, key, lambda: sessions.create(connection, wanted))
+    if not new:
+        notes.append("the same idempotency key: this is the session that was created before")
+    else:
+        context.driver.tell(ProgressEvent("session_created", f"session {session.id}", session.id))
+    output: dict[str, object] = {"session": sessions.to_wire(session), "notes": notes}
     if parent_id is not None:
         output["forked_from"] = parent_id
     return output
@@ -46,7 +58,7 @@ async def get_session_status(arguments: JsonObject, context: ActionContext) -> J
     connection = await context.driver.connect()
     if wanted is not None:
         session = await connection.session(wanted)
-        (status, pending), messages = await together(connection.standing(session), connection.messages(session))
+        messages, status, pending = await connection.observed(session, await connection.messages(session))
         state = _state(connection, session, status, pending) | {"last_turn": _last_turn(connection, status, pending, messages)}
         return {"sessions": [state], "count": 1}
     everywhere = read.flag(arguments, "all_directories")
@@ -98,10 +110,17 @@ def _last_turn(
 async def list_sessions(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Sessions, newest first."""
     limit = read.integer(arguments, "limit", 50)
+    ours_only = read.flag(arguments, "ours_only")
     directory = None if read.flag(arguments, "all_directories") else read.directory(arguments, context.settings)
-    found = await sessions.listed(await context.driver.connect(), directory=directory, limit=limit)
-    kept = [item for item in found[:limit] if rules.mark_of(item) is not None or not read.flag(arguments, "ours_only")]
-    return {"sessions": [sessions.to_wire(item) for item in kept], "count": len(kept), "truncated": len(found) > limit}
+    # The server cannot choose ours: any number of others may stand before them.
+    most = _MOST if ours_only else limit
+    found = await sessions.listed(await context.driver.connect(), directory=directory, limit=most)
+    kept = [item for item in found[:most] if rules.is_ours(item) or not ours_only]
+    return {
+        "sessions": [sessions.to_wire(item) for item in kept[:limit]],
+        "count": len(kept[:limit]),
+        "truncated": len(kept) > limit or len(found) > most,
+    }
 
 
 async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonObject:

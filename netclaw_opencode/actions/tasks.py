@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import anyio
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import rules, sessions, stopping
+from netclaw_opencode.driver import keys, owners, rules, sessions, stopping
+from netclaw_opencode.driver.models import parse_model
 from netclaw_opencode.driver.turns import CLEANUP_SECONDS
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.facts import ProgressEvent
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.driver.keys import Key
     from netclaw_opencode.driver.outcome import TurnResult
     from netclaw_opencode.jsontypes import JsonObject
 
@@ -26,6 +28,23 @@ _TASK_SECONDS = 86400.0
 
 PLAN_INSTRUCTION = "Make a plan for the following task. Do not change any file. Answer with the plan alone.\n\n"
 IMPLEMENT_INSTRUCTION = "Implement the following task according to the plan.\n\n# Task\n\n{prompt}\n\n# Plan\n\n{plan}\n"
+
+
+FALLBACK_CODES = frozenset({"provider_retrying", "provider_error", "provider_auth", "runaway_turn", "empty_output"})
+"""Failures that another model may not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One prompt that is to run in a session of its own; ``ends`` is on the context's clock."""
+
+    name: str
+    arguments: JsonObject
+    ends: float
+    limit_seconds: float
+    keep: bool
+    parent_id: str | None = None
+    key: Key | None = None
 
 
 @dataclass(slots=True)
@@ -40,44 +59,80 @@ class _Job:
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS)
-    keep = read.flag(arguments, "keep_session")
+    key = keys.key_of(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
-    ends = context.clock() + limit
-    job, result = await _one(arguments, context, task="run_task", ends=ends, limit_seconds=limit, keep=keep, parent_id=parent_id)
+    task = _Task(
+        "run_task",
+        arguments,
+        ends=context.clock() + limit,
+        limit_seconds=limit,
+        # What a key stands for must be found again.
+        keep=read.flag(arguments, "keep_session") or key is not None,
+        parent_id=parent_id,
+        key=key,
+    )
+    job, result, attempts = await _with_fallbacks(task, context)
     output = result.to_wire() | {
-        "session_kept": keep,
+        "session_kept": task.keep,
         "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": True},
         "notes": [*result.notes, *job.notes],
     }
+    if attempts:
+        output["attempts"] = attempts
     if parent_id is not None:
         output["forked_from"] = parent_id
     return output
+
+
+async def _with_fallbacks(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult, list[dict[str, object]]]:
+    """Try the task's model, then each of ``fallback_models`` in a fresh session; tells of the tries that failed."""
+    models = [task.arguments.get("model"), *_fallbacks(task.arguments)]
+    attempts: list[dict[str, object]] = []
+    while True:
+        model = models.pop(0)
+        arguments = {**task.arguments, "model": model} if model is not None else task.arguments
+        try:
+            return *await _one(replace(task, arguments=arguments, key=None if attempts else task.key), context), attempts
+        except DriverError as error:
+            attempts.append({"model": str(parse_model(model) or "default"), "code": error.code, "message": error.message})
+            if not models or error.code not in FALLBACK_CODES or context.clock() >= task.ends:
+                if len(attempts) > 1:
+                    error.details["attempts"] = attempts
+                raise
+
+
+def _fallbacks(arguments: JsonObject) -> list[object]:
+    given = arguments.get("fallback_models")
+    return list(given) if isinstance(given, list) else []
 
 
 async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Plan in one session, implement in a fresh one with the plan as its context."""
     began = context.clock()
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS)
-    ends = began + limit
     keep = read.flag(arguments, "keep_sessions")
-    task = read.required_text(arguments, "prompt")
-    common = {key: arguments[key] for key in ("directory", "title", "model") if key in arguments}
-    plan_arguments = {**common, "prompt": PLAN_INSTRUCTION + task, "agent": read.text(arguments, "plan_agent") or "plan"}
+    prompt = read.required_text(arguments, "prompt")
+    common = {name: arguments[name] for name in ("directory", "title", "model") if name in arguments}
+    to_plan = {**common, "prompt": PLAN_INSTRUCTION + prompt, "agent": read.text(arguments, "plan_agent") or "plan"}
     if "plan_model" in arguments:
-        plan_arguments["model"] = arguments["plan_model"]
+        to_plan["model"] = arguments["plan_model"]
     if "thinking" in arguments:
-        plan_arguments["thinking"] = arguments["thinking"]
-    plan_job, plan = await _one(plan_arguments, context, task="plan", ends=ends, limit_seconds=limit, keep=keep)
-    build_arguments = {
+        to_plan["thinking"] = arguments["thinking"]
+    plan_job, plan = await _one(_Task("plan", to_plan, ends=began + limit, limit_seconds=limit, keep=keep), context)
+    to_build = {
         **common,
-        "prompt": IMPLEMENT_INSTRUCTION.format(prompt=task, plan=plan.text),
+        "prompt": IMPLEMENT_INSTRUCTION.format(prompt=prompt, plan=plan.text),
         "agent": read.text(arguments, "agent") or "build",
     }
-    job, implementation = await _one(build_arguments, context, task="implement", ends=ends, limit_seconds=limit, keep=keep)
+    try:
+        job, done = await _one(_Task("implement", to_build, ends=began + limit, limit_seconds=limit, keep=keep), context)
+    except DriverError as error:
+        error.details["plan"] = plan.text
+        raise
     jobs = (plan_job, job)
     return {
         "plan": plan.to_wire(),
-        "implementation": implementation.to_wire(),
+        "implementation": done.to_wire(),
         "elapsed_seconds": round(context.clock() - began, 3),
         "cleanup": {
             "sessions_deleted": [item.session.id for item in jobs if item.deleted],
@@ -86,53 +141,77 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
     }
 
 
-async def _one(
-    arguments: JsonObject, context: ActionContext, *, task: str, ends: float, limit_seconds: float, keep: bool, parent_id: str | None = None
-) -> tuple[_Job, TurnResult]:
-    """One prompt in one session of its own. ``ends`` is when it has to be over, on the context's clock."""
-    directory = read.directory(arguments, context.settings)
-    model = read.model(arguments, context.settings)
-    connection = await context.driver.connect()
-    prompt = await read.prompt(connection, arguments, directory=directory, model=model)
+async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
+    """One prompt in one session of its own."""
+    directory = read.directory(task.arguments, context.settings)
+    turns = await context.driver.turns()
+    connection, tidied = await context.driver.tidied()
+    model = read.model(task.arguments, context.settings)
+    prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
+    message_id = connection.ids.message()
     wanted = sessions.NewSession(
         directory=directory,
-        task=task,
-        title=read.text(arguments, "title") or prompt.text.strip().splitlines()[0][:80],
+        task=task.name,
+        title=read.text(task.arguments, "title") or prompt.text.strip().splitlines()[0][:80],
         agent=prompt.agent,
         model=prompt.model,
-        parent_id=parent_id,
+        parent_id=task.parent_id,
+        marks=_marks(task, message_id),
     )
-    async with _session(connection, context, wanted, keep=keep) as job:
-        result = await (await context.driver.turns()).run(job.session, prompt, ends=ends, deadline_seconds=limit_seconds)
+    async with _session(connection, context, wanted, task) as job:
+        job.notes += tidied
+        marked = (rules.mark_of(job.session) or {}).get("message_id")
+        result = await turns.run(
+            job.session,
+            prompt,
+            ends=task.ends,
+            deadline_seconds=task.limit_seconds,
+            message_id=marked if isinstance(marked, str) else None,
+            retry_budget_seconds=read.optional_seconds(task.arguments, "retry_budget_seconds"),
+        )
     return job, result
 
 
+def _marks(task: _Task, message_id: str) -> dict[str, object]:
+    """Marks of the task's session: whose it is, or by which key (and with which prompt) it is found again."""
+    if task.key is not None:
+        return {**task.key.marks(), "message_id": message_id}
+    return {} if task.keep else owners.marks()
+
+
 @asynccontextmanager
-async def _session(connection: Connection, context: ActionContext, wanted: sessions.NewSession, *, keep: bool) -> AsyncIterator[_Job]:
+async def _session(connection: Connection, context: ActionContext, wanted: sessions.NewSession, task: _Task) -> AsyncIterator[_Job]:
     """A session that is gone afterwards, however the block ends, unless it is to be kept."""
     with anyio.CancelScope(shield=True):
         # Shielded: a cancellation between the server's creation and our knowledge of it would leave the session behind.
-        job = _Job(await sessions.create(connection, wanted))
-    context.driver.tell(ProgressEvent("session_created", f"session {job.session.id} in {wanted.directory}", job.session.id))
+        if task.key is not None:
+            session, new = await keys.claimed(connection, task.key, lambda: sessions.create(connection, wanted))
+        else:
+            session, new = await sessions.create(connection, wanted), True
+    job = _Job(session)
+    if new:
+        context.driver.tell(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
+    else:
+        job.notes.append("the same idempotency key: this is the task that was started before")
     try:
         yield job
     except BaseException as error:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_SECONDS):
-            await _remove(connection, context, job, after=error)
+        if not task.keep:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_SECONDS):
+                await _remove(connection, context, job, at_rest=False)
+        if isinstance(error, DriverError):
+            error.details["cleanup"] = {"session_deleted": job.deleted, "session_kept": task.keep, "notes": job.notes}
         raise
-    if not keep:
-        await _remove(connection, context, job, after=None)
+    if not task.keep:
+        await _remove(connection, context, job, at_rest=True)
 
 
-async def _remove(connection: Connection, context: ActionContext, job: _Job, *, after: BaseException | None) -> None:
-    """Delete the session of a task. After an error, the failure to do so is added to it and never hides it."""
+async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:
+    """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
     try:
-        report = stopping.at_rest(job.session) if after is None else None
-        await stopping.delete(connection, job.session, report=report)
-        job.deleted = True
-        context.driver.tell(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))
+        await stopping.delete(connection, job.session, report=stopping.at_rest(job.session) if at_rest else None)
     except DriverError as error:
-        if after is None:
-            job.notes.append(f"{error.message}; {error.to_wire()['next']}")
-    if isinstance(after, DriverError):
-        after.details["cleanup"] = {"session_deleted": job.deleted}
+        job.notes.append(f"{error.message}; {error.to_wire()['next']}")
+        return
+    job.deleted = True
+    context.driver.tell(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))

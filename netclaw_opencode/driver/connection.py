@@ -79,7 +79,11 @@ class Connection:
 
     def foreign(self, text: str) -> str:
         """Text from the server or a provider, fit for a message: no secrets, one line, shortened."""
-        return foreign_text(redacted(text, secrets=self._secrets))
+        return foreign_text(self.without_secrets(text))
+
+    def without_secrets(self, text: str) -> str:
+        """The text without the server's password and whatever else looks like a credential."""
+        return redacted(text, secrets=self._secrets)
 
     async def session(self, session_id: str) -> Session:
         """A session by id; raises ``ActionFailed`` (``session_not_found``)."""
@@ -126,6 +130,21 @@ class Connection:
             return status, ()
         tree = tuple(item.id for item in await self.tree(session))
         return status, (await self.activity(session.directory)).pending_of(tree)
+
+    async def observed(
+        self, session: Session, messages: tuple[Message, ...]
+    ) -> tuple[tuple[Message, ...], SessionStatus | None, tuple[PendingRequest, ...]]:
+        """Messages (those just read, or newer), status and requests that belong together.
+
+        A turn may begin or end between two reads (F19), so idle is believed only where the store stood still around it.
+        """
+        while True:
+            status, pending = await self.standing(session)
+            if status is not None and status.kind != "idle":
+                return messages, status, pending
+            before, messages = messages, await self.messages(session)
+            if before == messages:
+                return messages, status, pending
 
     async def activity(self, directory: str) -> Activity:
         """Status map and pending requests of a directory, read side by side."""

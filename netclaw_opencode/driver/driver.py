@@ -14,16 +14,22 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode.client.events import EventHub
-from netclaw_opencode.driver import servers
+from netclaw_opencode.driver import servers, sweeping
+from netclaw_opencode.driver.answering import Answering, Decide
+from netclaw_opencode.driver.audit import Audit
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.turns import Decide, Emit, Turns
+from netclaw_opencode.driver.turns import Emit, Turns
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.policy import Policy, load
 from netclaw_opencode.server.binary import check_version
 from netclaw_opencode.settings import Settings
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
+
+_RECENT = 200
+"""As many sessions as the first changing call looks through for leftovers; ``cleanup`` looks at more."""
 
 
 class Driver:
@@ -45,6 +51,7 @@ class Driver:
         self._tasks: TaskGroup | None = None
         self._connection: Connection | None = None
         self._connecting = anyio.Lock()
+        self._is_tidy = False
 
     async def __aenter__(self) -> Driver:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
@@ -95,9 +102,36 @@ class Driver:
             clock=self._clock,
         )
 
-    async def turns(self) -> Turns:
-        """Turns on the connection."""
-        return Turns(await self.connect(), decide=self._decide, emit=self._emit)
+    async def tidied(self) -> tuple[Connection, list[str]]:
+        """The connection, and what was left behind on that server by processes that are gone.
+
+        Looked for once, by the first call that is about to change something; what was found is stopped and removed before
+        the call goes on, and told in one sentence each.
+        """
+        connection = await self.connect()
+        if self._is_tidy:
+            return connection, []
+        self._is_tidy = True
+        found = await sweeping.leftovers(connection, limit=_RECENT)
+        swept = await sweeping.sweep(connection, tuple(item for item in found if item.reason == "owner_gone"))
+        for item in swept:
+            self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
+        return connection, [item.sentence() for item in swept]
+
+    async def turns(self, *, sending: bool = True) -> Turns:
+        """Turns on the connection; ``sending=False`` is for whoever only looks at them.
+
+        Before anything is sent, the policy is read as it is now. Raises ``InvalidInput`` (``invalid_policy``) where it cannot
+        be, since silence would look like a policy that refuses everything.
+        """
+        answering = self._answering(load(self.settings.policy) if sending else Policy(), audited=sending)
+        return Turns(await self.connect(), answering=answering, emit=self._emit)
+
+    def _answering(self, policy: Policy, *, audited: bool) -> Answering:
+        audit = Audit(self.settings.audit) if self.settings.audit is not None and audited else None
+        if audit is not None:
+            audit.require()
+        return Answering(self._decide, policy=policy, audit=audit)
 
     async def disconnect(self) -> None:
         """Close the connection; the next use looks for the server again (it was started, or is about to be stopped)."""

@@ -66,6 +66,7 @@ class TurnResult:
     phases: Mapping[str, float] | None = None
     statuses: tuple[str, ...] = ()
     events: int = 0
+    answered: tuple[Mapping[str, object], ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_wire(self) -> dict[str, object]:
@@ -94,6 +95,8 @@ class TurnResult:
             },
             "notes": list(self.notes),
         }
+        if self.answered:
+            wire["answered"] = [dict(item) for item in self.answered]
         if self.structured is not None:
             wire["structured"] = self.structured
         if self.model is not None:

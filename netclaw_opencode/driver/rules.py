@@ -75,9 +75,14 @@ def state_of(status: SessionStatus | None, pending: Sequence[PendingRequest]) ->
 
 
 def mark_of(session: Session) -> JsonObject | None:
-    """Our mark on a session, if it is ours."""
+    """What we noted on a session: on one of ours always, on another's where we sent a background task into it."""
     mark = session.metadata.get(MARK)
     return mark if isinstance(mark, Mapping) else None
+
+
+def is_ours(session: Session) -> bool:
+    """Whether we created the session: only then does our mark name the task that it was made for."""
+    return "task" in (mark_of(session) or {})
 
 
 def prior_activity(facts: SessionFacts) -> tuple[Message, ...]:
@@ -164,7 +169,7 @@ def nobody_waits(decision: Decision | None) -> Decision:
 
 def own_things_only(session: Session, *, include_foreign: bool = False) -> None:
     """Refuse to stop or remove a session that this skill did not create, unless it is named on purpose."""
-    if mark_of(session) is None and not include_foreign:
+    if not is_ours(session) and not include_foreign:
         raise Refused(
             "not_ours",
             f"session {session.id} ({session.title[:60]!r}) was not created by this skill",

@@ -5,7 +5,7 @@ Owns the order "lock, read, ask the rules, send once". What becomes of the turn 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import anyio
 
 from netclaw_opencode.client import routes
 from netclaw_opencode.client.http import HttpNotFound
-from netclaw_opencode.driver import ids, rules, stopping, structured
+from netclaw_opencode.driver import ids, rules, sessions, stopping, structured
 from netclaw_opencode.driver.connection import not_found
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.together import together
@@ -24,6 +24,7 @@ from netclaw_opencode.jsontypes import JsonObject
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef, Session
+    from netclaw_opencode.driver.answering import Answer
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.models import ThinkingChoice
 
@@ -70,8 +71,11 @@ class Turn:
     progress: Progress
     seen: Snapshot
     sent: bool = False
+    retry_budget_seconds: float | None = None
+    retrying_since: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
     refused: list[PendingRequest] = field(default_factory=list)
+    answered: list[Answer] = field(default_factory=list)
 
 
 def turn(connection: Connection, session: Session, *, emit: Callable[[ProgressEvent], None], message_id: str | None = None) -> Turn:
@@ -81,13 +85,23 @@ def turn(connection: Connection, session: Session, *, emit: Callable[[ProgressEv
     return Turn(session, message_id, connection.clock(), progress, Snapshot(message_id, ()))
 
 
-async def send(connection: Connection, turn: Turn, prompt: Prompt, *, reuse_session: bool, ends: float) -> None:
+async def send(
+    connection: Connection,
+    turn: Turn,
+    prompt: Prompt,
+    *,
+    reuse_session: bool,
+    ends: float,
+    marks: Mapping[str, object] | None = None,
+    lock_seconds: float = 0.0,
+) -> None:
     """Read, ask the rules, send once.
 
-    A prompt that stands in the message store already (the same id, sent by another call) is not sent again. Raises
-    ``Refused`` (nothing was sent) or the error of the POST.
+    A prompt that stands in the message store already (the same id, sent by another call) is not sent again. ``marks`` are
+    written on the session, with the prompt's id, right before it is sent. Raises ``Refused`` (nothing was sent) or the
+    error of the POST.
     """
-    async with connection.locked(turn.session.id) as mine:
+    async with connection.locked(turn.session.id, within_seconds=lock_seconds) as mine:
         if not mine:
             raise Refused(
                 "session_locked",
@@ -96,6 +110,9 @@ async def send(connection: Connection, turn: Turn, prompt: Prompt, *, reuse_sess
                 details={"session_id": turn.session.id},
             )
         if await _ready_to_send(connection, turn, reuse_session=reuse_session, ends=ends):
+            if marks is not None:
+                # The server is the memory (F11), and it has to know before there is anything to remember.
+                turn.session = await sessions.mark(connection, turn.session, {**marks, "message_id": turn.message_id})
             turn.phases["preflight"] = connection.clock() - turn.started
             await _post(connection, turn, prompt)
             turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]

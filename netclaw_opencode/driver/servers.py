@@ -58,6 +58,13 @@ def locate(settings: Settings) -> Address:
     return Address(settings.url, settings.username, settings.password)
 
 
+def is_ours(settings: Settings) -> bool:
+    """Whether the server to use is one that we started, be it alive or not."""
+    record = state.read(settings.state_dir)
+    chosen = settings.url_given or settings.password is not None
+    return record is not None and (not chosen or record.url == settings.url)
+
+
 def live_record(settings: Settings) -> state.ServerRecord | None:
     """The recorded server, if that very process is alive."""
     record = state.read(settings.state_dir)
@@ -239,6 +246,7 @@ async def _abort_all(record: state.ServerRecord) -> tuple[str, ...]:
     with anyio.move_on_after(_ABORT_SECONDS):
         async with Address(record.url, record.username, record.password, record).client() as client:
             try:
+                await health(client, probes=1)
                 found = reading.sessions(await client.call(routes.ALL_SESSIONS, query={"limit": "1000"}))
                 for directory in dict.fromkeys(item.directory for item in found):
                     running = reading.statuses(await client.call(routes.SESSION_STATUS, directory=directory))

@@ -7,7 +7,7 @@ our only memory). Sending into one and stopping one are ``turns`` and ``stopping
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver.connection import not_found
-from netclaw_opencode.driver.rules import MARK, mark_of
+from netclaw_opencode.driver.rules import MARK, is_ours, mark_of
 from netclaw_opencode.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.connection import Connection
 
 _MARK_VERSION = 1
+
+MANY = 1000
+"""As many sessions as are looked through for marks of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class NewSession:
     agent: str | None = None
     model: ModelRef | None = None
     parent_id: str | None = None
+    marks: Mapping[str, object] = field(default_factory=dict)
 
 
 def checked_directory(path: str) -> str:
@@ -105,7 +109,7 @@ def _others(session: Session) -> dict[str, object]:
 
 
 def _mark(wanted: NewSession) -> dict[str, object]:
-    return {"version": _MARK_VERSION, "task": wanted.task}
+    return {"version": _MARK_VERSION, "task": wanted.task, **wanted.marks}
 
 
 async def listed(connection: Connection, *, directory: str | None, limit: int) -> tuple[Session, ...]:
@@ -128,7 +132,7 @@ def to_wire(session: Session) -> dict[str, object]:
         "directory": session.directory,
         "created_at": iso(session.created_ms),
         "updated_at": iso(session.updated_ms),
-        "ours": mark is not None,
+        "ours": is_ours(session),
     }
     if session.parent_id is not None:
         wire["parent_id"] = session.parent_id

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.driver import outcome, requests, rules, sending, stopping, structured
+from netclaw_opencode.driver import answering, outcome, sending, stopping, structured
 from netclaw_opencode.driver.sending import Prompt, Turn
 from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
 from netclaw_opencode.errors import DriverError, OutOfTime, error_of
-from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
+from netclaw_opencode.facts import PendingRequest, ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.events import Subscription
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.stopping import StopReport
 
-Decide = Callable[[PendingRequest], Decision | None]
 Emit = Callable[[ProgressEvent], None]
 
 CLEANUP_SECONDS = 15.0
@@ -37,14 +36,15 @@ _CHANGE_SECONDS = 0.5
 _START_SECONDS = 3.0
 """A prompt that was taken (204) and shows no turn for this long never ran (F15, F19)."""
 _PARTIAL_SECONDS = 3.0
+_LOCK_SECONDS = 15.0
 
 
 class Turns:
     """Sends and follows turns on one connection."""
 
-    def __init__(self, connection: Connection, *, decide: Decide, emit: Emit) -> None:
+    def __init__(self, connection: Connection, *, answering: answering.Answering, emit: Emit) -> None:
         self._connection = connection
-        self._decide = decide
+        self._answering = answering
         self._emit = emit
 
     async def run(
@@ -56,20 +56,25 @@ class Turns:
         deadline_seconds: float,
         reuse_session: bool = False,
         message_id: str | None = None,
+        retry_budget_seconds: float | None = None,
     ) -> outcome.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
         At the deadline the turn is aborted, the stop verified and ``OutOfTime`` (``turn_timeout``) raised, within
-        ``deadline_seconds`` + 15 s in total. On cancellation it is stopped and verified too, and a ``stopping`` event
+        ``deadline_seconds`` + 15 s in total. A provider that keeps refusing for longer than ``retry_budget_seconds`` ends
+        it earlier (``provider_retrying``). On cancellation it is stopped and verified too, and a ``stopping`` event
         says so, before the cancellation goes on. Every other ending than success raises its error.
         """
         clock = self._connection.clock
         async with self._connection.events.subscribe(session.id) as events:
             turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
+            turn.retry_budget_seconds = retry_budget_seconds
             try:
                 verdict = Verdict("running")
                 with anyio.move_on_after(max(0.0, ends - clock())):
-                    await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends)
+                    # A prompt whose id is known may be on its way by another call with the same key: then that is awaited.
+                    lock_seconds = _LOCK_SECONDS if message_id is not None else 0.0
+                    await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends, lock_seconds=lock_seconds)
                     verdict = await self.follow(turn, events, until=ends)
             except anyio.get_cancelled_exc_class():
                 if turn.sent:
@@ -90,20 +95,22 @@ class Turns:
             phases=turn.phases,
             elapsed_seconds=clock() - turn.started,
             statuses=tuple(turn.progress.statuses),
+            answered=tuple(item.to_wire() for item in turn.answered),
             events=events.received,
         )
 
     async def start(
-        self, session: Session, prompt: Prompt, *, within_seconds: float, reuse_session: bool = False, message_id: str | None = None
+        self, session: Session, prompt: Prompt, *, within_seconds: float, marks: Mapping[str, object], reuse_session: bool = False
     ) -> tuple[Turn, Verdict]:
         """Send, and return once the turn is *seen* to run or to have ended: a 204 proves nothing (F15).
 
-        Raises the error of a turn that failed at once.
+        ``marks`` go onto the session before the send, so that any process finds the turn. Raises the error of a turn that
+        failed at once.
         """
         ends = self._connection.clock() + within_seconds
         async with self._connection.events.subscribe(session.id) as events:
-            turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
-            await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends)
+            turn = sending.turn(self._connection, session, emit=self._emit)
+            await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends, marks=marks)
             verdict = await self._look(turn)
             while verdict.state == "not_started" and self._connection.clock() < ends:
                 await self._wake(turn, events, within_seconds=0.1, any_event=True)
@@ -133,8 +140,8 @@ class Turns:
         clock = self._connection.clock
         verdict = Verdict("running")
         poll = _POLL_SECONDS if enough is None else _CHANGE_SECONDS
-        # Before the subscription another call's turn may have ended: then no event comes any more.
-        look_first = watching
+        # A turn that another call sent may have ended before the subscription: then no event comes any more.
+        look_first = watching or "send" not in turn.phases
         while not verdict.ended and clock() < until:
             with anyio.move_on_after(max(0.0, until - clock())):
                 if not look_first:
@@ -143,7 +150,7 @@ class Turns:
                     await self._wake(turn, events, within_seconds=min(poll, _POLL_WITHOUT_EVENTS_SECONDS) if quiet else poll)
                 look_first = False
                 verdict = await self._look(turn)
-                if verdict.state == "waiting" and (watching or not await self._answered(turn)):
+                if verdict.state == "waiting" and (watching or not await self._answering.answer(self._connection, turn)):
                     return verdict
                 if verdict.state == "not_started" and clock() - turn.started > _START_SECONDS:
                     return replace(verdict, state="failed")
@@ -192,30 +199,20 @@ class Turns:
         verdict = judge(turn.seen)
         if verdict.state == "completed":
             return verdict
-        status, pending = await connection.standing(turn.session)
-        if status is None:
-            # It may have ended between the two reads: what is idle now is judged by what is stored now.
-            messages = await connection.messages(turn.session)
+        messages, status, pending = await connection.observed(turn.session, messages)
         turn.seen = Snapshot(turn.message_id, messages, status, pending, announced)
         return judge(turn.seen)
 
-    async def _answered(self, turn: Turn) -> bool:
-        """Answer what policy decides; False where a request has no decision, so that it must be refused."""
-        decisions = [(request, self._decide(request)) for request in turn.seen.pending]
-        if any(decision is None for _, decision in decisions):
-            return False
-        for request, decision in decisions:
-            chosen = rules.nobody_waits(decision)
-            turn.progress.tell(request.kind, f"{request.kind} {request.permission or ''} {chosen.answer}", request.to_wire())
-            if chosen.answer == "reject":
-                turn.refused.append(request)
-            await requests.answer(self._connection, request, chosen)
-        return True
-
     def _hopeless(self, turn: Turn, left_seconds: float) -> bool:
-        """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed)."""
-        status = turn.seen.status
-        return status is not None and status.kind == "retry" and status.next_ms / 1000 - time.time() > left_seconds
+        """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or the budget is used up."""
+        status, now = turn.seen.status, self._connection.clock()
+        if status is None or status.kind != "retry":
+            turn.retrying_since = None
+            return False
+        turn.retrying_since = now if turn.retrying_since is None else turn.retrying_since
+        if turn.retry_budget_seconds is not None:
+            left_seconds = min(left_seconds, turn.retrying_since + turn.retry_budget_seconds - now)
+        return status.next_ms / 1000 - time.time() > left_seconds
 
     def _retry_text(self, turn: Turn) -> str:
         status = turn.seen.status
@@ -267,7 +264,7 @@ class Turns:
         code = verdict.code or "turn_incomplete"
         message = self._connection.foreign(verdict.message) or "the turn did not succeed"
         if code == "turn_incomplete" and turn.refused:
-            code, message = _of_waiting(tuple(turn.refused)).code or code, "the agent was refused a request and ended its turn"
+            code, message = _of_waiting(tuple(turn.refused)).code or code, self._connection.foreign(answering.refusal(turn))
         replies = turn.seen.replies
         partial = "\n".join(item.text for item in replies if item.text)
         details: dict[str, object] = {
@@ -281,6 +278,8 @@ class Turns:
             details["partial_text"] = partial[:2000]
         if turn.seen.pending or turn.refused:
             details["pending"] = [item.to_wire() for item in (*turn.refused, *turn.seen.pending)]
+        if turn.answered:
+            details["answered"] = [item.to_wire() for item in turn.answered]
         if report is not None:
             details["stopped"] = report.to_wire()
             message += "; it was aborted and is seen stopped" if report.confirmed else "; the abort could not be confirmed"
@@ -297,4 +296,4 @@ def _of_waiting(pending: tuple[PendingRequest, ...]) -> Verdict:
     return Verdict("failed", "permission_required", f"the agent asked for the permission {wanted} and no policy grants it")
 
 
-__all__ = ["CLEANUP_SECONDS", "Decide", "Emit", "Prompt", "Turn", "Turns"]
+__all__ = ["CLEANUP_SECONDS", "Emit", "Prompt", "Turn", "Turns"]

@@ -7,6 +7,7 @@ probed by whoever can speak HTTP (the driver), through the callable that is hand
 from __future__ import annotations
 
 import os
+import platform
 import re
 import socket
 import subprocess
@@ -229,6 +230,20 @@ def argv_of(pid: int) -> tuple[tuple[str, ...], float | None, bool]:
         return tuple(process.cmdline()), process.create_time(), same
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         return (), None, False
+
+
+@dataclass(frozen=True, slots=True)
+class ThisProcess:
+    """Who we are, for marks that outlive us: a pid means something only with its start time, on its machine."""
+
+    host: str
+    pid: int
+    create_time: float
+
+
+def this_process() -> ThisProcess:
+    """The calling process."""
+    return ThisProcess(platform.node(), os.getpid(), psutil.Process().create_time())
 
 
 def is_alive(pid: int, create_time: float) -> bool:

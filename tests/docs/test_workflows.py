@@ -43,7 +43,8 @@ def test_every_command_of_the_workflows_prints_what_the_page_shows(story: Story,
             if command.endswith("check-availability"):
                 # The one thing that belongs to the machine and not to the run.
                 shown["data"]["binary"]["path"] = real["data"]["binary"]["path"]  # type: ignore[index]
-            assert names.differences(shown, real) == [], f"{command}\n{json.dumps(real, indent=2, ensure_ascii=False)}"
+            different = names.differences(shown, real)
+            assert not different, "\n".join([command, *different, printed])
             assert code == (EXIT_DONE if shown["ok"] else CODES[shown["error"]["code"]].exit_code)
 
 

@@ -221,11 +221,11 @@ def test_questions_go_to_the_question_hook() -> None:
     ids=["bool", "text", "answers to a permission", "raises", "async", "permission to a question", "too few answers"],
 )
 def test_a_decision_that_fails_refuses(request_: PendingRequest, answer: Callable[..., object], caplog: pytest.LogCaptureFixture) -> None:
-    """An exception or an answer that does not fit refuses; plugins after it are not asked, and the fault is reported."""
+    """An exception or an answer that does not fit refuses; neither later plugins nor a policy file are asked; it is reported."""
     willing = Decision("once") if request_ is PERMISSION else Decision("answers", answers=(("a",),))
     name = "decide_permission" if request_ is PERMISSION else "answer_question"
     asked_later = hooks(**{name: lambda: willing})
-    assert decided(asked_later, hooks(**{name: answer}), request=request_) == (None, ["p2"])
+    assert decided(asked_later, hooks(**{name: answer}), request=request_) == (Decision("reject"), ["p2"])
 
 
 def test_the_trace_covers_calls() -> None:

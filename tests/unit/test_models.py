@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.client.types import Model, ModelRef, Provider
@@ -73,6 +73,7 @@ def test_another_form_is_refused_with_the_right_one(wrong: object) -> None:
     assert caught.value.code == "invalid_input"
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True), st.from_regex(r"[a-z0-9][a-z0-9./:_-]{0,30}", fullmatch=True))
 def test_what_is_written_is_read_back(provider: str, name: str) -> None:
     """The text of a reference is a form of it."""
@@ -174,7 +175,13 @@ def test_a_budget_becomes_the_nearest_variant(variants: dict[str, JsonObject], w
 
 @pytest.mark.parametrize(
     ("variants", "variant"),
-    [(WORDS, "none"), ({"fast": {"budgetTokens": 0}, "deep": {"budgetTokens": 9}}, "fast"), ({"off": {}}, "off"), (BUDGETED, None), ({}, None)],
+    [
+        (WORDS, "none"),
+        ({"fast": {"budgetTokens": 0}, "deep": {"budgetTokens": 9}}, "fast"),
+        ({"off": {}}, "off"),
+        (BUDGETED, None),
+        ({}, None),
+    ],
 )
 def test_thinking_is_turned_off_where_a_variant_does_that(variants: dict[str, JsonObject], variant: str | None) -> None:
     """A variant with budget zero is the off switch; a model without one has nothing to turn off."""
@@ -193,6 +200,7 @@ def test_a_budget_that_cannot_be_honoured_is_refused(variants: dict[str, JsonObj
     assert caught.value.details["variants"] == list(variants)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 10**6), min_size=1), st.integers(1, 10**6))
 def test_no_variant_is_nearer_than_the_chosen_one(budgets: dict[str, int], wanted: int) -> None:
     """And of two equally near ones the cheaper is taken."""

@@ -47,7 +47,16 @@ def reply(number: int, *parts: Part, finish: str = "stop", of: str = SESSION.id)
 
 def tool(name: str, *, status: str = "completed", metadata: dict[str, object] | None = None, **given: object) -> Part:
     """A tool part."""
-    return Part(f"prt_{name}", "tool", tool=name, call_id=name, tool_status=status, title=name.title(), tool_input=given, tool_metadata=metadata or {})
+    return Part(
+        f"prt_{name}",
+        "tool",
+        tool=name,
+        call_id=name,
+        tool_status=status,
+        title=name.title(),
+        tool_input=given,
+        tool_metadata=metadata or {},
+    )
 
 
 def wrote(path: str, content: str, *, exists: bool = False) -> Part:
@@ -170,7 +179,10 @@ def test_changes_of_one_file_are_told_as_one() -> None:
         reply(1, wrote("/d/a.txt", "x\n"), edited("/d/a.txt", patches[0], 2, 1), finish="tool-calls"),
         reply(2, edited("/d/a.txt", patches[1], 1, 0), edited("/d/b.txt", "@@ b\n", 1, 1), finish="tool-calls"),
     ).files
-    assert [(item.path, item.status, item.additions, item.deletions) for item in files] == [("a.txt", "added", 4, 1), ("b.txt", "modified", 1, 1)]
+    assert [(item.path, item.status, item.additions, item.deletions) for item in files] == [
+        ("a.txt", "added", 4, 1),
+        ("b.txt", "modified", 1, 1),
+    ]
     assert files[0].diff.endswith("+x\n@@ one\n@@ two\n")
 
 

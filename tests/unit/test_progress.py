@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.client.types import ServerEvent
@@ -41,7 +41,7 @@ def watched() -> Watched:
 def test_a_whole_turn_is_told_and_its_end_is_looked_at(watched: Watched) -> None:
     """Busy, a tool, text, idle: only the end makes a look worth while, and a repeated status is told once (F32)."""
     tool = {"type": "tool", "id": "prt_1", "tool": "write", "callID": "c1"}
-    events = [
+    events: list[tuple[str, dict[str, object]]] = [
         ("session.status", {"status": {"type": "busy"}}),
         ("message.updated", {"info": {"id": "msg_1", "role": "user"}}),
         ("message.updated", {"info": {"id": "msg_2", "role": "assistant"}}),
@@ -56,7 +56,8 @@ def test_a_whole_turn_is_told_and_its_end_is_looked_at(watched: Watched) -> None
         ("session.diff", {"diff": []}),
         ("server.heartbeat", {}),
     ]
-    assert not any([watched.take(kind, **properties) for kind, properties in events])
+    looks = [watched.take(kind, **properties) for kind, properties in events]
+    assert not any(looks)
     assert watched.take("session.status", status={"type": "idle"})
     assert watched.take("session.idle")
     assert watched.messages == ["busy", "write a.py running", "write a.py completed", "401 characters written", "idle"]
@@ -80,6 +81,7 @@ def test_text_is_told_in_steps_and_not_letter_by_letter(watched: Watched) -> Non
     assert [event.facts for event in watched.told] == [{"text_chars": 400}, {"text_chars": 800}]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=900), max_size=12))
 def test_every_character_counts_once(deltas: list[str]) -> None:
     """However the text is cut, the sum is right, and what was told never runs ahead of it."""
@@ -123,7 +125,7 @@ def test_a_sub_agents_end_or_error_is_not_ours(watched: Watched) -> None:
     assert not watched.take("session.status", sessionID=CHILD, status={"type": "idle"})
     assert not watched.take("session.idle", sessionID=CHILD)
     watched.take("session.error", sessionID=CHILD, error={"name": "UnknownError", "data": {"message": "Model not found"}})
-    assert watched.progress.statuses == watched.progress.announced == watched.told == []
+    assert not [*watched.progress.statuses, *watched.progress.announced, *watched.told]
 
 
 def updates(number: int, finish: str) -> list[dict[str, object]]:
@@ -135,7 +137,9 @@ def updates(number: int, finish: str) -> list[dict[str, object]]:
 def test_a_runaway_is_noticed_after_so_many_calls(watched: Watched) -> None:
     """Status stays busy (F40), so the events' count of calls without an end is what makes a look worth while."""
     looks = [
-        (number, watched.take("message.updated", info=info)) for number in range(1, RUNAWAY_CALLS + 1) for info in updates(number, "unknown")
+        (number, watched.take("message.updated", info=info))
+        for number in range(1, RUNAWAY_CALLS + 1)
+        for info in updates(number, "unknown")
     ]
     assert {number for number, look in looks if look} == {RUNAWAY_CALLS}
     assert looks[-2][1]
@@ -145,7 +149,8 @@ def test_a_good_end_breaks_the_row_of_a_runaway(watched: Watched) -> None:
     """A tool call between two cut streams is progress."""
     for number in range(1, 3 * RUNAWAY_CALLS):
         finish = "tool-calls" if number % (RUNAWAY_CALLS - 1) == 0 else "unknown"
-        assert not any([watched.take("message.updated", info=info) for info in updates(number, finish)])
+        looks = [watched.take("message.updated", info=info) for info in updates(number, finish)]
+        assert not any(looks)
 
 
 def test_an_assistant_message_with_an_error_is_looked_at(watched: Watched) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.client import reading
@@ -83,7 +83,13 @@ def test_a_message_is_read() -> None:
 
 def test_a_user_message_names_its_model_in_an_object() -> None:
     """There the model stands one level deeper, with its variant."""
-    info = {"id": "m", "role": "user", "sessionID": "s", "time": {"created": 1}, "model": {"providerID": "p", "modelID": "m/x", "variant": "low"}}
+    info = {
+        "id": "m",
+        "role": "user",
+        "sessionID": "s",
+        "time": {"created": 1},
+        "model": {"providerID": "p", "modelID": "m/x", "variant": "low"},
+    }
     assert reading.message({"info": info, "parts": []}).model == ModelRef("p", "m/x", "low")
 
 
@@ -111,7 +117,12 @@ def test_a_message_is_complete_only_by_a_number(completed: object) -> None:
 
 def test_statuses_are_read() -> None:
     """Busy, idle, and retry with attempt, reason and time of the next try (F17)."""
-    answer = {"a": {"type": "busy"}, "b": {"type": "idle"}, "c": {"type": "retry", "attempt": 2, "message": "429", "next": 99.5}, "d": {"type": "retry"}}
+    answer = {
+        "a": {"type": "busy"},
+        "b": {"type": "idle"},
+        "c": {"type": "retry", "attempt": 2, "message": "429", "next": 99.5},
+        "d": {"type": "retry"},
+    }
     assert reading.statuses(answer) == {
         "a": SessionStatus("busy"),
         "b": SessionStatus("idle"),
@@ -129,12 +140,17 @@ def test_file_changes_are_read() -> None:
 def test_requests_are_read() -> None:
     """A permission with its patterns, a question with its labels; both know their directory (F20)."""
     permission = reading.permission(
-        {"id": "per_1", "sessionID": "s", "permission": "bash", "patterns": ["ls", 5], "tool": {"callID": "c"}, "always": ["ls *"]}, directory="/d"
+        {"id": "per_1", "sessionID": "s", "permission": "bash", "patterns": ["ls", 5], "tool": {"callID": "c"}, "always": ["ls *"]},
+        directory="/d",
     )
     assert (permission.kind, permission.id, permission.permission, permission.directory) == ("permission", "per_1", "bash", "/d")
     assert "ls" in permission.patterns
     question = reading.question(
-        {"id": "que_1", "sessionID": "s", "questions": [{"question": "Which?", "header": "H", "options": [{"label": "Blue"}, {}, 5], "multiple": True}]},
+        {
+            "id": "que_1",
+            "sessionID": "s",
+            "questions": [{"question": "Which?", "header": "H", "options": [{"label": "Blue"}, {}, 5], "multiple": True}],
+        },
         directory="/d",
     )
     (asked,) = question.questions
@@ -164,7 +180,8 @@ PROVIDER = {
 def test_providers_are_read_without_their_keys() -> None:
     """Both routes give keys in clear (F45); no type of ours has a place for one."""
     found, defaults, connected = reading.providers({"providers": [PROVIDER], "default": {"p": "m/x", "q": None}})
-    assert (defaults, connected) == ({"p": "m/x"}, {"p"})
+    assert defaults == {"p": "m/x"}
+    assert connected == {"p"}
     assert "canary" not in repr(found)
     models = found[0].models
     assert (models["m/x"].name, models["m/x"].context, models["m/x"].output, models["m/x"].reasoning, models["m/x"].tool_call) == (
@@ -267,7 +284,22 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["id", "info", "parts", "time", "created", "type", "tokens", "error", "data", "models", "providers", "payload", "properties", "questions"]
+                [
+                    "id",
+                    "info",
+                    "parts",
+                    "time",
+                    "created",
+                    "type",
+                    "tokens",
+                    "error",
+                    "data",
+                    "models",
+                    "providers",
+                    "payload",
+                    "properties",
+                    "questions",
+                ]
             ),
             inner,
             max_size=4,
@@ -277,16 +309,22 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(READERS), json_values)
 def test_whatever_the_server_sends_is_read_or_refused(reader: Callable[[object], object], value: object) -> None:
     """No JSON value, infinities included, leads to anything but a type of ours or a bad_response."""
+    codes: list[str] = []
     try:
         reader(value)
     except DriverError as error:
-        assert error.code == "bad_response"
+        codes.append(error.code)
+    assert codes in ([], ["bad_response"])
 
 
-@given(st.sampled_from(["created", "updated", "additions", "cost", "next", "attempt"]), st.floats() | st.booleans() | st.text() | st.integers())
+@settings(deadline=None)
+@given(
+    st.sampled_from(["created", "updated", "additions", "cost", "next", "attempt"]), st.floats() | st.booleans() | st.text() | st.integers()
+)
 def test_numbers_are_finite(key: str, value: object) -> None:
     """Where a number should stand and none does, it is zero; it is never infinite."""
     assert math.isfinite(reading.number_of({key: value}, key))

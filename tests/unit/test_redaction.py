@@ -7,7 +7,7 @@ import string
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.redaction import redacted
@@ -83,13 +83,16 @@ def test_an_empty_secret_hides_nothing() -> None:
     assert redacted("text", secrets=("",)) == "text"
 
 
+@settings(deadline=None)
 @given(before=st.text(max_size=30), after=st.text(max_size=30), secret=st.text(string.ascii_uppercase, min_size=1, max_size=20))
 def test_no_known_secret_survives(before: str, after: str, secret: str) -> None:
     """Whatever stands around it."""
     assert secret not in redacted(f"{before}{secret}{after}", secrets=(secret,))
 
 
-@pytest.mark.parametrize("text", ["sk-" + "a" * 100_000, "token=" * 20_000, "://" + "a" * 100_000, "\\" * 100_000, "password" + " " * 100_000])
+@pytest.mark.parametrize(
+    "text", ["sk-" + "a" * 100_000, "token=" * 20_000, "://" + "a" * 100_000, "\\" * 100_000, "password" + " " * 100_000]
+)
 def test_long_text_takes_no_long_time(text: str) -> None:
     """No pattern backtracks over a large answer: 100,000 characters in well under the time of a turn."""
     began = time.process_time()

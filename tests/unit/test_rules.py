@@ -37,7 +37,7 @@ def facts(
     *messages: str, status: SessionStatus | None = None, pending: tuple[PendingRequest, ...] = (), of: Session | None = None
 ) -> SessionFacts:
     """What was read before a send."""
-    return SessionFacts(of or session(version=1), status, pending, tuple(message(item) for item in messages))
+    return SessionFacts(of or session(task="run_task"), status, pending, tuple(message(item) for item in messages))
 
 
 def refusal(error: DriverError, rule: str, code: str) -> None:
@@ -63,7 +63,14 @@ def test_the_rules_are_the_twelve_of_the_design() -> None:
 
 @pytest.mark.parametrize(
     ("status", "pending", "state"),
-    [(None, (), "ready"), (IDLE, (), "ready"), (BUSY, (), "busy"), (RETRY, (), "retry"), (BUSY, (ASKS,), "waiting"), (None, (ASKS,), "waiting")],
+    [
+        (None, (), "ready"),
+        (IDLE, (), "ready"),
+        (BUSY, (), "busy"),
+        (RETRY, (), "retry"),
+        (BUSY, (ASKS,), "waiting"),
+        (None, (ASKS,), "waiting"),
+    ],
 )
 def test_a_session_has_one_of_four_states(status: SessionStatus | None, pending: tuple[PendingRequest, ...], state: str) -> None:
     """No entry means idle (F18), and a pending request outweighs "busy": only an answer helps then (F29)."""
@@ -163,10 +170,15 @@ def test_rule_nobody_waits() -> None:
 
 
 def test_rule_own_things_only() -> None:
-    """A session with our mark may be stopped; a stranger's only when it is named on purpose."""
-    rules.own_things_only(session(version=1))
+    """A session that we made for a task may be stopped; a stranger's only when it is named on purpose."""
+    rules.own_things_only(session(version=1, task="run_task"))
     rules.own_things_only(session(), include_foreign=True)
-    strangers = (session(), Session(ID, "t", "/d", 1, 1, metadata={"other_tool": {"version": 1}, rules.MARK: "no object"}))
+    # Without a task it is a stranger's session into which we sent something.
+    strangers = (
+        session(),
+        session(message_id="msg_1"),
+        Session(ID, "t", "/d", 1, 1, metadata={"other": {"task": "x"}, rules.MARK: "no object"}),
+    )
     for stranger in strangers:
         with pytest.raises(Refused) as caught:
             rules.own_things_only(stranger)

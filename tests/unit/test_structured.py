@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.driver.structured import extract, instruction
@@ -77,7 +77,12 @@ def test_what_does_not_fit_is_a_named_failure(text: str, why: str) -> None:
     assert caught.value.details["text"] == text[:2000]
 
 
-@given(st.dictionaries(st.text(max_size=8), st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), st.lists, max_leaves=5)))
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.text(max_size=8), st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), st.lists, max_leaves=5)
+    )
+)
 def test_every_object_is_found_again_in_prose(value: dict[str, object]) -> None:
     """Whatever the answer holds, braces and fences in its texts too, as long as the prose has none."""
     assert extract(f"Here you are: {json.dumps(value)} Done.", {"type": "object"}) == value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.client.types import Message, MessageError, Part, SessionStatus
@@ -50,7 +50,9 @@ def reply(
     )
 
 
-def of(*replies: Message, status: SessionStatus | None = None, pending: tuple[PendingRequest, ...] = (), announced: tuple[str, ...] = ()) -> Snapshot:
+def of(
+    *replies: Message, status: SessionStatus | None = None, pending: tuple[PendingRequest, ...] = (), announced: tuple[str, ...] = ()
+) -> Snapshot:
     """A snapshot of our turn with these replies."""
     return Snapshot(OURS, (PROMPT, *replies), status, pending, announced)
 
@@ -175,7 +177,10 @@ def test_a_runaway_is_a_row_without_an_end_between() -> None:
     assert judge(of(*endless)).code == "turn_incomplete"
     assert judge(of(*endless, reply(9))).state == "completed"
     assert judge(of(*endless, reply(9, finish="unknown", error=ABORTED))).code == "turn_aborted"
-    assert judge(of(*(reply(number, finish=end) for number, end in enumerate(("unknown", "other", "error", "unknown"), 1)))).code == "runaway_turn"
+    assert (
+        judge(of(*(reply(number, finish=end) for number, end in enumerate(("unknown", "other", "error", "unknown"), 1)))).code
+        == "runaway_turn"
+    )
 
 
 def test_a_snapshot_knows_whether_the_prompt_arrived() -> None:
@@ -207,7 +212,9 @@ replies = st.builds(
     structured=st.sampled_from([None, {"n": 1}]),
 )
 snapshots = st.builds(
-    lambda found, status, pending, announced: of(*{item.id: item for item in found}.values(), status=status, pending=pending, announced=announced),
+    lambda found, status, pending, announced: of(
+        *{item.id: item for item in found}.values(), status=status, pending=pending, announced=announced
+    ),
     st.lists(replies, max_size=6),
     st.sampled_from([None, IDLE, BUSY, RETRY]),
     st.sampled_from([(), (ASKS,)]),
@@ -215,6 +222,7 @@ snapshots = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(snapshots, st.randoms(use_true_random=False))
 def test_the_order_of_messages_does_not_matter(seen: Snapshot, random: object) -> None:
     """The store's order is the server's business; ours is that of the ids."""
@@ -223,6 +231,7 @@ def test_the_order_of_messages_does_not_matter(seen: Snapshot, random: object) -
     assert judge(replace(seen, messages=tuple(shuffled))) == judge(seen)
 
 
+@settings(deadline=None)
 @given(snapshots)
 def test_success_is_never_claimed_without_proof(seen: Snapshot) -> None:
     """Completed only when idle, nothing pending, and our last reply is complete, without error and not empty."""
@@ -238,6 +247,7 @@ def test_success_is_never_claimed_without_proof(seen: Snapshot) -> None:
     assert (seen.status is None or seen.status.kind == "idle") and not seen.pending
 
 
+@settings(deadline=None)
 @given(snapshots)
 def test_every_failure_has_a_code_of_the_table_and_a_cause(seen: Snapshot) -> None:
     """A verdict can always be raised: its code exists, and where the server gave no text the driver has one."""

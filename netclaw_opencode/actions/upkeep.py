@@ -1,0 +1,54 @@
+"""Handlers of upkeep: cleanup, recover."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.driver import recovery, sweeping
+from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.facts import ProgressEvent
+
+if TYPE_CHECKING:
+    from netclaw_opencode.actions.context import ActionContext
+    from netclaw_opencode.jsontypes import JsonObject
+
+
+async def cleanup(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Stop and remove what was left behind: by killed callers, by overdue tasks and, if asked, by age."""
+    began = context.clock()
+    dry_run = read.flag(arguments, "dry_run")
+    connection = await context.driver.connect()
+    found = await sweeping.leftovers(connection, older_than_seconds=read.optional_seconds(arguments, "older_than_seconds"))
+    swept = (
+        tuple(sweeping.Swept(item, stopped=False, deleted=False) for item in found) if dry_run else await sweeping.sweep(connection, found)
+    )
+    output: dict[str, object] = {
+        "dry_run": dry_run,
+        "sessions": [item.to_wire() for item in swept],
+        "count": len(swept),
+        "elapsed_seconds": round(context.clock() - began, 3),
+    }
+    problems = [item for item in swept if item.problem is not None]
+    if problems:
+        first = problems[0]
+        raise ActionFailed("cleanup_incomplete", f"session {first.leftover.session.id} is still there: {first.problem}", details=output)
+    return output
+
+
+async def recover(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Get a stuck server going again, and say exactly what was lost."""
+    began = context.clock()
+    directory = read.directory(arguments, context.settings)
+    await context.driver.disconnect()
+    done = await recovery.recover(
+        context.settings,
+        connect=context.driver.connect,
+        disconnect=context.driver.disconnect,
+        directory=directory,
+        within_seconds=read.seconds(arguments, "deadline_seconds", 60),
+        force=read.flag(arguments, "force"),
+    )
+    if done.restarted:
+        context.driver.tell(ProgressEvent("server_started", f"the server was started afresh at {done.url}"))
+    return done.to_wire() | {"elapsed_seconds": round(context.clock() - began, 3)}

@@ -1,0 +1,151 @@
+"""Recovery: what hangs is stopped; a server that hangs is killed, if it is ours, and started afresh.
+
+Owns the escalation. A server of somebody else is never signalled: its sessions of ours are stopped, and the rest is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.driver import rules, servers, sessions, stopping
+from netclaw_opencode.driver.verdict import Snapshot, judge
+from netclaw_opencode.errors import DriverError, Refused, ServerProblem
+
+if TYPE_CHECKING:
+    from netclaw_opencode.client.types import Session, SessionStatus
+    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.settings import Settings
+
+_HANGING = frozenset({"server_not_ready", "request_timeout", "connection_lost"})
+_RECENT = 50
+"""As many sessions as are looked at, newest first, for turns that the old server took with it."""
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What was found and done. ``lost`` are sessions whose running turn was given up."""
+
+    url: str
+    server_was: str
+    ours: bool
+    retrying: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    lost: list[Session] = field(default_factory=list)
+    signal: str | None = None
+    restarted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def to_wire(self) -> dict[str, object]:
+        """The form in results."""
+        wire: dict[str, object] = {
+            "server": {"url": self.url, "was": self.server_was, "ours": self.ours, "restarted": self.restarted},
+            "retrying": list(self.retrying),
+            "sessions_stopped": list(self.stopped),
+            "lost": [{"session_id": item.id, "title": item.title, "directory": item.directory} for item in self.lost],
+            "notes": list(self.notes),
+        }
+        if self.signal is not None:
+            wire["signal"] = self.signal
+        return wire
+
+
+async def recover(
+    settings: Settings,
+    *,
+    connect: Callable[[], Awaitable[Connection]],
+    disconnect: Callable[[], Awaitable[None]],
+    directory: str,
+    within_seconds: float,
+    force: bool,
+) -> Recovery:
+    """Stop stuck sessions of ours; kill and restart our server where it hangs, where many hang in it, or if ``force``.
+
+    Raises ``Refused`` (``kill_refused``) where the server that hangs is not provably ours.
+    """
+    address = servers.locate(settings)
+    ours = servers.is_ours(settings)
+    done = Recovery(address.url, "answering", ours=ours)
+    if ours and address.record is None:
+        done.server_was = "gone"
+    else:
+        try:
+            await _look(await connect(), done, force=force)
+        except DriverError as error:
+            if error.code not in _HANGING:
+                raise
+            done.server_was = "hanging"
+            done.notes.append(error.message)
+    stuck = force or done.server_was != "answering" or len(done.retrying) >= rules.STUCK_SESSIONS
+    if not stuck:
+        return done
+    if not ours:
+        raise Refused(
+            "kill_refused",
+            f"the server at {address.url} {'hangs' if done.server_was == 'hanging' else 'is stuck'}, but it was not started by this skill: "
+            "it was not signalled",
+            rule="own-things-only",
+            next="restart that server where it was started",
+            details=done.to_wire(),
+        )
+    await disconnect()
+    await _restart(settings, done, directory=directory, within_seconds=within_seconds)
+    done.lost += await _interrupted(await connect(), {session.id for session in done.lost})
+    return done
+
+
+async def _look(connection: Connection, done: Recovery, *, force: bool) -> None:
+    """See what runs; stop what is ours and hangs (all that is ours, where the server has to go)."""
+    running = await _running(connection)
+    done.retrying = [session.id for session, status in running if status.kind == "retry"]
+    stuck = force or bool(rules.stuck_server({session.id: status for session, status in running}))
+    for session, status in running:
+        if rules.mark_of(session) is not None and (stuck or status.kind == "retry"):
+            await _stop(connection, session, done)
+
+
+async def _running(connection: Connection) -> list[tuple[Session, SessionStatus]]:
+    """Every session that runs, in every directory."""
+    found = await sessions.listed(connection, directory=None, limit=sessions.MANY)
+    running: list[tuple[Session, SessionStatus]] = []
+    for directory in dict.fromkeys(item.directory for item in found):
+        statuses = await connection.statuses(directory)
+        running += [(item, statuses[item.id]) for item in found if item.directory == directory and item.id in statuses]
+    return running
+
+
+async def _interrupted(connection: Connection, known: set[str]) -> list[Session]:
+    """Sessions whose last turn the old server took with it: idle, but unfinished (F33, F44)."""
+    lost: list[Session] = []
+    for session in (await sessions.listed(connection, directory=None, limit=_RECENT))[:_RECENT]:
+        messages = await connection.messages(session)
+        prompts = [item.id for item in messages if item.role == "user"]
+        if session.id not in known and prompts and judge(Snapshot(prompts[-1], messages)).code == "interrupted":
+            lost.append(session)
+    return lost
+
+
+async def _stop(connection: Connection, session: Session, done: Recovery) -> None:
+    try:
+        report = await stopping.stop(connection, session)
+    except DriverError as error:
+        done.notes.append(f"session {session.id} could not be stopped: {error.message}")
+        return
+    if report.confirmed:
+        done.stopped.append(session.id)
+        done.lost.append(session)
+    else:
+        done.notes.append(f"session {session.id} is not seen stopped")
+
+
+async def _restart(settings: Settings, done: Recovery, *, directory: str, within_seconds: float) -> None:
+    stopped = await servers.stop(settings)
+    if stopped.ended is not None:
+        done.signal = stopped.ended.signal
+        if stopped.ended.processes_left:
+            raise ServerProblem(
+                "server_died", f"{stopped.ended.processes_left} process(es) of the server did not end", details=done.to_wire()
+            )
+    found = await servers.start(settings, port=None, directory=directory, within_seconds=within_seconds)
+    done.url, done.restarted, done.ours = found.record.url, found.started, True

@@ -1,0 +1,218 @@
+"""The state file: private, whole or not there, and never believed when it is damaged or others could have written it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.server.state import ServerRecord, folder, read, remove, write
+
+RECORD = ServerRecord("http://127.0.0.1:4096", 4242, 1000.25, "opencode", "canary-pass", "/opt/opencode", "1.18.33", "/s/server.log")
+
+
+def mode(path: Path) -> int:
+    """The permission bits."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def corrupt(folder_path: Path) -> str:
+    """The message with which reading is refused; it names the file and holds nothing of its content."""
+    with pytest.raises(ActionFailed) as caught:
+        read(folder_path)
+    error = caught.value
+    assert error.code == "state_corrupt"
+    assert "canary" not in f"{error.to_wire()} {error!r}"
+    assert str(folder_path) in error.message and str(folder_path) in str(error.next)
+    return error.message
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A state folder with a record in it."""
+    place = tmp_path / "state" / "netclaw-opencode"
+    write(place, RECORD)
+    return place
+
+
+def test_a_record_is_read_back_as_it_was_written(home: Path) -> None:
+    """And a second one takes the first one's place."""
+    assert read(home) == RECORD
+    write(home, replace(RECORD, pid=5, create_time=7))
+    assert read(home) == replace(RECORD, pid=5, create_time=7)
+
+
+def test_without_a_file_there_is_no_record(tmp_path: Path) -> None:
+    """No folder, an empty one, or one from which it was removed; removing twice is no error."""
+    assert read(tmp_path / "none") is None
+    assert read(tmp_path) is None
+    write(tmp_path / "s", RECORD)
+    remove(tmp_path / "s")
+    remove(tmp_path / "s")
+    assert read(tmp_path / "s") is None
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_folder_and_the_file_are_this_users_alone(umask: int, tmp_path: Path) -> None:
+    """0700 and 0600 whatever the umask (S22): the file holds the server's password."""
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "s", RECORD)
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "s") == 0o700
+    assert mode(tmp_path / "s" / "server.json") == 0o600
+
+
+def test_nothing_else_is_left_in_the_folder(home: Path) -> None:
+    """No temporary file, neither after writing nor after removing."""
+    assert [path.name for path in home.iterdir()] == ["server.json"]
+    (home / ".server.json.new").write_text("half", encoding="utf-8")
+    remove(home)
+    assert list(home.iterdir()) == []
+
+
+def test_the_password_is_in_no_repr() -> None:
+    """A record in a traceback or a log does not tell it."""
+    assert "canary" not in repr(RECORD) and "4242" in repr(RECORD)
+
+
+def test_a_write_that_fails_leaves_the_old_record(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk in the middle: the old file stays whole, and no half of the new one lies about (S23, R63)."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write(home, replace(RECORD, pid=5))
+    assert read(home) == RECORD
+    assert [path.name for path in home.iterdir()] == ["server.json"]
+
+
+def test_what_a_killed_writer_left_is_not_adopted(home: Path, tmp_path: Path) -> None:
+    """Neither its mode nor its target: a half-written file is replaced, a link in its place is not followed."""
+    temporary = home / ".server.json.new"
+    temporary.write_text("half", encoding="utf-8")
+    temporary.chmod(0o666)
+    write(home, RECORD)
+    assert mode(home / "server.json") == 0o600
+    victim = tmp_path / "victim"
+    victim.write_text("mine", encoding="utf-8")
+    temporary.symlink_to(victim)
+    write(home, RECORD)
+    assert victim.read_text(encoding="utf-8") == "mine"
+    assert read(home) == RECORD
+
+
+GOOD = {
+    "url": "http://127.0.0.1:1",
+    "pid": 5,
+    "create_time": 1.5,
+    "username": "u",
+    "password": "canary-pass",
+    "binary": "/b",
+    "opencode_version": "1.18.33",
+    "log_file": "/l",
+    "version": 1,
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "null", "[]", "5", '"text"', "{}", "[" * 100_000, "\x00" * 50, json.dumps(GOOD)[:-20]),
+        *(json.dumps({**GOOD, "new_field": 1}), json.dumps({key: value for key, value in GOOD.items() if key != "pid"})),
+        *(json.dumps({**GOOD, "version": 2}), json.dumps({**GOOD, "version": None}), json.dumps({**GOOD, "version": "1"})),
+        *(json.dumps({**GOOD, "pid": wrong}) for wrong in ("5", None, 5.0, True, [5])),
+        *(json.dumps({**GOOD, key: 5}) for key in ("url", "username", "password", "binary", "opencode_version", "log_file")),
+        json.dumps({**GOOD, "create_time": "1.5"}),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_damaged_file_is_named_and_not_believed(text: str, home: Path) -> None:
+    """Empty, cut, of another version, with a field missing, unknown or of another type (R63)."""
+    (home / "server.json").write_text(text, encoding="utf-8")
+    assert "not a record" in corrupt(home)
+
+
+def test_bytes_that_are_no_text_are_damage(home: Path) -> None:
+    """A database, or a disk's garbage."""
+    (home / "server.json").write_bytes(b'{"url": "\xff\xfe')
+    corrupt(home)
+
+
+def test_a_good_file_written_by_hand_is_read(home: Path) -> None:
+    """The damage above is what makes the difference, not the hand that wrote it."""
+    (home / "server.json").write_text(json.dumps(GOOD), encoding="utf-8")
+    assert read(home) == ServerRecord(**GOOD)  # type: ignore[arg-type]  # the fields, as read
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from([*GOOD, "x"]), st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)))
+def test_no_content_leads_to_anything_but_a_record_or_a_refusal(
+    tmp_path_factory: pytest.TempPathFactory, changed: dict[str, object]
+) -> None:
+    """Whatever stands in the fields."""
+    place = tmp_path_factory.getbasetemp() / "state-of-hypothesis"
+    if not place.exists():
+        write(place, RECORD)
+    (place / "server.json").write_text(json.dumps({**GOOD, **changed}), encoding="utf-8")
+    try:
+        found: object = read(place)
+    except ActionFailed as error:
+        found = error.code
+    assert found == "state_corrupt" or found == ServerRecord(**{**GOOD, **changed})  # type: ignore[arg-type]  # the fields, as read
+
+
+@pytest.mark.parametrize("bits", [0o644, 0o640, 0o604, 0o660, 0o666, 0o601])
+def test_a_file_that_others_may_touch_is_not_believed(bits: int, home: Path) -> None:
+    """They could have written another pid into it, or read the password."""
+    (home / "server.json").chmod(bits)
+    assert "0600" in corrupt(home)
+
+
+def test_a_file_of_another_user_is_not_believed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its mode."""
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    assert "0600" in corrupt(home)
+
+
+def test_a_link_is_not_followed(home: Path, tmp_path: Path) -> None:
+    """Not even to a good record."""
+    (home / "server.json").rename(tmp_path / "elsewhere.json")
+    (home / "server.json").symlink_to(tmp_path / "elsewhere.json")
+    corrupt(home)
+
+
+def test_a_folder_or_a_pipe_in_its_place_is_an_error_and_no_hang(home: Path) -> None:
+    """Opening a pipe would wait for a writer for ever."""
+    path = home / "server.json"
+    path.unlink()
+    path.mkdir()
+    assert "not a file" in corrupt(home)
+    path.rmdir()
+    os.mkfifo(path, 0o600)
+    assert "not a file" in corrupt(home)
+
+
+def test_the_folder_must_be_one_that_only_we_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in its place, a folder open to others, or somebody else's (B45)."""
+    (tmp_path / "file").touch()
+    open_one = tmp_path / "open"
+    open_one.mkdir()
+    open_one.chmod(0o777)
+    for wrong in (tmp_path / "file", tmp_path / "file" / "below", open_one):
+        with pytest.raises(ActionFailed) as caught:
+            folder(wrong)
+        assert caught.value.code == "state_corrupt" and str(wrong) in caught.value.message
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    with pytest.raises(ActionFailed):
+        folder(tmp_path)
