@@ -148,7 +148,7 @@ _ROWS = (
     ErrorCode("agent_not_found", 3, False, "The server does not know that agent.", "Use an agent named in the message, or leave the field out."),
     ErrorCode("thinking_unsupported", 3, False, "The model has no variants, so a thinking budget cannot be honoured.", "Choose a model with variants, or leave thinking out."),
     # refused by a rule: nothing was sent
-    ErrorCode("insecure_url", 4, False, "A password would cross the network in clear text.", "Use https, or a server on this machine."),
+    ErrorCode("insecure_url", 4, False, "Prompts, code and password would cross the network in clear text.", "Use https, or a server on this machine."),
     ErrorCode("session_busy", 4, True, "The session is running a turn.", "Wait for it (wait_for_session) or abort it (abort_session)."),
     ErrorCode("session_used", 4, False, "The session has prior activity; automation uses a fresh one.", "Create a session, or continue with context by parent_id."),
     ErrorCode("session_waiting", 4, True, "The session waits for a permission or an answer.", "Answer it (reply_permission, reply_question) or abort the session."),
@@ -174,8 +174,8 @@ _ROWS = (
     ErrorCode("request_timeout", 6, True, "One request took longer than its limit.", "Try again; then check_availability."),
     ErrorCode("turn_timeout", 6, False, "The turn did not finish before its deadline and was stopped.", "Use send_message_async with wait_for_session, or raise deadline_seconds."),
     # waiting
-    ErrorCode("permission_required", 7, False, "The agent asked for a permission and nobody may grant it.", "Allow it by a policy plugin, or word the task so that it is not needed."),
-    ErrorCode("question_pending", 7, False, "The agent asked a question and nobody answers.", "Put the answer into the prompt."),
+    ErrorCode("permission_required", 7, False, "The agent asked for a permission and nobody may grant it.", "Allow it by a policy file (see check_policy) or a plugin, or word the task so that it is not needed."),
+    ErrorCode("question_pending", 7, False, "The agent asked a question and nobody answers.", "Put the answer into the prompt, or into a policy file (see check_policy)."),
     # the action ran and failed
     ErrorCode("session_not_found", 1, False, "The server has no session of that id.", "netclaw-opencode inspect list-sessions"),
     ErrorCode("request_not_found", 1, False, "The permission or question is no longer pending.", "netclaw-opencode inspect get-session-status"),

@@ -245,7 +245,9 @@ def _open(path: Path) -> int:
             raise _unusable(path, "it is not a regular file")
         if found.st_size and os.read(fd, len(FIRST_BYTES)) != FIRST_BYTES:
             raise _unusable(path, "it holds something else; it was not touched")
-        if stat.S_IMODE(found.st_mode) & 0o077 and hasattr(os, "fchmod"):
+        if os.name == "posix":
+            if found.st_uid != os.getuid():
+                raise _unusable(path, "it belongs to another user")
             os.fchmod(fd, 0o600)
     except OSError as error:
         os.close(fd)

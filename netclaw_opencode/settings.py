@@ -39,6 +39,7 @@ class Settings:
     server_env: tuple[str, ...] = ()
     policy: Path | None = None
     audit: Path | None = None
+    record: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What was read; a server that we start gets its environment from here."""
 
@@ -47,7 +48,7 @@ class Settings:
         """Read the ``OPENCODE_*`` and ``OPENCODE_DRIVER_*`` variables.
 
         Raises ``InvalidInput`` (``invalid_url``, ``invalid_input``) naming the variable, and ``Refused``
-        (``insecure_url``) where a password would leave this machine in clear text.
+        (``insecure_url``) where prompts and password would leave this machine in clear text.
         """
         environ = os.environ if environ is None else environ
         url_text = environ.get("OPENCODE_API_URL")
@@ -55,12 +56,7 @@ class Settings:
         password = environ.get("OPENCODE_SERVER_PASSWORD") or None
         username = environ.get("OPENCODE_SERVER_USERNAME") or DEFAULT_USERNAME
         _check_credentials(username, password)
-        if password is not None and url.startswith("http://") and not is_loopback(url):
-            raise Refused(
-                "insecure_url",
-                f"OPENCODE_API_URL {url} is plain http on another machine: the password would cross the network in clear text",
-                next="use an https address, or a tunnel to a loopback port",
-            )
+        _check_reach(url)
         return cls(
             url=url,
             url_given=url_text is not None,
@@ -73,6 +69,7 @@ class Settings:
             server_env=tuple(name for name in environ.get("OPENCODE_DRIVER_SERVER_ENV", "").replace(" ", "").split(",") if name),
             policy=_absolute(environ, "OPENCODE_DRIVER_POLICY"),
             audit=_absolute(environ, "OPENCODE_DRIVER_AUDIT"),
+            record=_absolute(environ, "OPENCODE_DRIVER_RECORD"),
             environ=MappingProxyType(dict(environ)),
         )
 
@@ -120,6 +117,23 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _check_reach(url: str) -> None:
+    """Refuse addresses where prompts, code and password would be readable on the way, or that no server should have."""
+    parts = urlsplit(url)
+    try:
+        address = ipaddress.ip_address(parts.hostname or "")
+    except ValueError:
+        address = None
+    if address is not None and (address.is_link_local or address.is_unspecified or address.is_multicast):
+        raise Refused("insecure_url", f"OPENCODE_API_URL {url} is no address of a server: link-local, unspecified or multicast")
+    if parts.scheme == "http" and not is_loopback(url):
+        raise Refused(
+            "insecure_url",
+            f"OPENCODE_API_URL {url} is plain http on another machine: prompts, code and password would cross the network in clear text",
+            next="use an https address, or a tunnel to a loopback port",
+        )
 
 
 def _check_credentials(username: str, password: str | None) -> None:

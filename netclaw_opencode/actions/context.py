@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.record import NO_RECORD, Recorder, open_record
 from netclaw_opencode.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class ActionContext:
         self.settings = settings
         self.hooks: ActionHooks = hooks or NoHooks()
         self.clock = clock
+        self.record: Recorder = NO_RECORD
         self._stack = AsyncExitStack()
         self._driver: Driver | None = None
 
@@ -94,8 +96,10 @@ class ActionContext:
         # Imported here: listing actions or printing help needs neither httpx nor anyio.
         from netclaw_opencode.driver import Driver
 
+        self.record = open_record(self.settings.record, secret=self.settings.password)
+        self._stack.callback(self.record.close)
         self._driver = await self._stack.enter_async_context(
-            Driver(self.settings, decide=self.hooks.decide, emit=self.hooks.on_event, clock=self.clock)
+            Driver(self.settings, decide=self.hooks.decide, emit=self.hooks.on_event, clock=self.clock, record=self.record)
         )
         return self
 

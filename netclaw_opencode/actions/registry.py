@@ -93,6 +93,12 @@ class Registry:
 
         Raises nothing but cancellation and process-ending exceptions.
         """
+        with context.record.call(str(name).replace("-", "_")):
+            envelope = await self._invoke(name, arguments, context)
+            context.record.result(envelope)
+        return envelope
+
+    async def _invoke(self, name: str, arguments: JsonObject, context: ActionContext) -> dict[str, object]:
         call: ActionCall | None = None
         try:
             definition = self.get(name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sessions, stopping
+from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.verdict import Snapshot, judge
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.facts import ProgressEvent
@@ -127,7 +128,7 @@ async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonOb
     """Abort whatever runs in a session, verified."""
     connection = await context.driver.connect()
     session = await connection.session(read.session_id(arguments))
-    rules.own_things_only(session, include_foreign=read.flag(arguments, "include_foreign"))
+    asked(connection.record, rules.own_things_only, session, include_foreign=read.flag(arguments, "include_foreign"))
     report = await stopping.stop(connection, session)
     if not report.confirmed:
         raise ActionFailed(
@@ -144,7 +145,7 @@ async def delete_session(arguments: JsonObject, context: ActionContext) -> JsonO
     wanted = read.session_id(arguments)
     connection = await context.driver.connect()
     session = await connection.session(wanted)
-    rules.own_things_only(session, include_foreign=read.flag(arguments, "include_foreign"))
+    asked(connection.record, rules.own_things_only, session, include_foreign=read.flag(arguments, "include_foreign"))
     report = await stopping.stop(connection, session)
     gone_already = await stopping.delete(connection, session, report=report)
     context.driver.tell(ProgressEvent("session_deleted", f"session {session.id} deleted", session.id))

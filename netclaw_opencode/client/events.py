@@ -17,7 +17,9 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from netclaw_opencode.client import reading, routes
+from netclaw_opencode.client.exchange import EventLog
 from netclaw_opencode.errors import DriverError, OutOfTime
+from netclaw_opencode.record import NO_RECORD, Recorder
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -42,6 +44,7 @@ class Subscription:
     received: int = 0
     dropped: int = 0
     errors: list[str] = field(default_factory=list)
+    log: EventLog | None = None
 
     def offer(self, event: ServerEvent) -> None:
         """Take the event if it is one of ours; a full queue drops it and counts that."""
@@ -52,6 +55,8 @@ class Subscription:
             if event.session_id not in self.session_ids:
                 return
         self.received += 1
+        if self.log is not None:
+            self.log.take(event)
         try:
             self._send.send_nowait(event)
         except anyio.WouldBlock:
@@ -69,14 +74,17 @@ class Subscription:
 class EventHub:
     """The shared stream. ``start`` is lazy: only a caller that waits for events pays for the connection."""
 
-    def __init__(self, client: HttpClient, tasks: TaskGroup) -> None:
+    def __init__(self, client: HttpClient, tasks: TaskGroup, *, record: Recorder = NO_RECORD) -> None:
         self._client = client
+        self._record = record
         self._tasks = tasks
         self._subscriptions: set[Subscription] = set()
         self._connected = anyio.Event()
         self._started = False
         self._reading = anyio.CancelScope()
         self._failure: DriverError | None = None
+        self.asked: dict[str, ServerEvent] = {}
+        """Permissions and questions that were asked and not answered since the stream is open, by their id."""
 
     @property
     def connected(self) -> bool:
@@ -100,7 +108,9 @@ class EventHub:
     async def subscribe(self, session_id: str | None) -> AsyncIterator[Subscription]:
         """Events of one session and its sub-agents, or of all sessions for None."""
         send, receive = anyio.create_memory_object_stream["ServerEvent"](_QUEUE)
-        subscription = Subscription({session_id} if session_id is not None else None, send, receive)
+        # Events arrive in the stream's own task; they belong to the call that follows the session.
+        log = EventLog(self._record.bound()) if self._record.on else None
+        subscription = Subscription({session_id} if session_id is not None else None, send, receive, log=log)
         self._subscriptions.add(subscription)
         try:
             yield subscription
@@ -124,6 +134,7 @@ class EventHub:
                 pause = _FIRST_PAUSE_SECONDS
             except DriverError as error:
                 self._failure = error
+                self._record.note("stream", state="lost", code=error.code)
             if self._connected.is_set():
                 self._connected = anyio.Event()
                 pause = _FIRST_PAUSE_SECONDS
@@ -149,6 +160,14 @@ class EventHub:
         if event.type == "server.connected":
             self._failure = None
             self._connected.set()
+            self._record.note("stream", state="open")
             return
+        self._note_request(event)
         for subscription in self._subscriptions:
             subscription.offer(event)
+
+    def _note_request(self, event: ServerEvent) -> None:
+        if event.type in ("permission.asked", "question.asked"):
+            self.asked[str(event.properties.get("id"))] = event
+        elif event.type in ("permission.replied", "question.replied", "question.rejected"):
+            self.asked.pop(str(event.properties.get("requestID")), None)

@@ -17,9 +17,11 @@ from typing import NoReturn
 import anyio
 import httpx
 
+from netclaw_opencode.client.exchange import Exchange
 from netclaw_opencode.client.routes import Route
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, OutOfTime, ServerProblem
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.redaction import redacted
 
 _SAFE_TRIES = 3
@@ -33,8 +35,17 @@ class HttpClient:
     ``transport`` is the seam for tests of faults that no real server shows. Use as an async context manager.
     """
 
-    def __init__(self, *, url: str, username: str, password: str | None, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        url: str,
+        username: str,
+        password: str | None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        record: Recorder = NO_RECORD,
+    ) -> None:
         self.url = url
+        self._record = record
         self._client = httpx.AsyncClient(
             base_url=url,
             auth=httpx.BasicAuth(username, password) if password is not None else None,
@@ -78,20 +89,23 @@ class HttpClient:
         # Less than the whole limit, so that "nobody accepts" is told from "accepted and silent" (F2).
         connect = min(_CONNECT_SECONDS, 0.9 * limit)
         request = self._client.build_request(route.method, path, params=params, json=body, timeout=httpx.Timeout(None, connect=connect))
-        try:
-            with anyio.fail_after(limit):
-                return await self._tried(route, request, connect_seconds=connect)
-        except TimeoutError as error:
-            raise OutOfTime(
-                "request_timeout",
-                f"{route.method} {route.path} took longer than {limit:g} s",
-                details={"route": route.name, "limit_seconds": limit},
-            ) from error
-
-    async def _tried(self, route: Route, request: httpx.Request, *, connect_seconds: float) -> object:
-        for tries_left in reversed(range(_SAFE_TRIES)):
+        exchange = Exchange(self._record, route, path, sent=len(request.content), ids=ids or {})
+        with exchange.noted():
             try:
-                return await self._once(route, request)
+                with anyio.fail_after(limit):
+                    return await self._tried(route, request, exchange, connect_seconds=connect)
+            except TimeoutError as error:
+                raise OutOfTime(
+                    "request_timeout",
+                    f"{route.method} {route.path} took longer than {limit:g} s",
+                    details={"route": route.name, "limit_seconds": limit},
+                ) from error
+
+    async def _tried(self, route: Route, request: httpx.Request, exchange: Exchange, *, connect_seconds: float) -> object:
+        for tries_left in reversed(range(_SAFE_TRIES)):
+            exchange.tries += 1
+            try:
+                return await self._once(route, request, exchange)
             except httpx.ConnectError as error:
                 raise ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})") from error
             except httpx.ConnectTimeout as error:
@@ -106,12 +120,14 @@ class HttpClient:
             await anyio.sleep(random.uniform(0, 0.05))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 
-    async def _once(self, route: Route, request: httpx.Request) -> object:
+    async def _once(self, route: Route, request: httpx.Request, exchange: Exchange) -> object:
         response = await self._client.send(request, stream=True)
+        exchange.status = response.status_code
         try:
             content = await _read(response, route)
         finally:
             await response.aclose()
+        exchange.received = len(content)
         if response.status_code == 204:
             return None
         if response.status_code >= 300:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound, foreign_text
@@ -19,6 +19,7 @@ from netclaw_opencode.driver.models import Catalogue, parse_model
 from netclaw_opencode.driver.together import together
 from netclaw_opencode.errors import ActionFailed, InvalidInput
 from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.redaction import redacted
 from netclaw_opencode.server import locks
 
@@ -55,9 +56,11 @@ class Connection:
         secrets: tuple[str, ...],
         state_dir: Path,
         clock: Callable[[], float],
+        record: Recorder = NO_RECORD,
     ) -> None:
         self.http = http
         self.events = events
+        self.record = record
         self.health = health
         self.ours = ours
         self.ids = IdMaker()
@@ -150,14 +153,25 @@ class Connection:
         """Status map and pending requests of a directory, read side by side."""
         statuses, permissions, questions = await together(
             self.statuses(directory),
-            self.http.call(routes.PERMISSIONS, directory=directory),
-            self.http.call(routes.QUESTIONS, directory=directory),
+            self._requests("permission", directory),
+            self._requests("question", directory),
         )
-        pending = (
-            *reading.as_list(permissions, "permission list", lambda item: reading.permission(item, directory=directory)),
-            *reading.as_list(questions, "question list", lambda item: reading.question(item, directory=directory)),
-        )
-        return Activity(statuses, pending)
+        return Activity(statuses, (*permissions, *questions))
+
+    async def _requests(self, kind: Literal["permission", "question"], directory: str) -> tuple[PendingRequest, ...]:
+        """Pending requests of one kind.
+
+        One request that the server cannot write down (a glob without a path, a webfetch without a time-out) makes its list
+        400 for the whole directory until that request is answered. Then what the event stream told has to do.
+        """
+        parse = reading.permission if kind == "permission" else reading.question
+        try:
+            answer = await self.http.call(routes.PERMISSIONS if kind == "permission" else routes.QUESTIONS, directory=directory)
+        except InvalidInput:
+            told = (event for event in self.events.asked.values() if event.type == f"{kind}.asked")
+            requests = (parse(event.properties, directory=event.directory or directory) for event in told)
+            return tuple(request for request in requests if request.directory == directory)
+        return reading.as_list(answer, f"{kind} list", lambda item: parse(item, directory=directory))
 
     async def require_sessions(self, directory: str) -> None:
         """Read a session route: health alone lies where a broken opencode.json fails all of them (F39)."""

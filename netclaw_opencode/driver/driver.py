@@ -22,6 +22,7 @@ from netclaw_opencode.driver.turns import Emit, Turns
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.policy import Policy, load
+from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.server.binary import check_version
 from netclaw_opencode.settings import Settings
 
@@ -42,8 +43,10 @@ class Driver:
         decide: Decide = lambda _: None,
         emit: Emit = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        record: Recorder = NO_RECORD,
     ) -> None:
         self.settings = settings
+        self._record = record
         self._decide = decide
         self._emit = emit
         self._clock = clock
@@ -79,7 +82,8 @@ class Driver:
 
     async def _connect(self) -> Connection:
         address = servers.locate(self.settings)
-        client = address.client()
+        self._record.hide(address.password)
+        client = address.client(self._record)
         try:
             await client.__aenter__()
             health = await servers.health(client)
@@ -94,12 +98,13 @@ class Driver:
             raise RuntimeError("enter the Driver before using it")
         return Connection(
             client,
-            EventHub(client, self._tasks),
+            EventHub(client, self._tasks, record=self._record),
             health=health,
             ours=address.record is not None,
             secrets=(address.password or "",),
             state_dir=self.settings.state_dir,
             clock=self._clock,
+            record=self._record,
         )
 
     async def tidied(self) -> tuple[Connection, list[str]]:
@@ -141,6 +146,7 @@ class Driver:
 
     def tell(self, event: ProgressEvent) -> None:
         """Emit a progress event that belongs to no turn."""
+        self._record.note("step", what=event.kind, session_id=event.session_id)
         self._emit(event)
 
 

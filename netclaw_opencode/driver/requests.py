@@ -32,6 +32,8 @@ async def answer(connection: Connection, request: PendingRequest, decision: Deci
             await connection.http.call(routes.QUESTION_REJECT, ids=ids, directory=request.directory)
     except HttpNotFound as error:
         raise ActionFailed("request_not_found", f"{request.kind} {request.id} is no longer pending", details={"id": request.id}) from error
+    facts = {"request_id": request.id, "request": request.kind, "permission": request.permission, "answer": decision.answer}
+    connection.record.note("answered", session_id=request.session_id, **facts)
 
 
 async def refuse_all(connection: Connection, requests: tuple[PendingRequest, ...]) -> int:

@@ -15,6 +15,7 @@ from netclaw_opencode.client import routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver import ids, rules, sessions, stopping, structured
 from netclaw_opencode.driver.connection import not_found
+from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.together import together
 from netclaw_opencode.driver.verdict import Snapshot
@@ -127,15 +128,17 @@ async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: b
                 connection.standing(turn.session), connection.messages(turn.session), connection.events.ready(within_seconds=within_seconds)
             )
             turn.seen = Snapshot(turn.message_id, messages, status, pending)
+            state = rules.state_of(status, pending)
+            connection.record.note("preflight", session_id=turn.session.id, state=state, messages=len(messages), pending=len(pending))
             if turn.seen.arrived:
                 turn.sent = True
                 return False
             facts = rules.SessionFacts(turn.session, status, pending, messages)
             if not reuse_session:
-                rules.status_first(facts)
-            rules.fresh_session(facts, reuse_allowed=reuse_session)
+                asked(connection.record, rules.status_first, facts)
+            asked(connection.record, rules.fresh_session, facts, reuse_allowed=reuse_session)
             stop_seen = reuse_session and (await stopping.stop(connection, turn.session)).confirmed
-            rules.abort_first(facts, stop_seen=stop_seen)
+            asked(connection.record, rules.abort_first, facts, stop_seen=stop_seen)
     except TimeoutError as error:
         raise OutOfTime("request_timeout", "the deadline passed before the prompt was sent; nothing was sent") from error
     return True
@@ -146,7 +149,8 @@ async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
     sending = (turn.message_id, ids.part_of(turn.message_id))
     sent: list[tuple[str, str]] = []
     while True:
-        rules.send_once(message_id=sending[0], part_id=sending[1], sent=sent)
+        asked(connection.record, rules.send_once, message_id=sending[0], part_id=sending[1], sent=sent)
+        connection.record.note("send", session_id=turn.session.id, message_id=turn.message_id, attempt=len(sent) + 1)
         turn.sent = True
         try:
             await connection.http.call(

@@ -20,6 +20,7 @@ from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
 from netclaw_opencode.driver import rules
 from netclaw_opencode.errors import DriverError, ServerProblem
+from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.server import binary, locks, process, state
 from netclaw_opencode.settings import Settings, is_loopback
 
@@ -40,9 +41,9 @@ class Address:
     password: str | None = field(repr=False)
     record: state.ServerRecord | None = None
 
-    def client(self) -> HttpClient:
+    def client(self, recorder: Recorder = NO_RECORD) -> HttpClient:
         """A client for this address."""
-        return HttpClient(url=self.url, username=self.username, password=self.password)
+        return HttpClient(url=self.url, username=self.username, password=self.password, record=recorder)
 
 
 def locate(settings: Settings) -> Address:
@@ -52,8 +53,7 @@ def locate(settings: Settings) -> Address:
     address.
     """
     record = live_record(settings)
-    chosen = settings.url_given or settings.password is not None
-    if record is not None and (not chosen or record.url == settings.url):
+    if record is not None and _is_meant(record, settings):
         return Address(record.url, record.username, record.password, record)
     return Address(settings.url, settings.username, settings.password)
 
@@ -61,8 +61,15 @@ def locate(settings: Settings) -> Address:
 def is_ours(settings: Settings) -> bool:
     """Whether the server to use is one that we started, be it alive or not."""
     record = state.read(settings.state_dir)
-    chosen = settings.url_given or settings.password is not None
-    return record is not None and (not chosen or record.url == settings.url)
+    return record is not None and _is_meant(record, settings)
+
+
+def _is_meant(record: state.ServerRecord, settings: Settings) -> bool:
+    """Whether the user's settings leave room for our server, or name it: by localhost or by its number."""
+    if not settings.url_given and settings.password is None:
+        return True
+    ours, given = urlsplit(record.url), urlsplit(settings.url)
+    return is_loopback(settings.url) and (ours.scheme, ours.port) == (given.scheme, given.port or 80)
 
 
 def live_record(settings: Settings) -> state.ServerRecord | None:

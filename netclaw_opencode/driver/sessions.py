@@ -74,7 +74,9 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
     if wanted.model is not None:
         # Here the model's field is called id (F12).
         body["model"] = {"id": wanted.model.model_id, "providerID": wanted.model.provider_id}
-    return reading.session(await connection.http.call(routes.SESSION_CREATE, directory=wanted.directory, body=body))
+    made = reading.session(await connection.http.call(routes.SESSION_CREATE, directory=wanted.directory, body=body))
+    connection.record.note("created", session_id=made.id)
+    return made
 
 
 async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -> Session:
@@ -82,6 +84,7 @@ async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -
     forked = reading.session(
         await connection.http.call(routes.SESSION_FORK, ids={"session_id": parent.id}, directory=parent.directory, body={})
     )
+    connection.record.note("created", session_id=forked.id, forked_from=parent.id)
     # The copies have ids of their own, so "what was there before" is only known by reading the fork.
     copied = await connection.messages(forked)
     mark = _mark(wanted) | {"forked_from": parent.id, "forked_through": max((item.id for item in copied), default="")}

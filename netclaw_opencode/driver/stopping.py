@@ -15,6 +15,7 @@ import anyio
 from netclaw_opencode.client import routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver import requests, rules
+from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.together import together
 from netclaw_opencode.errors import ActionFailed, DriverError
 
@@ -73,6 +74,7 @@ async def stop(
     confirmed = False
     with anyio.move_on_after(within_seconds):
         while not confirmed:
+            connection.record.note("abort", session_id=session.id, attempt=attempts + 1, sessions=len(ids), was=before[session.id])
             for item in ids:
                 if attempts == 0 or item in activity.statuses:
                     await _abort(connection, item, directory=session.directory)
@@ -84,6 +86,7 @@ async def stop(
             confirmed = confirmed and len(tree) == len(ids)
             ids = tuple(item.id for item in tree)
             activity = await connection.activity(session.directory)
+    connection.record.note("stopped", session_id=session.id, confirmed=confirmed, attempts=attempts, requests_refused=refused)
     return StopReport(
         session_id=session.id,
         was=before[session.id],
@@ -158,7 +161,7 @@ async def delete(
     is still there afterwards.
     """
     report = report if report is not None else await stop(connection, session)
-    rules.delete_after_stop(session.id, confirmed=report.confirmed)
+    asked(connection.record, rules.delete_after_stop, session.id, confirmed=report.confirmed)
     gone_already = False
     try:
         await connection.http.call(routes.SESSION_DELETE, ids={"session_id": session.id}, directory=session.directory)
@@ -171,6 +174,7 @@ async def delete(
         await connection.session(session.id)
     except ActionFailed as error:
         if error.code == "session_not_found":
+            connection.record.note("deleted", session_id=session.id, gone_already=gone_already)
             told(session.id)
             return gone_already
         raise

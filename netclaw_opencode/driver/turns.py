@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode.driver import answering, outcome, sending, stopping, structured
+from netclaw_opencode.driver.noting import looked
 from netclaw_opencode.driver.sending import Prompt, Turn
 from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
 from netclaw_opencode.errors import DriverError, OutOfTime, error_of
@@ -198,10 +199,10 @@ class Turns:
         turn.seen = Snapshot(turn.message_id, messages, announced=announced)
         verdict = judge(turn.seen)
         if verdict.state == "completed":
-            return verdict
+            return looked(connection.record, turn.session.id, verdict)
         messages, status, pending = await connection.observed(turn.session, messages)
         turn.seen = Snapshot(turn.message_id, messages, status, pending, announced)
-        return judge(turn.seen)
+        return looked(connection.record, turn.session.id, judge(turn.seen))
 
     def _hopeless(self, turn: Turn, left_seconds: float) -> bool:
         """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or the budget is used up."""

@@ -65,4 +65,5 @@ def test_the_workflows_cover_every_action(tmp_path: Path, monkeypatch: pytest.Mo
         "get_session_status",  # wait_for_session says the same of a task of one's own
         "start_server",  # check_availability does it
         "reply_question",  # like reply_permission
+        "check_policy",  # docs/policy.md
     }

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "netclaw_opencode"
 LONGEST_FILE = 400
 
-GROUND = {"documents", "errors", "facts", "jsontypes", "manifest", "manifest_check", "policy", "redaction"} | {
+GROUND = {"documents", "errors", "facts", "jsontypes", "manifest", "manifest_check", "policy", "record", "redaction", "story"} | {
     *("resources", "schema_keywords", "schema_rules", "settings", "validation"),
 }
 FACES = {"__main__", "cli", "embedding", "hermes", "host", "loading", "mcp_server", "plugin"}

@@ -176,16 +176,22 @@ def test_a_password_may_go_to_this_machine_in_clear_text(host: str) -> None:
     assert Settings.from_environment(environ).password == "x"
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["10.0.0.1", "code.example", "localhost.example", "127.0.0.1.example", "0.0.0.0", "[fe80::1]", "127.1", "2130706433"],  # noqa: S104
-)
-def test_a_password_may_not_cross_a_network_in_clear_text(host: str) -> None:
-    """A name that only looks local is not local; without a password, or with https, the same host is allowed."""
-    environ = {**HOME, "OPENCODE_API_URL": f"http://{host}", "OPENCODE_SERVER_PASSWORD": "canary"}
+@pytest.mark.parametrize("password", ["canary", ""])
+@pytest.mark.parametrize("host", ["10.0.0.1", "code.example", "localhost.example", "127.0.0.1.example", "127.1", "2130706433"])
+def test_nothing_crosses_a_network_in_clear_text(host: str, password: str) -> None:
+    """S3, S4: a name that only looks local is not local; with https the same host is allowed, with a password or without."""
+    environ = {**HOME, "OPENCODE_API_URL": f"http://{host}", "OPENCODE_SERVER_PASSWORD": password}
     with pytest.raises(Refused) as caught:
         Settings.from_environment(environ)
     assert caught.value.code == "insecure_url"
     assert "canary" not in caught.value.message
-    assert Settings.from_environment({**environ, "OPENCODE_API_URL": f"https://{host}"}).password == "canary"
-    assert Settings.from_environment({**environ, "OPENCODE_SERVER_PASSWORD": ""}).url == f"http://{host}"
+    assert Settings.from_environment({**environ, "OPENCODE_API_URL": f"https://{host}"}).password == (password or None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "[fe80::1]", "169.254.169.254", "224.0.0.1"])  # noqa: S104 - what must be refused
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_addresses_that_no_server_should_have_are_refused(scheme: str, host: str) -> None:
+    """S5: link-local (cloud metadata lives there), unspecified and multicast addresses, whatever the scheme."""
+    with pytest.raises(Refused) as caught:
+        Settings.from_environment({**HOME, "OPENCODE_API_URL": f"{scheme}://{host}"})
+    assert caught.value.code == "insecure_url"

@@ -20,6 +20,7 @@ VIEWS = {
     "actions": lists.actions,
     "abort_session": states.aborted,
     "check_availability": checks.availability,
+    "check_policy": checks.policy,
     "create_session": states.created,
     "delete_session": states.deleted,
     "get_session_result": turns.turn,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from netclaw_opencode.cli.views.reading import Data, number, part, parts, seconds, word, words
+from netclaw_opencode.cli.views.reading import Data, facts, headline, number, part, parts, seconds, word, words
 
 
 def availability(data: Data) -> Iterator[RenderableType]:
@@ -36,9 +36,34 @@ def availability(data: Data) -> Iterator[RenderableType]:
         yield Text(f"checked in {seconds(number(data, 'elapsed_seconds'))}", style="dim")
 
 
+def policy(data: Data) -> Iterator[RenderableType]:
+    """``check_policy``: the answer, the rule that decides, and every pattern."""
+    refused = word(data, "answer") == "refuse"
+    said = ", ".join(words(data, "chosen")) or word(data, "answer").replace("_", " ")
+    whose = "by the policy file" if word(data, "by") == "policy" else "by default: no rule allows it"
+    yield headline(*(("✗", "red") if refused else ("✓", "green")), f"{said} ({whose})")
+    rule = part(data, "rule")
+    of_rule = ", ".join(f"{name} {word(rule, name)}" for name in ("permission", "pattern", "header", "contains") if name in rule)
+    several = parts(data, "by_pattern")
+    yield facts(
+        ("rule", f"{word(rule, 'index')}, in line {word(rule, 'line')}: {of_rule}" if rule else ""),
+        *(
+            (f"pattern {place}", f"{word(item, 'pattern')}: {word(item, 'answer').replace('_', ' ')}{_of_rule(item)}")
+            for place, item in enumerate(several if len(several) > 1 else (), 1)
+        ),
+        ("told", word(data, "message")),
+        ("then", "the agent works on" if data.get("turn_goes_on") is True else "the agent's turn ends"),
+        ("file", word(data, "policy_file", "none (OPENCODE_DRIVER_POLICY is not set)")),
+    )
+
+
 def is_report(details: Data) -> bool:
     """Whether the details of an error hold an availability report."""
     return bool(part(details, "binary") and part(details, "server"))
+
+
+def _of_rule(item: Data) -> str:
+    return f" (rule {word(item, 'index')})" if "index" in item else " (no rule)"
 
 
 def _server(server: Data) -> str:
@@ -54,4 +79,4 @@ def _check(passed: object, what: str, where: str = "", *, optional: bool = False
     return Text.assemble(mark, what, (f"  {where}" if where else "", "dim"))
 
 
-__all__ = ["availability", "is_report"]
+__all__ = ["availability", "is_report", "policy"]

@@ -102,6 +102,7 @@ def outcome(data: Data) -> Table:
         ("times", ", ".join(f"{name} {seconds(number(part(data, 'phases'), name))}" for name in part(data, "phases"))),
         ("evidence", evidence_line(part(data, "evidence"))),
         ("session", _session_line(data)),
+        *(("asked", answered_line(item)) for item in parts(data, "answered")),
         ("cut", _cut_line(data)),
         *(("note", note) for note in words(data, "notes")),
     )
@@ -132,6 +133,18 @@ def evidence_line(evidence: Data) -> str:
     statuses = " → ".join(words(evidence, "statuses"))
     decided = word(evidence, "decided_by").replace("_", " ")
     return line + (f"; status {statuses}" if statuses else "") + (f"; decided by the {decided}" if decided else "")
+
+
+def answered_line(answered: Data) -> str:
+    """What the agent asked for, what it was answered, and by whom."""
+    of_permission = " ".join((word(answered, "permission"), ", ".join(words(answered, "patterns")))).strip()
+    asked = of_permission or "; ".join(words(answered, "questions"))
+    chosen = answered.get("chosen")
+    labels = [", ".join(words({"labels": item}, "labels")) for item in chosen] if isinstance(chosen, list) else []
+    said = "; ".join(labels) or word(answered, "answer").replace("_", " ")
+    rule = f", rule {word(answered, 'rule')}" if "rule" in answered else ""
+    message = f": {word(answered, 'message')}" if "message" in answered else ""
+    return f"{asked} → {said} (by {word(answered, 'by')}{rule}){message}"
 
 
 def thinking_line(thinking: Data) -> str:
