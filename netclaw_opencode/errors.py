@@ -161,6 +161,7 @@ _ROWS = (
     ErrorCode("binary_not_found", 5, False, "OpenCode is not installed, or not where it was looked for.", "npm install -g opencode-ai"),
     ErrorCode("unsupported_version", 5, False, "The server's version is outside 1.18 <= v < 2.", "npm install -g opencode-ai@1.18.33"),
     ErrorCode("vulnerable_version", 5, False, "The OpenCode version has a known vulnerability, so it is not started.", "npm install -g opencode-ai@1.18.33"),
+    ErrorCode("api_drift", 5, False, "The server's API is not the one that this skill rests on.", "npm install -g opencode-ai@1.18.33"),
     ErrorCode("server_unreachable", 5, True, "Nothing answers at the server's address.", "netclaw-opencode server check-availability"),
     ErrorCode("server_not_ready", 5, True, "The server process runs but did not become ready in time.", "netclaw-opencode server recover"),
     ErrorCode("server_start_failed", 5, False, "The server process ended while starting.", "Read the log tail in details."),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import servers
+from netclaw_opencode.driver.api_check import ApiCheck, check_api
+from netclaw_opencode.driver.together import together
 from netclaw_opencode.errors import CODES, DriverError, error_of
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.settings import is_loopback
@@ -14,8 +16,12 @@ from netclaw_opencode.settings import is_loopback
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.client.types import Provider
+    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.driver.models import Catalogue
     from netclaw_opencode.jsontypes import JsonObject
     from netclaw_opencode.settings import Settings
+
+_TOLD_DRIFTS = 5
 
 
 @dataclass(slots=True)
@@ -25,6 +31,7 @@ class _Report:
     binary: dict[str, object] = field(default_factory=lambda: {"found": False})
     server: dict[str, object] = field(default_factory=dict)
     providers: dict[str, object] = field(default_factory=lambda: {"connected": []})
+    api: ApiCheck = field(default_factory=ApiCheck)
     problems: list[dict[str, object]] = field(default_factory=list)
 
     def problem(self, code: str, message: str, remedy: str | None = None, *, severity: str = "error") -> None:
@@ -47,6 +54,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
         "binary": report.binary,
         "server": report.server,
         "providers": report.providers,
+        "api": report.api.to_wire(),
         "problems": report.problems,
         "elapsed_seconds": round(context.clock() - began, 3),
     }
@@ -93,14 +101,13 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             report.server |= {"url": found.record.url, "started": found.started, "ours": True, "password_set": True}
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
-        await connection.require_sessions(directory)
-        report.server["serves_sessions"] = True
-        catalogue = await connection.catalogue(directory)
+        report.api, catalogue = await together(check_api(connection), _usable(report, connection, directory))
     except DriverError as error:
         if error.code == "server_unreachable" and not report.binary["found"]:
             report.problem("binary_not_found", "OpenCode is not installed, and no server answers either")
         report.add(error)
         return
+    _add_drift(report)
     if not report.server["password_set"]:
         report.problem(
             "unauthenticated_server",
@@ -112,6 +119,25 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
         report.problem("provider_unavailable", "no model provider is connected")
     elif catalogue.default is not None:
         report.providers["default_model"] = str(catalogue.default)
+
+
+async def _usable(report: _Report, connection: Connection, directory: str) -> Catalogue:
+    await connection.require_sessions(directory)
+    report.server["serves_sessions"] = True
+    return await connection.catalogue(directory)
+
+
+def _add_drift(report: _Report) -> None:
+    """What is missing makes the server unusable; what has changed may never matter."""
+    version = report.server.get("version")
+    for found, severity, what in (
+        (report.api.missing, "error", "does not offer what this skill needs"),
+        (report.api.changed, "warning", "describes its API differently from what this skill rests on"),
+    ):
+        if found:
+            told = "; ".join(f"{item.operation}: {item.what}" for item in found[:_TOLD_DRIFTS])
+            more = f" (and {len(found) - _TOLD_DRIFTS} more, see api.drift)" if len(found) > _TOLD_DRIFTS else ""
+            report.problem("api_drift", f"OpenCode {version} {what}: {told}{more}", severity=severity)
 
 
 async def list_providers(arguments: JsonObject, context: ActionContext) -> JsonObject:

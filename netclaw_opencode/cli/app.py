@@ -126,8 +126,15 @@ class _Action(click.Command):
             from netclaw_opencode.cli.flags import options_of
 
             streams = self._entry.name == "watch_events"
-            self.params = [*options_of(self.flags), _format_option("lines" if streams else None)]
+            self.params = [*options_of(self.flags), _format_option("lines" if streams else None), *self._record_option()]
         return super().get_params(ctx)
+
+    def _record_option(self) -> list[click.Parameter]:
+        # What reads a record has a flag of that name already, and must not write to it.
+        if any(flag.name == "--record" for flag in self.flags):
+            return []
+        text = "Append every request, event and decision of this call to FILE, without texts or secrets; see explain."
+        return [click.Option(["--record", "record_to"], type=click.Path(), default=None, metavar="FILE", help=text)]
 
     def _call(self, **given: object) -> int:
         from netclaw_opencode.cli import calls

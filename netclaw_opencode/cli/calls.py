@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.cli import catalogue, output
@@ -54,6 +55,8 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
     asked = str(asked) if asked is not None else None
     try:
         arguments = arguments_from(given, flags)
+        if "record" in arguments:
+            arguments["record"] = str(_absolute(arguments["record"]))
     except DriverError as error:
         return output.show_error(entry.name, error, asked)
     # Imported after the input was read: a missing prompt file is told at once.
@@ -68,10 +71,15 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
             view.close()
         return output.show(envelope, asked, shown_live=lines is not None)
 
-    made = running.Call(entry.name, views)
+    made = running.Call(entry.name, views, record=_absolute(given.get("record_to")))
     envelope = running.run(made, running.one_action(made, arguments), leave=lambda last: running.leave_now(last, show))
     output.notice(made.notices)
     return show(envelope)
+
+
+def _absolute(path: object) -> Path | None:
+    """What a shell means by a path: relative to where it stands."""
+    return Path.cwd() / str(path) if path else None
 
 
 def list_actions(asked: str | None) -> int:

@@ -11,7 +11,8 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 import anyio
@@ -60,7 +61,7 @@ Leave = Callable[[dict[str, object]], None]
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call being made; ``stopped`` collects what the driver says while it stops things."""
+    """One call being made; ``stopped`` collects what the driver says while it stops things, ``record`` is the flight record."""
 
     action: str
     views: Sequence[View] = ()
@@ -68,6 +69,7 @@ class Call:
     stopped: list[ProgressEvent] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     signal_number: int | None = None
+    record: Path | None = None
 
     @hookimpl
     def netclaw_on_event(self, event: ProgressEvent) -> None:
@@ -82,7 +84,10 @@ def open_host(call: Call) -> AbstractAsyncContextManager[InvokingHost]:
     """The reference host with this call as one of its plugins."""
     from netclaw_opencode.host import Host
 
-    return Host(call.settings or read_settings(), plugins={"command-line": call})
+    settings = call.settings or read_settings()
+    if call.record is not None:
+        settings = replace(settings, record=call.record)
+    return Host(settings, plugins={"command-line": call})
 
 
 def read_settings() -> Settings:

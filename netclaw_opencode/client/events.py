@@ -134,7 +134,7 @@ class EventHub:
                 pause = _FIRST_PAUSE_SECONDS
             except DriverError as error:
                 self._failure = error
-                self._record.note("stream", state="lost", code=error.code)
+            self._log("lost", code=self._failure.code if self._failure is not None else None)
             if self._connected.is_set():
                 self._connected = anyio.Event()
                 pause = _FIRST_PAUSE_SECONDS
@@ -149,6 +149,11 @@ class EventHub:
                     self._share(text)
             silence.deadline = math.inf
 
+    def _log(self, state: str, *, code: str | None = None) -> None:
+        for subscription in self._subscriptions:
+            if subscription.log is not None:
+                subscription.log.stream(state, code=code)
+
     def _share(self, text: str) -> None:
         try:
             event = reading.event(json.loads(text))
@@ -160,7 +165,7 @@ class EventHub:
         if event.type == "server.connected":
             self._failure = None
             self._connected.set()
-            self._record.note("stream", state="open")
+            self._log("open")
             return
         self._note_request(event)
         for subscription in self._subscriptions:

@@ -52,7 +52,7 @@ class Exchange:
                 method=self.route.method,
                 path=self.path,
                 status=self.status,
-                code=code,
+                code=code if self.status is None or self.status < 300 else None,
                 tries=self.tries if self.tries > 1 else None,
                 sent=self.sent or None,
                 bytes=self.received,
@@ -75,6 +75,10 @@ class EventLog:
             return
         self.note("event", type=event.type, session_id=event.session_id, deltas=self._deltas or None, **_words(event))
         self._deltas = 0
+
+    def stream(self, state: str, *, code: str | None = None) -> None:
+        """Note that the stream which carries the events was opened or lost."""
+        self.note("stream", state=state, code=code)
 
 
 def _words(event: ServerEvent) -> dict[str, object]:

@@ -231,6 +231,7 @@ class Turns:
             verdict = _of_waiting(turn.seen.pending)
         elif verdict.state != "failed":
             verdict = self._of_timeout(turn, deadline_seconds)
+        self._connection.record.note("ending", session_id=turn.session.id, code=verdict.code)
         report = await self._stop(turn, verdict.message)
         await self._read_partial(turn)
         raise self._failure(turn, verdict, report)

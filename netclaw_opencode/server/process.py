@@ -124,6 +124,9 @@ async def spawn(
         with anyio.CancelScope(shield=True):
             await end(process.pid, create_time)
         raise
+    finally:
+        # It outlives this object, which would complain of that; whoever finds it ended reaps it.
+        process.returncode = process.poll() or 0
 
 
 async def _become_ready(
@@ -170,8 +173,8 @@ def _end(pid: int, create_time: float) -> Ended:
         _gone(server, _KILL_SECONDS)
     for child in below:
         _signal(child, kill=True)
-    _, slow = psutil.wait_procs(below, timeout=_KILL_SECONDS)
-    left = sum(_runs(item) for item in (server, *slow))
+    until = time.monotonic() + _KILL_SECONDS
+    left = sum(not _gone(item, until - time.monotonic()) for item in (server, *below))
     return Ended(signal, 1 + len(below) - left, left)
 
 
@@ -249,14 +252,7 @@ def this_process() -> ThisProcess:
 def is_alive(pid: int, create_time: float) -> bool:
     """Whether that very process still runs."""
     process = _process(pid, create_time)
-    return process is not None and _runs(process)
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return process is not None and not _ended(process)
 
 
 def _announced_url(log_file: Path, offset: int) -> str | None:

@@ -1,0 +1,124 @@
+"""Nothing that our pages name is missing, and nothing stands in them that belongs to one machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from netclaw_opencode.errors import CODES, DriverError
+from netclaw_opencode.manifest import load_manifest
+from tests.docs.pages import HOME, ROOT, call_of, commands_of, page
+
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md")
+    for path in ROOT.glob(pattern)
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
+TOP = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in ("build", "dist")}
+MANIFEST = load_manifest()
+OF_ONE_MACHINE = rf"(?<![\w.])/(?:work|root|opt|mnt|srv/(?!shared|assets)|Users|home/(?!{HOME.split('/')[2]}\b|ada\b))[/\w]|/tmp/(?!netclaw-demo-)\w"
+REGISTRIES = r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)"
+
+
+def anchors_of(text: str) -> set[str]:
+    """The anchors that a page's headings make."""
+    without_code = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(name: str) -> None:
+    """Links are relative to the page; those to the web are not followed."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page(name)):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (ROOT / name).parent / path if path else ROOT / name
+        assert found.exists(), f"{name} links to {target}"
+        if anchor:
+            assert anchor in anchors_of(found.read_text(encoding="utf-8")), f"{name} links to {target}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_file_named_in_backquotes_exists(name: str) -> None:
+    """A path that begins with a folder of this repository is meant to be in it (``_bundled`` is one of the wheel)."""
+    for words in re.findall(r"`([^`\n]+)`", page(name)):
+        for path in re.findall(r"(?<![\w/.~-])((?:[\w.-]+/)+[\w.-]*)", words):
+            if path.split("/")[0] in TOP and "_bundled/" not in path and not any(mark in words for mark in "<*{"):
+                assert (ROOT / path).exists() or (ROOT / name).parent.joinpath(path).exists(), f"{name} names {path}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_names_a_place_of_one_machine(name: str) -> None:
+    """Paths are neutral ones, and nobody is sent to a registry by its address."""
+    for pattern in (OF_ONE_MACHINE, REGISTRIES):
+        found = re.search(pattern, page(name))
+        assert found is None, f"{name}: {found and found[0]}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_of_ours_in_a_page_parses(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its flags where it has any; a bare name in a sentence, or one with an ellipsis, is no command."""
+    (tmp_path / "task.md").write_text("a task", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for command in commands_of(page(name)):
+        if "…" in command or "<" in command or " --" not in command:
+            continue
+        try:
+            call_of(command)
+        except (click.ClickException, DriverError, AssertionError) as error:
+            pytest.fail(f"{name}: {command}: {error}")
+
+
+def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
+    """A page that nobody finds is not there; decisions are found by their folder."""
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", page("README.md")))
+    assert {name for name in PAGES if name.startswith("docs/") and "/decisions/" not in name} <= linked
+
+
+@pytest.mark.parametrize("name", MANIFEST.actions)
+def test_every_action_is_told_of_in_the_documentation(name: str) -> None:
+    """In the reference, and in a workflow or the guide to the host it belongs to, or as one that needs none."""
+    assert f"## {name}\n" in page("docs/actions.md")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_error_code_is_told_of_in_the_documentation(code: str) -> None:
+    """With what to do about it."""
+    assert f"| `{code}` |" in page("docs/errors.md")
+
+
+def test_the_table_of_settings_is_the_manifests() -> None:
+    """Each variable with its default, whether it is a secret, and its description; no other."""
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (yes|no) \| (.*) \|$", page("docs/settings.md"), re.MULTILINE)
+    assert [(name, default.strip(" `"), secret == "yes", what) for name, default, secret, what in rows] == [
+        (each.name, each.default or "", each.secret, each.description) for each in MANIFEST.environment
+    ]
+
+
+def test_the_page_on_settings_names_what_a_server_really_sees() -> None:
+    """The groups of variables are those of the code."""
+    from netclaw_opencode.server import process
+
+    text = page("docs/settings.md")
+    kept = text.split("## What a server of ours sees")[1].split("\n## ")[0]
+    for prefix in process._ENVIRONMENT_PREFIXES:
+        assert prefix == "LC_" or f"`{prefix}*`" in kept, prefix
+    for suffix in process._ENVIRONMENT_SUFFIXES:
+        assert f"`{suffix.upper()}`" in kept, suffix
+
+
+def test_what_is_said_of_the_hosts_is_said_plainly() -> None:
+    """No public host reads our manifest or uses pluggy; README and hosts page say so, and each host has its row."""
+    for name in ("README.md", "docs/hosts.md"):
+        flat = " ".join(page(name).replace("*", "").split())
+        assert re.search(r"None of them reads (a file called )?`skill\.yaml`,? and none uses pluggy", flat), name
+    table = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", page("docs/hosts.md"), re.MULTILINE)[2:]
+    for host in ("netclaw-dev/netclaw", "netclawsec/netclaw-agent", "automateyournetwork/netclaw"):
+        works = [row[2] for row in table if host in row[0]]
+        assert works == ["as data only"], host

@@ -1,0 +1,146 @@
+"""The bench of the fault tests: a host behind the fault proxy, on the real server, with its deadlines cut short.
+
+Owns what every row needs: the calls, the proxy, raw sight of the server, a clock on each call, and the leak check "L".
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from netclaw_opencode.host import Host
+from netclaw_opencode.settings import Settings
+from tests.real.acting import Acting, Json, Policy, error_of
+from tests.support.proxy import FaultProxy
+from tests.support.raw import RawOpenCode
+from tests.support.server import OpenCodeServer
+from tests.support.waiting import SOON, wait_until
+
+SLACK_SECONDS = 2.0
+"""What a busy machine of two cores may add to a bound."""
+
+
+@dataclass(slots=True)
+class Timed:
+    """An error and how long the call took to end with it."""
+
+    error: Json
+    seconds: float
+
+    @property
+    def code(self) -> str:
+        """The error's code."""
+        return str(self.error["code"])
+
+    @property
+    def details(self) -> Json:
+        """The error's details."""
+        found: Json = self.error.get("details", {})
+        return found
+
+
+class Bench(Acting):
+    """Calls through the proxy; ``raw`` goes past it."""
+
+    def __init__(self, host: Host, raw: RawOpenCode, policy: Policy, *, proxy: FaultProxy, settings: Settings) -> None:
+        super().__init__(host, raw, policy)
+        self.proxy = proxy
+        self.settings = settings
+
+    @property
+    def model(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        """The model behind the server."""
+        return self.raw.model
+
+    def failed(self, action: str, /, *, within: float, **arguments: object) -> Timed:
+        """The error of a call that must fail within so many seconds."""
+        began = time.monotonic()
+        error = error_of(self.host.call(action, **arguments))
+        seconds = time.monotonic() - began
+        assert seconds < within + SLACK_SECONDS, f"{action} took {seconds:.1f} s of {within:g} s: {error}"
+        return Timed(error, seconds)
+
+    def task(self, prompt: str, *steps: object, within: float, **arguments: object) -> Timed:
+        """The error of one ``run_task`` whose model calls these steps answer."""
+        if steps:
+            self.model.when(prompt, *steps)
+        return self.failed("run_task", within=within, prompt=prompt, directory=self.directory, **arguments)
+
+    def seen_stopped(self) -> None:
+        """The server itself says that nothing runs, and the model's connections are closed."""
+        assert self.raw.statuses() == {}
+        assert self.model.wait_until(lambda model: model.open_connections == 0, SOON)
+
+
+def settings_to(url: str, folder: Path, *, password: str, **more: str) -> Settings:
+    """The way to a server at ``url``, with a private state folder."""
+    environ = {"OPENCODE_API_URL": url, "OPENCODE_DRIVER_STATE_DIR": str(folder / "state"), **more}
+    return Settings.from_environment(environ | ({"OPENCODE_SERVER_PASSWORD": password} if password else {}))
+
+
+@contextmanager
+def nothing_left(state_dir: Path) -> Iterator[None]:
+    """The leak check of our own process: threads, descriptors, lock and temporary files are as before."""
+    threads, handles = threading.active_count(), _handles()
+    yield
+    wait_until(lambda: threading.active_count() <= threads, SOON, what=f"the end of {[item.name for item in threading.enumerate()]}")
+    wait_until(lambda: _handles() <= handles, SOON, what=f"closed descriptors ({handles} before)")
+    assert litter(state_dir) == []
+
+
+def litter(state_dir: Path) -> list[str]:
+    """What should not stand in the state folder between calls."""
+    return sorted(item.name for item in state_dir.iterdir() if item.name not in ("server.json", "server.log")) if state_dir.is_dir() else []
+
+
+def _handles() -> int:
+    return psutil.Process().num_fds() if os.name == "posix" else 0
+
+
+@contextmanager
+def host_to(settings: Settings, policy: Policy | None = None) -> Iterator[Host]:
+    """A host on these settings, without the machine's plugins."""
+    with Host(settings, entry_points=False, plugins={"policy": policy or Policy()}) as host:
+        yield host
+
+
+def failed(settings: Settings, action: str, /, *, within: float, **arguments: object) -> Timed:
+    """The error of one call of a host of its own."""
+    with host_to(settings) as host:
+        began = time.monotonic()
+        error = error_of(host.call(action, **arguments))
+        seconds = time.monotonic() - began
+    assert seconds < within + SLACK_SECONDS, f"{action} took {seconds:.1f} s of {within:g} s: {error}"
+    return Timed(error, seconds)
+
+
+def own_server(folder: Path, server: OpenCodeServer, **more: str) -> dict[str, str]:
+    """The environment in which the driver starts a server of its own: private folders, the offline model."""
+    import json
+
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    xdg = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("DATA", "CONFIG", "CACHE", "STATE")}
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        **xdg,
+        "LANG": "C.UTF-8",
+        "OPENCODE_CONFIG_CONTENT": json.dumps(server.model.provider_config()),
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DRIVER_STATE_DIR": str(folder / "state"),
+        "OPENCODE_DRIVER_DIRECTORY": str(folder),
+        **({"OPENCODE_DRIVER_BINARY": os.environ["OPENCODE_DRIVER_BINARY"]} if "OPENCODE_DRIVER_BINARY" in os.environ else {}),
+        **more,
+    }
+
+
+Step = Callable[[], object]

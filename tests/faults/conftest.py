@@ -1,0 +1,62 @@
+"""The fixtures of the fault tests: the proxy, a host behind it, and the leak check around both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from netclaw_opencode.offline import OfflineModel
+from netclaw_opencode.settings import Settings
+from tests.faults.bench import Bench, host_to, nothing_left, settings_to
+from tests.real.acting import Policy
+from tests.support.leaks import LeakCheck
+from tests.support.proxy import FaultProxy
+from tests.support.raw import RawOpenCode
+from tests.support.server import OpenCodeServer
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, opencode_server: OpenCodeServer) -> Path:
+    """One directory for all rows, no git repository, with its first turn behind it: that one costs a second or more."""
+    directory = tmp_path_factory.mktemp("place").resolve()
+    with opencode_server.client() as client:
+        raw = RawOpenCode(client, opencode_server.model, directory)
+        raw.message(raw.create(), "warm up").raise_for_status()
+        raw.tidy()
+    return directory
+
+
+@pytest.fixture
+def leaks(leak_check: LeakCheck, place: Path, wire: httpx.Client, tmp_path: Path) -> Iterator[LeakCheck]:
+    """The leak check "L": of the server (sessions, turns, requests, processes, model calls) and of our own process."""
+    leak_check.watch(place)
+    wire.get("/global/health")
+    with nothing_left(tmp_path / "state"):
+        yield leak_check
+
+
+@pytest.fixture
+def proxy(leaks: LeakCheck) -> Iterator[FaultProxy]:
+    """The proxy before the real server; without rules it changes nothing."""
+    with FaultProxy(leaks.server.base_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def settings(proxy: FaultProxy, opencode_server: OpenCodeServer, tmp_path: Path, place: Path) -> Settings:
+    """The way through the proxy."""
+    return settings_to(proxy.url, tmp_path, password=opencode_server.password, OPENCODE_DRIVER_DIRECTORY=str(place))
+
+
+@pytest.fixture
+def bench(settings: Settings, proxy: FaultProxy, wire: httpx.Client, scripted: OfflineModel, place: Path) -> Iterator[Bench]:
+    """The actions through the proxy; afterwards nothing may run."""
+    policy = Policy()
+    with host_to(settings, policy) as host:
+        calls = Bench(host, RawOpenCode(wire, scripted, place), policy, proxy=proxy, settings=settings)
+        yield calls
+        proxy.clear()
+        calls.close()

@@ -1,0 +1,198 @@
+"""R26–R43: what the model, the provider and the agent do to a turn. Each ends by its own name, stopped, with nothing left."""
+
+from __future__ import annotations
+
+import pytest
+
+from netclaw_opencode.offline import (
+    CloseSocket,
+    ControlCharacters,
+    CutStream,
+    Drip,
+    Empty,
+    Garbage,
+    Gated,
+    Hang,
+    HangMidStream,
+    Html,
+    Huge,
+    Part,
+    Status,
+    Text,
+    ToolCall,
+)
+from tests.faults.bench import Bench, Timed
+from tests.real.acting import wait_gone
+from tests.support.waiting import SOON, wait_until
+
+pytestmark = pytest.mark.real
+T = 2.0
+"""The turn's deadline in these tests, in seconds."""
+CLEANUP = 15.0
+
+
+def stopped(bench: Bench, found: Timed, code: str) -> None:
+    """The turn has this name, was stopped, is seen stopped by the server itself, and its session is gone."""
+    assert found.code == code, found.error
+    assert found.details["stopped"]["confirmed"] is True
+    assert found.details["cleanup"] == {"session_deleted": True, "session_kept": False, "notes": []}
+    bench.seen_stopped()
+
+
+def test_r26_model_hangs_before_its_first_byte(bench: Bench) -> None:
+    """R26: turn_timeout at T and not before, aborted and seen idle, the session deleted, the model's connection closed."""
+    found = bench.task("silent model", Hang(), within=T + CLEANUP, deadline_seconds=T)
+    assert found.seconds >= T and len(bench.model.calls_with("silent model")) == 1
+    stopped(bench, found, "turn_timeout")
+
+
+def test_r27_model_hangs_mid_stream(bench: Bench) -> None:
+    """R27: turn_timeout, and the text so far is told as what it is: partial."""
+    found = bench.task("stuck model", HangMidStream("half of it"), within=T + CLEANUP, deadline_seconds=T)
+    stopped(bench, found, "turn_timeout")
+    assert found.details["partial_text"] == "half of it"
+
+
+def test_r28_model_drips_for_ever(bench: Bench) -> None:
+    """R28: growing output does not move the deadline."""
+    found = bench.task("dripping model", Drip(interval_seconds=0.05), within=T + CLEANUP, deadline_seconds=T)
+    stopped(bench, found, "turn_timeout")
+    assert len(found.details["partial_text"]) > 1, "it did drip"
+
+
+def test_r29_provider_refuses_for_ever(bench: Bench) -> None:
+    """R29, F17: provider_retrying with attempt and message; the aborted retry does not become a success."""
+    found = bench.task("rate limited", Status(429), within=T + 1 + CLEANUP, deadline_seconds=T + 1)
+    stopped(bench, found, "provider_retrying")
+    assert "retry" in found.details["statuses"] and "scripted 429" in found.error["message"] and "attempt" in found.error["message"]
+
+
+def test_r30_provider_says_in_an_hour(bench: Bench) -> None:
+    """R30, F43: what cannot come in time fails when it is seen, not at the deadline."""
+    found = bench.task("come back later", Status(429, retry_after_seconds=3600), within=6, deadline_seconds=60)
+    stopped(bench, found, "provider_retrying")
+
+
+@pytest.mark.parametrize("fault", [Status(500), CloseSocket()], ids=["500", "closed-socket"])
+def test_r31_provider_is_out_of_order(bench: Bench, fault: Part) -> None:
+    """R31: the server would try for ever; the deadline ends it."""
+    found = bench.task("out of order", fault, within=T + 1 + CLEANUP, deadline_seconds=T + 1)
+    stopped(bench, found, "provider_retrying")
+
+
+@pytest.mark.parametrize(("fault", "code"), [(401, "provider_auth"), (400, "provider_error")])
+def test_r32_provider_refuses_the_request(bench: Bench, fault: int, code: str) -> None:
+    """R32, F16: 200 with an error inside is no success, and the provider's words lose their keys."""
+    body = '{"error": {"message": "Incorrect API key provided: sk-canary0123456789abcdef"}}'
+    found = bench.task("refuse me", Status(fault, body=body), within=5, deadline_seconds=20)
+    assert (found.code, "canary" in str(found.error), len(bench.model.calls_with("refuse me"))) == (code, False, 1)
+    assert found.details["cleanup"]["session_deleted"] is True
+
+
+def test_r33_model_s_stream_is_garbage(bench: Bench) -> None:
+    """R33: a stream that is no JSON is the provider's error."""
+    found = bench.task("garbage", Garbage(), within=5, deadline_seconds=20)
+    assert (found.code, len(bench.model.calls_with("garbage"))) == ("provider_error", 1)
+
+
+@pytest.mark.parametrize("fault", [CutStream()])
+def test_r34_stream_without_an_end_runs_away(bench: Bench, fault: Part) -> None:
+    """R34, F40: ended before ten model calls, and the model is not called any more."""
+    found = bench.task("run away", fault, within=10, deadline_seconds=30)
+    stopped(bench, found, "runaway_turn")
+    assert 4 <= len(bench.model.calls_with("run away")) < 10
+    assert not bench.model.wait_until(lambda model, calls=bench.model.call_count: model.call_count > calls, 1)
+
+
+def test_r35_captive_portal_runs_away(bench: Bench) -> None:
+    """R35, F40: a web page with 200 in the model's place is a runaway, too."""
+    found = bench.task("please sign in", Html(), within=10, deadline_seconds=30)
+    stopped(bench, found, "runaway_turn")
+    assert 4 <= len(bench.model.calls_with("please sign in")) < 10
+
+
+def test_r36_empty_completion(bench: Bench) -> None:
+    """R36: finished, 200, and no text: not a success."""
+    found = bench.task("say nothing", Empty(), within=5, deadline_seconds=20)
+    assert (found.code, len(bench.model.calls_with("say nothing"))) == ("empty_output", 1)
+
+
+@pytest.mark.parametrize("mib", [1, 20])
+def test_r37_huge_answer(bench: Bench, mib: int) -> None:
+    """R37: an answer within the limit comes whole; one beyond it is response_too_large, and never a part taken for the whole."""
+    bench.model.when("tell it all", Huge(mib * 1024 * 1024))
+    envelope = bench.host.call("run_task", prompt="tell it all", directory=bench.directory, deadline_seconds=60)
+    if mib == 1:
+        assert envelope["ok"] is True and len(envelope["data"]["text"]) == mib * 1024 * 1024  # type: ignore[index]
+    else:
+        assert envelope["ok"] is False and envelope["error"]["code"] == "response_too_large"  # type: ignore[index]
+
+
+def test_r38_hostile_text(bench: Bench) -> None:
+    """R38, F51: the JSON holds exactly what the model wrote; what a terminal gets is another test's claim (S14)."""
+    hostile = ControlCharacters()
+    bench.model.when("be hostile", hostile)
+    data = bench.data("run_task", prompt="be hostile", directory=bench.directory, deadline_seconds=20)
+    assert data["text"] == hostile.text
+
+
+def test_r39_shell_child_hangs(bench: Bench) -> None:
+    """R39, F5: the command that a turn runs is gone with it."""
+    command = ToolCall("bash", {"command": "sleep 4711", "description": "sleep"})
+    found = bench.task("run a command", command, Text("never"), within=T + 1 + CLEANUP, deadline_seconds=T + 1)
+    assert [item["tool"] for item in found.details.get("tools", [{"tool": "bash"}])] == ["bash"]
+    stopped(bench, found, "turn_timeout")
+    assert len(bench.model.calls_with("run a command")) == 1, "the tool did not end by itself"
+    wait_gone("sleep 4711")
+
+
+def test_r40_permission_is_asked(bench: Bench) -> None:
+    """R40, F29, F42: permission_required with tool and pattern, the turn is over, and the request does not stay listed."""
+    outside = ToolCall("read", {"filePath": "/etc/hostname"})
+    found = bench.task("read outside", outside, Text("never"), within=6, deadline_seconds=20)
+    assert (found.code, found.error["rule"]) == ("permission_required", "nobody-waits")
+    assert found.details["pending"][0]["permission"] == "external_directory" and found.details["pending"][0]["patterns"]
+    assert (bench.raw.pending("permission"), found.details["cleanup"]["session_deleted"]) == ([], True)
+    bench.seen_stopped()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [({"model": "offline/gone"}, "model_not_found"), ({"model": "gone/x"}, "model_not_found"), ({"agent": "gone"}, "agent_not_found")]
+)
+def test_r41_unknown_model_or_agent(bench: Bench, arguments: dict[str, object], code: str) -> None:
+    """R41, F15: refused before anything is sent, with near names."""
+    found = bench.task("nobody there", within=3, deadline_seconds=20, **arguments)
+    assert (found.code, bench.proxy.count("POST *")) == (code, 0)
+
+
+def test_r41_unknown_model_that_slips_through(bench: Bench) -> None:
+    """R41, F15, F32: where the session itself carries a model that is gone, the 204 is not believed: it fails by name."""
+    session_id = bench.remember(bench.raw.create(model={"id": "gone", "providerID": "offline"}))
+    found = bench.failed("send_message_async", within=4, session_id=session_id, prompt="into the void")
+    assert (found.code, bench.proxy.count("POST */prompt_async")) == ("model_not_found", 1)
+
+
+def test_r42_session_is_busy(bench: Bench) -> None:
+    """R42, F26: session_busy, and not one prompt is posted; the turn of the other goes on untouched."""
+    gate = bench.model.gate("theirs")
+    bench.model.when("theirs", Gated(gate, "first ", "second"))
+    session_id = bench.started("theirs")
+    assert gate.wait_reached(SOON)
+    bench.proxy.forget()
+    found = bench.failed("send_message", within=3, session_id=session_id, prompt="me too")
+    assert (found.code, bench.proxy.count("POST *"), bench.raw.statuses()[session_id]) == ("session_busy", 0, {"type": "busy"})
+    gate.open()
+    assert bench.data("wait_for_session", session_id=session_id)["result"]["text"] == "first second"
+
+
+def test_r43_session_was_used(bench: Bench) -> None:
+    """R43: refused as session_used; for whoever insists, the abort goes out before the message (order in the proxy's log)."""
+    session_id = bench.create()
+    bench.data("send_message", session_id=session_id, prompt="once")
+    bench.proxy.forget()
+    assert bench.failed("send_message", within=3, session_id=session_id, prompt="twice").code == "session_used"
+    assert bench.proxy.count("POST *") == 0
+    bench.data("send_message", session_id=session_id, prompt="twice", reuse_session=True)
+    posts = [item.route.rsplit("/", 1)[1] for item in bench.proxy.seen("POST *")]
+    assert (posts[0], posts[-1], posts.count("prompt_async")) == ("abort", "prompt_async", 1)
+    wait_until(lambda: not bench.raw.statuses(), what="idle")
