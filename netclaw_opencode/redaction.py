@@ -6,6 +6,7 @@ Owns the patterns of what looks like a credential. It does not shorten or escape
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _HIDDEN = "[redacted]"
 _PATTERNS = (
@@ -27,3 +28,16 @@ def redacted(text: str, *, secrets: tuple[str, ...] = ()) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(_HIDDEN, text)
     return text
+
+
+def hidden(value: object, *, secrets: tuple[str, ...]) -> object:
+    """A JSON value with the known secrets replaced in every text of it, names of fields included."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, _HIDDEN)
+        return value
+    if isinstance(value, Mapping):
+        return {hidden(name, secrets=secrets): hidden(item, secrets=secrets) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [hidden(item, secrets=secrets) for item in value]
+    return value

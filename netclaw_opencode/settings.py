@@ -6,6 +6,7 @@ out of every ``repr``.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
 from collections.abc import Mapping
@@ -18,6 +19,10 @@ from netclaw_opencode.errors import InvalidInput, Refused
 
 DEFAULT_URL = "http://localhost:4096"
 DEFAULT_USERNAME = "opencode"
+_SECRET_SUFFIXES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+_SHORTEST_SECRET = 12
+_METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"})
+"""Names under which clouds answer with credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,10 @@ class Settings:
     policy: Path | None = None
     audit: Path | None = None
     record: Path | None = None
+    roots: tuple[Path, ...] = ()
+    """Folders in (or below) which sessions may work; none named: anywhere but the system's and the bare home directory."""
+    password_empty: bool = False
+    """The password's variable is set, to nothing: it counts as no password (the server sees it so, too)."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What was read; a server that we start gets its environment from here."""
 
@@ -70,8 +79,29 @@ class Settings:
             policy=_absolute(environ, "OPENCODE_DRIVER_POLICY"),
             audit=_absolute(environ, "OPENCODE_DRIVER_AUDIT"),
             record=_absolute(environ, "OPENCODE_DRIVER_RECORD"),
+            roots=_roots(environ),
+            password_empty=environ.get("OPENCODE_SERVER_PASSWORD") == "",
             environ=MappingProxyType(dict(environ)),
         )
+
+    @property
+    def home(self) -> Path:
+        """The user's home directory."""
+        return Path(self.environ.get("HOME") or Path.home())
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must stand in no message, record or log: the password, as it travels too, and what variables hide by their name."""
+        named = [value for name, value in self.environ.items() if name.upper().endswith(_SECRET_SUFFIXES)]
+        long_enough = [value for value in named if len(value) >= _SHORTEST_SECRET]
+        return tuple(dict.fromkeys([*credentials_of(self.username, self.password), *long_enough]))
+
+
+def credentials_of(username: str, password: str | None) -> tuple[str, ...]:
+    """A password, and the form in which basic authentication carries it."""
+    if not password:
+        return ()
+    return (password, base64.b64encode(f"{username}:{password}".encode()).decode("ascii"))
 
 
 def base_url(text: str) -> str:
@@ -89,17 +119,20 @@ def base_url(text: str) -> str:
         raise wrong("it is empty or holds white space or control characters")
     try:
         parts = urlsplit(text)
-        port = parts.port
         host = parts.hostname
     except ValueError as error:
         # The error's own text may repeat what stands before an "@".
-        raise wrong("host or port is malformed") from error
+        raise wrong("the host is malformed (an IPv6 address stands in brackets)") from error
     if parts.scheme not in ("http", "https"):
         raise wrong("it must begin with http:// or https://")
     if "@" in parts.netloc:
         raise wrong("credentials in a URL are refused; use OPENCODE_SERVER_USERNAME and OPENCODE_SERVER_PASSWORD")
     if not host:
         raise wrong("the host is missing")
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise wrong("the port is malformed: it is a number from 1 to 65535") from error
     if port == 0:
         raise wrong("port 0 cannot be connected to")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
@@ -113,21 +146,29 @@ def is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The host as an address, or None for a name; an IPv4 address in IPv6's clothes is the IPv4 one."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def _check_reach(url: str) -> None:
     """Refuse addresses where prompts, code and password would be readable on the way, or that no server should have."""
     parts = urlsplit(url)
-    try:
-        address = ipaddress.ip_address(parts.hostname or "")
-    except ValueError:
-        address = None
+    host = parts.hostname or ""
+    address = _address(host)
     if address is not None and (address.is_link_local or address.is_unspecified or address.is_multicast):
         raise Refused("insecure_url", f"OPENCODE_API_URL {url} is no address of a server: link-local, unspecified or multicast")
+    if host.rstrip(".") in _METADATA_HOSTS:
+        raise Refused("insecure_url", f"OPENCODE_API_URL {url} is a cloud's metadata service, not a server of OpenCode")
     if parts.scheme == "http" and not is_loopback(url):
         raise Refused(
             "insecure_url",
@@ -152,6 +193,18 @@ def _state_dir(environ: Mapping[str, str]) -> Path:
     state_home = environ.get("XDG_STATE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
     return Path(state_home if Path(state_home).is_absolute() else Path(home, ".local", "state"), "netclaw-opencode")
+
+
+def _roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    roots = tuple(Path(text) for text in environ.get("OPENCODE_DRIVER_ROOTS", "").split(os.pathsep) if text)
+    for root in roots:
+        if not root.is_absolute():
+            raise InvalidInput(
+                "invalid_input",
+                f"OPENCODE_DRIVER_ROOTS: {str(root)[:200]!r} must be an absolute path; several are separated by {os.pathsep!r}, "
+                f"for example /srv/projects{os.pathsep}/home/me/code",
+            )
+    return roots
 
 
 def _absolute(environ: Mapping[str, str], name: str) -> Path | None:

@@ -65,21 +65,33 @@ def ratio(pairs: Sequence[Pair]) -> float:
     return statistics.median(pair.theirs / pair.ours for pair in pairs)
 
 
+# A process of few pages starts the measured one: a child's peak memory counts what it shares with its parent before exec.
+STARTER = """
+import json, os, sys, time
+sink = os.open(os.devnull, os.O_WRONLY)
+actions = [(os.POSIX_SPAWN_DUP2, sink, 1), (os.POSIX_SPAWN_CLOSE, 0)]
+began = time.perf_counter()
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=actions)
+_, status, usage = os.wait4(pid, 0)
+print(json.dumps([time.perf_counter() - began, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status)]))
+"""
+
+
 def run_process(argv: Sequence[str], environ: Mapping[str, str], directory: str) -> tuple[float, float]:
     """Seconds and peak MiB of one whole process, by the operating system's own account. Raises where it fails."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        argv, env=dict(environ), cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", STARTER, *argv],
+        env=dict(environ),
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    errors = process.stderr.read().decode("utf-8", "replace") if process.stderr else ""
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.stderr:
-        process.stderr.close()
-    if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv[:4])} … ended with {process.returncode}: {errors[-400:]}")
-    return seconds, usage.ru_maxrss / 1024
+    seconds, mib, code = json.loads(done.stdout)
+    if code != 0:
+        raise RuntimeError(f"{' '.join(argv[:4])} … ended with {code}: {done.stderr[-400:]}")
+    return seconds, mib
 
 
 def processes(ours: Sequence[str], theirs: Sequence[str], server: Server, *, pairs: int) -> list[Pair]:

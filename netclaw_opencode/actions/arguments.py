@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.driver import ids
 from netclaw_opencode.driver.models import ThinkingChoice, choose_variant, parse_model, parse_thinking
-from netclaw_opencode.driver.sessions import checked_directory
+from netclaw_opencode.driver.places import Places, checked_directory
 from netclaw_opencode.driver.turns import Prompt
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.settings import Settings
+
+PROMPT_BYTES = 1024 * 1024
 
 
 def text(arguments: JsonObject, name: str) -> str | None:
@@ -67,6 +69,34 @@ def optional_id(arguments: JsonObject, name: str) -> str | None:
 def directory(arguments: JsonObject, settings: Settings) -> str:
     """The working directory: the argument, else the configured one. Raises ``InvalidInput``."""
     return checked_directory(text(arguments, "directory") or settings.directory)
+
+
+def workplace(arguments: JsonObject, settings: Settings) -> str:
+    """The directory of a new session: one in which the agent may work. Raises ``InvalidInput``."""
+    found = directory(arguments, settings)
+    Places.of(settings).require(found)
+    return found
+
+
+def require_sound(arguments: JsonObject, settings: Settings) -> None:
+    """Refuse, before anything is sent, what an input schema cannot express: sizes in bytes, forms of a model, schemas.
+
+    Raises ``InvalidInput``.
+    """
+    for name in ("prompt", "system"):
+        size = len((text(arguments, name) or "").encode())
+        if size > PROMPT_BYTES:
+            raise InvalidInput(
+                "invalid_input",
+                f"{name} has {size} bytes in UTF-8; at most {PROMPT_BYTES} (1 MiB) are sent: "
+                "put the material into a file and name it, for example 'Read notes.md and …'",
+            )
+    fallbacks = arguments.get("fallback_models")
+    for value in (arguments.get("model", settings.model), arguments.get("plan_model"), *(fallbacks if isinstance(fallbacks, list) else ())):
+        parse_model(value)
+    schema = arguments.get("output_schema")
+    if isinstance(schema, Mapping):
+        checked_schema(schema)
 
 
 def model(arguments: JsonObject, settings: Settings, *, name: str = "model") -> ModelRef | None:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from netclaw_opencode.settings import Settings
 
 _TOLD_DRIFTS = 5
+RESIDUAL_RISKS = (
+    "The agent's shell inherits the server's environment, its password included: with it a hostile model can pass the permission prompt. "
+    "Run the server as a user that may do no more than the agent should.",
+)
+"""What a check cannot find, because it is always so (F46)."""
 
 
 @dataclass(slots=True)
@@ -56,6 +61,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
         "providers": report.providers,
         "api": report.api.to_wire(),
         "problems": report.problems,
+        "notes": list(RESIDUAL_RISKS),
         "elapsed_seconds": round(context.clock() - began, 3),
     }
     errors = [item for item in report.problems if item["severity"] == "error"]
@@ -101,19 +107,17 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             report.server |= {"url": found.record.url, "started": found.started, "ours": True, "password_set": True}
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
-        report.api, catalogue = await together(check_api(connection), _usable(report, connection, directory))
+        report.api, catalogue, asks = await together(
+            check_api(connection), _usable(report, connection, directory), servers.asks_for_password(servers.locate(context.settings))
+        )
     except DriverError as error:
         if error.code == "server_unreachable" and not report.binary["found"]:
             report.problem("binary_not_found", "OpenCode is not installed, and no server answers either")
         report.add(error)
         return
     _add_drift(report)
-    if not report.server["password_set"]:
-        report.problem(
-            "unauthenticated_server",
-            f"the server at {address.url} has no password: every program on this machine can use it",
-            severity="warning",
-        )
+    report.server["password_set"] = asks
+    _add_dangers(report, context.settings, catalogue)
     report.providers = {"connected": [item.id for item in catalogue.providers]}
     if not catalogue.providers:
         report.problem("provider_unavailable", "no model provider is connected")
@@ -138,6 +142,35 @@ def _add_drift(report: _Report) -> None:
             told = "; ".join(f"{item.operation}: {item.what}" for item in found[:_TOLD_DRIFTS])
             more = f" (and {len(found) - _TOLD_DRIFTS} more, see api.drift)" if len(found) > _TOLD_DRIFTS else ""
             report.problem("api_drift", f"OpenCode {version} {what}: {told}{more}", severity=severity)
+
+
+def _add_dangers(report: _Report, settings: Settings, catalogue: Catalogue) -> None:
+    """What works, and should not be left so."""
+    url, version = report.server["url"], str(report.server.get("version"))
+    if servers.is_vulnerable(version):
+        report.problem(
+            "vulnerable_version",
+            f"the server at {url} is OpenCode {version}, which has a known vulnerability: any web page can make it install a package",
+            severity="warning",
+        )
+    if not report.server["password_set"]:
+        report.problem(
+            "unauthenticated_server", f"the server at {url} has no password: every program on this machine can use it", severity="warning"
+        )
+    if settings.password_empty:
+        report.problem(
+            "unauthenticated_server",
+            "OPENCODE_SERVER_PASSWORD is set, but empty: that counts as no password",
+            "Set it to the server's password, or unset it.",
+            severity="warning",
+        )
+    if catalogue.shares:
+        report.problem(
+            "config_error",
+            "OpenCode's configuration says share: auto: every session is published on a web page",
+            'Set "share": "disabled" in opencode.json.',
+            severity="warning",
+        )
 
 
 async def list_providers(arguments: JsonObject, context: ActionContext) -> JsonObject:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sessions
+from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, Refused
 
@@ -25,6 +26,7 @@ _START_SECONDS = 15.0
 async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and wait: 60 s at most, then abort, verified."""
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
+    read.require_sound(arguments, context.settings)
     began = context.clock()
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
@@ -42,6 +44,7 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
 async def send_message_async(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and return once the turn is seen to run; the same idempotency key returns the turn that there is."""
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
+    read.require_sound(arguments, context.settings)
     key = keys.key_of(arguments, action="send_message_async")
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
@@ -84,6 +87,7 @@ async def _prompt(arguments: JsonObject, context: ActionContext) -> tuple[Sessio
     model = read.model(arguments, context.settings)
     connection = await context.driver.connect()
     session = await connection.session(wanted)
+    Places.of(context.settings).require(session.directory)
     # A session made with a model keeps it unless the call names another.
     model = model if "model" in arguments or session.model is None else session.model
     return session, await read.prompt(connection, arguments, directory=session.directory, model=model, session_model=session.model)

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from netclaw_opencode.actions.context import ActionCall, ActionContext
 from netclaw_opencode.errors import DriverError, InvalidInput, Refused
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.redaction import hidden
 
 Handler = Callable[[JsonObject, ActionContext], Awaitable[JsonObject]]
 
@@ -109,10 +110,11 @@ class Registry:
             _require_promised(output, definition)
             envelope: dict[str, object] = {"ok": True, "action": name, "data": output}
         except DriverError as error:
-            envelope = error_envelope(name, error)
+            envelope = _without(error_envelope(name, error), context.settings.secrets)
         except Exception as error:  # the door: a defect becomes a result, never silence
             _log.exception("action %s failed unexpectedly", name)
             envelope = {"ok": False, "action": name, "error": _internal(f"{type(error).__name__}: {error}")}
+            envelope = _without(envelope, context.settings.secrets)
         if call is not None:
             _tell(call, envelope)
         return envelope
@@ -157,6 +159,11 @@ def _require_promised(output: JsonObject, definition: ActionDefinition) -> None:
     problems = problems_of(output, definition.output_schema)
     if problems:
         raise RuntimeError("the output breaks its schema: " + "; ".join(problem.message for problem in problems))
+
+
+def _without(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
+    """The last look at an error: whatever let a known secret into it, it does not leave the door."""
+    return {name: hidden(value, secrets=secrets) for name, value in envelope.items()} if secrets else envelope
 
 
 def _internal(text: str) -> dict[str, object]:

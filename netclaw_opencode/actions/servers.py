@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import servers
-from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.errors import ActionFailed, InvalidInput
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.jsontypes import JsonObject
+
+_FIRST_FREE_PORT = 1024
 
 
 async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -19,6 +21,10 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
     began = context.clock()
     directory = read.directory(arguments, context.settings)
     port = read.integer(arguments, "port", 0) if "port" in arguments else None
+    if port is not None and 0 < port < _FIRST_FREE_PORT:
+        raise InvalidInput(
+            "invalid_input", f"port {port} is reserved for the system: give 0 (any free one) or 1024 to 65535, for example 4096"
+        )
     found = await servers.start(
         context.settings, port=port, directory=directory, within_seconds=read.seconds(arguments, "deadline_seconds", 45)
     )

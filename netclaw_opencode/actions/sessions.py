@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sessions, stopping
 from netclaw_opencode.driver.noting import asked
+from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.verdict import Snapshot, judge
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.facts import ProgressEvent
@@ -27,13 +28,15 @@ _MOST = 1000
 async def create_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create a session, or fork ``parent_id``."""
     parent_id = read.optional_id(arguments, "parent_id")
+    read.require_sound(arguments, context.settings)
     wanted = sessions.NewSession(
-        directory=read.directory(arguments, context.settings),
+        directory=read.workplace(arguments, context.settings),
         task="create_session",
         title=read.text(arguments, "title"),
         agent=read.text(arguments, "agent"),
         model=read.model(arguments, context.settings),
         parent_id=parent_id,
+        places=Places.of(context.settings),
     )
     connection, notes = await context.driver.tidied()
     key = keys.key_of(arguments, action="create_session")
@@ -56,15 +59,15 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
 async def get_session_status(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """The true state of one session, or of all."""
     wanted = read.optional_id(arguments, "session_id")
+    everywhere = read.flag(arguments, "all_directories")
+    directory = None if everywhere or wanted is not None else read.directory(arguments, context.settings)
     connection = await context.driver.connect()
     if wanted is not None:
         session = await connection.session(wanted)
         messages, status, pending = await connection.observed(session, await connection.messages(session))
         state = _state(connection, session, status, pending) | {"last_turn": _last_turn(connection, status, pending, messages)}
         return {"sessions": [state], "count": 1}
-    everywhere = read.flag(arguments, "all_directories")
     limit = read.integer(arguments, "limit", 50)
-    directory = None if everywhere else read.directory(arguments, context.settings)
     found = (await sessions.listed(connection, directory=directory, limit=limit))[:limit]
     activities = {place: await connection.activity(place) for place in dict.fromkeys(item.directory for item in found)}
     states = [
@@ -126,8 +129,9 @@ async def list_sessions(arguments: JsonObject, context: ActionContext) -> JsonOb
 
 async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Abort whatever runs in a session, verified."""
+    wanted = read.session_id(arguments)
     connection = await context.driver.connect()
-    session = await connection.session(read.session_id(arguments))
+    session = await connection.session(wanted)
     asked(connection.record, rules.own_things_only, session, include_foreign=read.flag(arguments, "include_foreign"))
     report = await stopping.stop(connection, session)
     if not report.confirmed:

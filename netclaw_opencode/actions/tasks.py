@@ -12,7 +12,7 @@ import anyio
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, owners, rules, sessions, stopping
 from netclaw_opencode.driver.models import parse_model
-from netclaw_opencode.driver.turns import CLEANUP_SECONDS
+from netclaw_opencode.driver.places import Places
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.facts import ProgressEvent
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.jsontypes import JsonObject
 
 _TASK_SECONDS = 86400.0
+_REMOVE_SECONDS = 5.0
+"""Time for removing the session of a task that failed, beyond what the turn took for its stop, in seconds."""
 
 PLAN_INSTRUCTION = "Make a plan for the following task. Do not change any file. Answer with the plan alone.\n\n"
 IMPLEMENT_INSTRUCTION = "Implement the following task according to the plan.\n\n# Task\n\n{prompt}\n\n# Plan\n\n{plan}\n"
@@ -59,6 +61,7 @@ class _Job:
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS)
+    read.require_sound(arguments, context.settings)
     key = keys.key_of(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
     task = _Task(
@@ -110,6 +113,7 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
     """Plan in one session, implement in a fresh one with the plan as its context."""
     began = context.clock()
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS)
+    read.require_sound(arguments, context.settings)
     keep = read.flag(arguments, "keep_sessions")
     prompt = read.required_text(arguments, "prompt")
     common = {name: arguments[name] for name in ("directory", "title", "model") if name in arguments}
@@ -143,7 +147,7 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
 
 async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     """One prompt in one session of its own."""
-    directory = read.directory(task.arguments, context.settings)
+    directory = read.workplace(task.arguments, context.settings)
     turns = await context.driver.turns()
     connection, tidied = await context.driver.tidied()
     model = read.model(task.arguments, context.settings)
@@ -156,6 +160,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
         agent=prompt.agent,
         model=prompt.model,
         parent_id=task.parent_id,
+        places=Places.of(context.settings),
         marks=_marks(task, message_id),
     )
     async with _session(connection, context, wanted, task) as job:
@@ -197,7 +202,7 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         yield job
     except BaseException as error:
         if not task.keep:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_SECONDS):
+            with anyio.CancelScope(shield=True):
                 await _remove(connection, context, job, at_rest=False)
         if isinstance(error, DriverError):
             error.details["cleanup"] = {"session_deleted": job.deleted, "session_kept": task.keep, "notes": job.notes}
@@ -208,10 +213,16 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
 
 async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:
     """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
-    try:
-        await stopping.delete(connection, job.session, report=stopping.at_rest(job.session) if at_rest else None)
-    except DriverError as error:
-        job.notes.append(f"{error.message}; {error.to_wire()['next']}")
+    problem: DriverError | None = None
+    with anyio.move_on_after(_REMOVE_SECONDS):
+        try:
+            await stopping.delete(connection, job.session, report=stopping.at_rest(job.session) if at_rest else None)
+            job.deleted = True
+        except DriverError as error:
+            problem = error
+    if job.deleted:
+        context.driver.tell(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))
         return
-    job.deleted = True
-    context.driver.tell(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))
+    context.driver.give_up(job.session.id)
+    why = problem.message if problem is not None else f"session {job.session.id} could not be removed within {_REMOVE_SECONDS:g} s"
+    job.notes.append(f"{why}; netclaw-opencode server cleanup")

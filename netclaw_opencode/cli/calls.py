@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from netclaw_opencode.cli import catalogue, output
 from netclaw_opencode.cli.flags import Flag, arguments_from
 from netclaw_opencode.cli.terminal import json_text, one_line
-from netclaw_opencode.errors import DriverError
+from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
         arguments = arguments_from(given, flags)
         if "record" in arguments:
             arguments["record"] = str(_absolute(arguments["record"]))
+        record = _absolute(given["record_to"]) if given.get("record_to") is not None else None
     except DriverError as error:
         return output.show_error(entry.name, error, asked)
     # Imported after the input was read: a missing prompt file is told at once.
@@ -71,15 +72,18 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
             view.close()
         return output.show(envelope, asked, shown_live=lines is not None)
 
-    made = running.Call(entry.name, views, record=_absolute(given.get("record_to")))
+    made = running.Call(entry.name, views, record=record)
     envelope = running.run(made, running.one_action(made, arguments), leave=lambda last: running.leave_now(last, show))
     output.notice(made.notices)
     return show(envelope)
 
 
-def _absolute(path: object) -> Path | None:
+def _absolute(path: object) -> Path:
     """What a shell means by a path: relative to where it stands."""
-    return Path.cwd() / str(path) if path else None
+    try:
+        return Path(str(path)).absolute()
+    except FileNotFoundError as error:
+        raise InvalidInput("invalid_input", "the current folder does not exist any more; name the record by its whole path") from error
 
 
 def list_actions(asked: str | None) -> int:

@@ -100,7 +100,7 @@ def _differences(described: _Described, operation: Operation, entry: JsonObject)
 
 def _of_parameters(described: _Described, operation: Operation, entry: JsonObject) -> Iterator[str]:
     listed = [described.resolved(item) for item in _list(entry.get("parameters"))]
-    known = {item.get("name") for item in listed if item.get("in") == "query"}
+    known = [item.get("name") for item in listed if item.get("in") == "query"]
     yield from (f"query parameter {name} is unknown" for name in operation.query if name not in known)
     for item in listed:
         if item.get("required") is True and item.get("in") != "path" and item.get("name") not in operation.query:
@@ -115,8 +115,8 @@ def _of_body(described: _Described, operation: Operation, entry: JsonObject) -> 
         yield from _of_field(described, forms, replace(field, always=False), "body field")
     for holder in dict.fromkeys(((), *(field.holder for field in fields))):
         sent = {field.name for field in fields if field.holder == holder and field.always}
-        required = [name for form in _followed(described, forms, holder) for name in _list(form.get("required"))]
-        yield from (f"body field {_path((*holder, _shown(name)))} is now required" for name in required if name not in sent)
+        required = [name for form in _followed(described, forms, holder) for name in _required(form)]
+        yield from (f"body field {_path((*holder, name))} is now required" for name in required if name not in sent)
 
 
 def _of_field(described: _Described, forms: Sequence[JsonObject], field: _Field, kind: str) -> Iterator[str]:
@@ -125,7 +125,7 @@ def _of_field(described: _Described, forms: Sequence[JsonObject], field: _Field,
     if not found:
         yield f"{what} is not described"
         return
-    if field.always and not all(field.name in _list(form.get("required")) for form in _followed(described, forms, field.holder)):
+    if field.always and not all(field.name in _required(form) for form in _followed(described, forms, field.holder)):
         yield f"{what} may be absent"
     if field.values:
         yield from (f"{what} {text}" for text in _of_values(field, _values(found)))
@@ -239,7 +239,7 @@ def _merged(forms: Sequence[JsonObject]) -> JsonObject:
     properties: dict[str, object] = {}
     for form in forms:
         properties |= _object(form.get("properties"))
-    required = [name for form in forms for name in _list(form.get("required"))]
+    required = [name for form in forms for name in _required(form)]
     return {**(forms[0] if forms else {}), "properties": properties, "required": required}
 
 
@@ -259,6 +259,10 @@ def _object(value: object) -> JsonObject:
 
 def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
+
+
+def _required(form: JsonObject) -> list[str]:
+    return [_shown(name) for name in _list(form.get("required"))]
 
 
 def _shown(value: object) -> str:

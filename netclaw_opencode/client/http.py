@@ -17,6 +17,7 @@ from typing import NoReturn
 import anyio
 import httpx
 
+from netclaw_opencode.client.bounded import BoundedEvents
 from netclaw_opencode.client.exchange import Exchange
 from netclaw_opencode.client.routes import Route
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, OutOfTime, ServerProblem
@@ -26,6 +27,7 @@ from netclaw_opencode.redaction import redacted
 
 _SAFE_TRIES = 3
 _CONNECT_SECONDS = 3.0
+_MAX_DEPTH = 100
 _ID = re.compile(r"[0-9A-Za-z_]{1,80}")
 
 
@@ -150,6 +152,8 @@ class HttpClient:
             async with aconnect_sse(self._client, route.method, route.path) as source:
                 if source.response.status_code >= 300:
                     _raise_status(route, source.response.status_code, b"")
+                _require_plain(source.response, route)
+                source.response.stream = BoundedEvents(source.response.stream, limit_bytes=route.limit_bytes)
                 yield (item.data async for item in source.aiter_sse())
         except httpx.ConnectError as error:
             raise ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})") from error
@@ -166,20 +170,50 @@ def _path(route: Route, ids: Mapping[str, str]) -> str:
 
 
 def parse_json(content: bytes, route: Route) -> object:
-    """Parse strictly: no NaN, no endless nesting. Raises ``ActionFailed`` (``bad_response``)."""
+    """Parse strictly: no NaN, no key twice, no endless nesting. Raises ``ActionFailed`` (``bad_response``)."""
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
+        found: object = json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_object)
+        _require_shallow(found)
+        return found
     except (ValueError, RecursionError) as error:
         raise ActionFailed("bad_response", f"{route.method} {route.path}: the answer is not valid JSON ({_reason(error)})") from error
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return found
+
+
+def _require_shallow(value: object) -> None:
+    """A loop, since the point is depth: later readers descend by recursion."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels")
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-async def _read(response: httpx.Response, route: Route) -> bytes:
+def _require_plain(response: httpx.Response, route: Route) -> None:
+    """A small compressed answer can hold a huge one (F53)."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ActionFailed("bad_response", f"{route.method} {route.path}: compressed answer although none was asked for")
+
+
+async def _read(response: httpx.Response, route: Route) -> bytes:
+    _require_plain(response, route)
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.aiter_raw():

@@ -209,12 +209,14 @@ class Connection:
             self.http.call(routes.CONFIG, directory=directory),
         )
         providers, defaults, _ = reading.providers(answer)
-        # Only the model's name is read: the configuration holds keys (F45).
-        stated = reading.optional_text(reading.as_object(config, "config"), "model")
+        # Only these names are read: the configuration holds keys (F45).
+        config = reading.as_object(config, "config")
+        stated = reading.optional_text(config, "model")
+        shares = config.get("share") == "auto" or config.get("autoshare") is True
         default = parse_model(stated) if stated and "/" in stated else None
         if default is None:
             default = next((parse_model(f"{key}/{value}") for key, value in defaults.items()), None)
-        found = Catalogue(providers, default)
+        found = Catalogue(providers, default, shares=shares)
         self._catalogues[directory] = (self.clock(), found)
         return found
 

@@ -24,7 +24,7 @@ from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.policy import Policy, load
 from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.server.binary import check_version
-from netclaw_opencode.settings import Settings
+from netclaw_opencode.settings import Settings, credentials_of
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -55,6 +55,7 @@ class Driver:
         self._connection: Connection | None = None
         self._connecting = anyio.Lock()
         self._is_tidy = False
+        self._given_up: set[str] = set()
 
     async def __aenter__(self) -> Driver:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
@@ -71,7 +72,7 @@ class Driver:
         """The connection, made on first use.
 
         Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``,
-        ``unsupported_version``.
+        ``unsupported_version``, ``unauthenticated_server``.
         """
         async with self._connecting:
             if self._connection is not None and self._connection.http.url != servers.locate(self.settings).url:
@@ -82,7 +83,9 @@ class Driver:
 
     async def _connect(self) -> Connection:
         address = servers.locate(self.settings)
-        self._record.hide(address.password)
+        secrets = (*self.settings.secrets, *credentials_of(address.username, address.password))
+        for secret in secrets:
+            self._record.hide(secret)
         client = address.client(self._record)
         try:
             await client.__aenter__()
@@ -90,6 +93,7 @@ class Driver:
             if not health.healthy:
                 raise ServerProblem("server_not_ready", f"{address.url} says that it is not healthy")
             check_version(health.version)
+            servers.require_private(address)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await client.__aexit__(None, None, None)
@@ -101,7 +105,7 @@ class Driver:
             EventHub(client, self._tasks, record=self._record),
             health=health,
             ours=address.record is not None,
-            secrets=(address.password or "",),
+            secrets=secrets,
             state_dir=self.settings.state_dir,
             clock=self._clock,
             record=self._record,
@@ -110,18 +114,32 @@ class Driver:
     async def tidied(self) -> tuple[Connection, list[str]]:
         """The connection, and what was left behind on that server by processes that are gone.
 
-        Looked for once, by the first call that is about to change something; what was found is stopped and removed before
-        the call goes on, and told in one sentence each.
+        Looked for once, by the first call that is about to change something, and again after a removal that failed; what was
+        found is stopped and removed before the call goes on, and told in one sentence each.
         """
         connection = await self.connect()
-        if self._is_tidy:
+        if self._is_tidy and not self._given_up:
             return connection, []
         self._is_tidy = True
-        found = await sweeping.leftovers(connection, limit=_RECENT)
-        swept = await sweeping.sweep(connection, tuple(item for item in found if item.reason == "owner_gone"))
+        found = await sweeping.leftovers(connection, given_up=self.given_up, limit=_RECENT)
+        swept = await sweeping.sweep(connection, tuple(item for item in found if item.reason in ("owner_gone", "not_removed")))
+        self.swept(swept)
         for item in swept:
             self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
         return connection, [item.sentence() for item in swept]
+
+    @property
+    def given_up(self) -> frozenset[str]:
+        """Sessions that a call of this process could not remove, and that nobody waits for."""
+        return frozenset(self._given_up)
+
+    def give_up(self, session_id: str) -> None:
+        """Remember a session that could not be removed: this process lives on, so its marks do not give it away."""
+        self._given_up.add(session_id)
+
+    def swept(self, swept: tuple[sweeping.Swept, ...]) -> None:
+        """Forget what is gone by now."""
+        self._given_up = {item.leftover.session.id for item in swept if item.leftover.reason == "not_removed" and not item.deleted}
 
     async def turns(self, *, sending: bool = True) -> Turns:
         """Turns on the connection; ``sending=False`` is for whoever only looks at them.

@@ -45,10 +45,12 @@ class ThinkingChoice:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The connected providers of one directory, and the default model there."""
+    """What was read of one directory's configuration: the connected providers, the default model, and whether it shares."""
 
     providers: tuple[Provider, ...]
     default: ModelRef | None
+    shares: bool = False
+    """Whether the server's configuration publishes every session by itself."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ def parse_model(value: object) -> ModelRef | None:
     if isinstance(value, str):
         # A model's own id may hold slashes; a provider's never does.
         provider, slash, model = value.partition("/")
-        if slash and provider and model and value == value.strip() and " " not in provider:
+        if slash and provider and model and not any(char.isspace() or not char.isprintable() for char in value):
             return ModelRef(provider, model)
         raise InvalidInput("invalid_input", f"model {value[:80]!r} must be provider/model, for example anthropic/claude-sonnet-4-5")
     if isinstance(value, Mapping):

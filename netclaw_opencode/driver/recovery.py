@@ -73,10 +73,14 @@ async def recover(
         try:
             await _look(await connect(), done, force=force)
         except DriverError as error:
-            if error.code not in _HANGING:
+            if error.code == "server_unreachable" and ours:
+                # It was just ending when the state file was read.
+                done.server_was = "gone"
+            elif error.code in _HANGING:
+                done.server_was = "hanging"
+                done.notes.append(error.message)
+            else:
                 raise
-            done.server_was = "hanging"
-            done.notes.append(error.message)
     stuck = force or done.server_was != "answering" or len(done.retrying) >= rules.STUCK_SESSIONS
     if not stuck:
         return done

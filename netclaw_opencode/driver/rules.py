@@ -63,6 +63,9 @@ class ProcessFacts:
     argv: Sequence[str] = field(default_factory=tuple)
     recorded_binary: str = ""
     same_user: bool = True
+    recorded_port: int | None = None
+    caller: frozenset[int] = frozenset()
+    """Pids of the caller and of everything above it."""
 
 
 def state_of(status: SessionStatus | None, pending: Sequence[PendingRequest]) -> str:
@@ -183,10 +186,14 @@ def own_process(facts: ProcessFacts) -> None:
     reason = None
     if facts.pid <= 1:
         reason = "the recorded pid is not one of a server"
+    elif facts.pid in facts.caller:
+        reason = "it is the caller itself, or what started it"
     elif facts.create_time is None or abs(facts.create_time - facts.recorded_create_time) > 0.01:
         reason = "the pid now belongs to another process (its start time differs)"
     elif facts.recorded_binary not in facts.argv or "serve" not in facts.argv:
         reason = "its command line is not that of 'opencode serve'"
+    elif facts.recorded_port is not None and tuple(facts.argv[-2:]) != ("--port", str(facts.recorded_port)):
+        reason = f"its command line does not name the recorded port {facts.recorded_port}"
     elif not facts.same_user:
         reason = "it belongs to another user"
     if reason is not None:

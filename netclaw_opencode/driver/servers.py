@@ -19,7 +19,7 @@ from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
 from netclaw_opencode.driver import rules
-from netclaw_opencode.errors import DriverError, ServerProblem
+from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.server import binary, locks, process, state
 from netclaw_opencode.settings import Settings, is_loopback
@@ -76,6 +76,35 @@ def live_record(settings: Settings) -> state.ServerRecord | None:
     """The recorded server, if that very process is alive."""
     record = state.read(settings.state_dir)
     return record if record is not None and process.is_alive(record.pid, record.create_time) else None
+
+
+def require_private(address: Address) -> None:
+    """Refuse a server on this machine that answered without a password and that other machines can reach, too.
+
+    Raises ``ServerProblem`` (``unauthenticated_server``).
+    """
+    if address.password is None and is_loopback(address.url):
+        port = urlsplit(address.url).port or 80
+        listening = process.listens_beyond_loopback(port)
+        if listening is not None:
+            raise ServerProblem(
+                "unauthenticated_server",
+                f"the server at {address.url} has no password and listens on {listening}: every machine of the network can run "
+                "commands here through it",
+                details={"url": address.url, "listens_on": listening},
+            )
+
+
+async def asks_for_password(address: Address) -> bool:
+    """Whether the server refuses a call that shows no password; raises what keeps the question from being answered."""
+    async with HttpClient(url=address.url, username=address.username, password=None) as client:
+        try:
+            await health(client)
+        except DriverError as error:
+            if error.code != "auth_failed":
+                raise
+            return True
+    return False
 
 
 async def health(client: HttpClient, *, probes: int = _PROBES) -> Health:
@@ -232,12 +261,24 @@ async def stop(settings: Settings) -> Stopped:
         if not mine:
             raise ServerProblem("server_not_ready", "another process is starting or stopping the server")
         record = state.read(settings.state_dir)
+        argv, create_time, same_user = process.argv_of(record.pid) if record is not None else ((), None, False)
+        if record is not None and not argv:
+            # A process that is just ending has lost its command line, but not yet its place.
+            await anyio.to_thread.run_sync(process.ends, record.pid, record.create_time)
         if record is None or not process.is_alive(record.pid, record.create_time):
             state.remove(settings.state_dir)
             return Stopped(record, None, ())
-        argv, create_time, same_user = process.argv_of(record.pid)
         rules.own_process(
-            rules.ProcessFacts(record.pid, record.create_time, create_time, argv=argv, recorded_binary=record.binary, same_user=same_user)
+            rules.ProcessFacts(
+                record.pid,
+                record.create_time,
+                create_time,
+                argv=argv,
+                recorded_binary=record.binary,
+                same_user=same_user,
+                recorded_port=urlsplit(record.url).port or 0,
+                caller=process.callers(),
+            )
         )
         aborted = await _abort_all(record)
         ended = await process.end(record.pid, record.create_time)
@@ -247,19 +288,37 @@ async def stop(settings: Settings) -> Stopped:
         return Stopped(record, ended, aborted)
 
 
+async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> None:
+    """Refuse to end what answers at our address, and not as OpenCode; silence proves nothing, since ours may hang."""
+    try:
+        await health(client, probes=1)
+    except DriverError as error:
+        lost = isinstance(error.__cause__, DriverError) and error.__cause__.code == "connection_lost"
+        if error.code != "not_opencode" or lost:
+            raise
+        raise Refused(
+            "kill_refused",
+            f"process {record.pid} was not signalled: what answers at {record.url} is not OpenCode",
+            rule="own-things-only",
+            details={"pid": record.pid, "url": record.url},
+        ) from error
+
+
 async def _abort_all(record: state.ServerRecord) -> tuple[str, ...]:
     """Abort every running session, in each directory: tool children outlive their server (F5)."""
     aborted: list[str] = []
     with anyio.move_on_after(_ABORT_SECONDS):
         async with Address(record.url, record.username, record.password, record).client() as client:
             try:
-                await health(client, probes=1)
+                await _require_opencode(client, record)
                 found = reading.sessions(await client.call(routes.ALL_SESSIONS, query={"limit": "1000"}))
                 for directory in dict.fromkeys(item.directory for item in found):
                     running = reading.statuses(await client.call(routes.SESSION_STATUS, directory=directory))
                     for session_id in running:
                         await client.call(routes.SESSION_ABORT, ids={"session_id": session_id}, directory=directory)
                         aborted.append(session_id)
+            except Refused:
+                raise
             except DriverError:
                 # A server that no longer answers is ended all the same; the process tree is swept below.
                 return tuple(aborted)

@@ -6,23 +6,26 @@ our only memory). Sending into one and stopping one are ``turns`` and ``stopping
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver.connection import not_found
+from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.rules import MARK, is_ours, mark_of
-from netclaw_opencode.errors import InvalidInput
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef, Session
     from netclaw_opencode.driver.connection import Connection
 
 _MARK_VERSION = 1
+_RECENT = 50
+_AMBIGUOUS = frozenset({"connection_lost", "request_timeout", "bad_response"})
+"""Failures after which the server may or may not have done what it was asked."""
 
 MANY = 1000
 """As many sessions as are looked through for marks of ours."""
@@ -39,23 +42,7 @@ class NewSession:
     model: ModelRef | None = None
     parent_id: str | None = None
     marks: Mapping[str, object] = field(default_factory=dict)
-
-
-def checked_directory(path: str) -> str:
-    """An absolute, existing folder. The server would accept anything (F21).
-
-    Raises ``InvalidInput`` naming the path and what is wrong with it.
-    """
-    if not path or any(ord(char) < 32 or ord(char) == 127 for char in path):
-        raise InvalidInput("invalid_input", f"directory {path[:80]!r} is empty or holds control characters")
-    if not Path(path).is_absolute():
-        raise InvalidInput("invalid_input", f"directory {path[:200]!r} must be absolute; it would become {str(Path(path).resolve())!r}")
-    if not Path(path).exists():
-        raise InvalidInput("invalid_input", f"directory {path[:200]!r} does not exist")
-    if not Path(path).is_dir():
-        raise InvalidInput("invalid_input", f"directory {path[:200]!r} is not a folder")
-    # OpenCode resolves links itself and would report another path than the one asked for.
-    return str(Path(path).resolve())
+    places: Places = field(default_factory=Places)
 
 
 async def create(connection: Connection, wanted: NewSession) -> Session:
@@ -66,7 +53,8 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
         await connection.require_agent(wanted.agent, directory=wanted.directory)
     if wanted.parent_id is not None:
         return await _fork(connection, wanted, parent_id=wanted.parent_id)
-    body: dict[str, object] = {"metadata": {MARK: _mark(wanted)}}
+    mark = {**_mark(wanted), "created_by": secrets.token_hex(8)}
+    body: dict[str, object] = {"metadata": {MARK: mark}}
     if wanted.title is not None:
         body["title"] = wanted.title
     if wanted.agent is not None:
@@ -74,13 +62,28 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
     if wanted.model is not None:
         # Here the model's field is called id (F12).
         body["model"] = {"id": wanted.model.model_id, "providerID": wanted.model.provider_id}
-    made = reading.session(await connection.http.call(routes.SESSION_CREATE, directory=wanted.directory, body=body))
+    made = await _created(connection, body, mark, directory=wanted.directory)
     connection.record.note("created", session_id=made.id)
     return made
 
 
+async def _created(connection: Connection, body: Mapping[str, object], mark: Mapping[str, object], *, directory: str) -> Session:
+    try:
+        return reading.session(await connection.http.call(routes.SESSION_CREATE, directory=directory, body=body))
+    except DriverError as error:
+        if error.code not in _AMBIGUOUS:
+            raise
+        # The server may have made it although its answer is lost: then a second one would leave the first behind.
+        for item in await listed(connection, directory=directory, limit=_RECENT):
+            if mark_of(item) == mark:
+                return item
+        raise
+
+
 async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -> Session:
     parent = await connection.session(parent_id)
+    # A fork works where its parent did.
+    wanted.places.require(parent.directory)
     forked = reading.session(
         await connection.http.call(routes.SESSION_FORK, ids={"session_id": parent.id}, directory=parent.directory, body={})
     )

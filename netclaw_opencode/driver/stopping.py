@@ -23,17 +23,24 @@ if TYPE_CHECKING:
     from netclaw_opencode.client.types import Message, Session
     from netclaw_opencode.driver.connection import Connection
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 8.0
 """Time for abort and verification together, in seconds."""
 
 _LOOK_SECONDS = 0.05
+_ROUND_SECONDS = 1.0
+_READ_SECONDS = 1.0
 _LATE_START_SECONDS = 0.4
 """A prompt that was just taken may start after an abort (F22): an idle session is looked at for this long."""
+_FATAL = frozenset({"session_not_found", "server_unreachable", "auth_failed"})
+"""Failures after which another look would show nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopReport:
-    """What was seen while stopping. ``was`` is the state before; ``attempts`` counts abort requests."""
+    """What was seen while stopping. ``was`` is the state before; ``attempts`` counts rounds of abort and look.
+
+    ``active`` are the sessions last seen running, and ``problem`` what kept a stop from being proved.
+    """
 
     session_id: str
     was: str
@@ -43,10 +50,12 @@ class StopReport:
     requests_refused: int
     elapsed_seconds: float
     children: tuple[dict[str, object], ...] = field(default=())
+    active: tuple[str, ...] = ()
+    problem: str | None = None
 
     def to_wire(self) -> dict[str, object]:
         """The evidence, as it stands in results and in error details."""
-        return {
+        wire: dict[str, object] = {
             "aborted": self.aborted,
             "confirmed": self.confirmed,
             "was": self.was,
@@ -55,48 +64,83 @@ class StopReport:
             "children": [dict(child) for child in self.children],
             "elapsed_seconds": round(self.elapsed_seconds, 3),
         }
+        if not self.confirmed:
+            wire["active"] = list(self.active)
+            if self.problem is not None:
+                wire["problem"] = self.problem
+        return wire
+
+
+@dataclass(slots=True)
+class _Stopping:
+    """A stop under way: what it has seen and done so far."""
+
+    connection: Connection
+    session: Session
+    message_id: str | None
+    ids: tuple[str, ...]
+    before: dict[str, str] = field(default_factory=dict)
+    active: tuple[str, ...] = ()
+    attempts: int = 0
+    refused: int = 0
+    confirmed: bool = False
+    problem: DriverError | None = None
 
 
 async def stop(
-    connection: Connection, session: Session, *, message_id: str | None = None, within_seconds: float = STOP_SECONDS
+    connection: Connection, session: Session, *, message_id: str | None = None, within_seconds: float | None = None
 ) -> StopReport:
     """Abort a session with its sub-agents and verify it.
 
     ``message_id`` is a prompt that was sent and may not have started yet: then idleness is believed only after it
-    stayed so. Returns a report in any case; ``confirmed`` is false where the proof was not had in time.
+    stayed so. Returns a report in any case where the server answers at all; ``confirmed`` is false where the proof was not
+    had in time (``STOP_SECONDS`` unless told otherwise). Raises ``ActionFailed`` (``session_not_found``) or
+    ``ServerProblem``.
     """
     started = connection.clock()
-    tree = await connection.tree(session)
-    ids = tuple(item.id for item in tree)
-    activity = await connection.activity(session.directory)
-    before = {item: rules.state_of(activity.statuses.get(item), activity.pending_of((item,))) for item in ids}
-    attempts = refused = 0
-    confirmed = False
-    with anyio.move_on_after(within_seconds):
-        while not confirmed:
-            connection.record.note("abort", session_id=session.id, attempt=attempts + 1, sessions=len(ids), was=before[session.id])
-            for item in ids:
-                if attempts == 0 or item in activity.statuses:
-                    await _abort(connection, item, directory=session.directory)
-            # Only now: a refusal first would let a parent go on with what its sub-agent was refused.
-            refused += await requests.refuse_all(connection, activity.pending_of(ids))
-            attempts += 1
-            confirmed = await _seen_stopped(connection, session, ids, message_id=message_id)
-            tree = await connection.tree(session)
-            confirmed = confirmed and len(tree) == len(ids)
-            ids = tuple(item.id for item in tree)
-            activity = await connection.activity(session.directory)
-    connection.record.note("stopped", session_id=session.id, confirmed=confirmed, attempts=attempts, requests_refused=refused)
+    done = _Stopping(connection, session, message_id, (session.id,))
+    with anyio.move_on_after(STOP_SECONDS if within_seconds is None else within_seconds):
+        while not done.confirmed:
+            try:
+                await _round(done)
+            except DriverError as error:
+                if error.code in _FATAL:
+                    raise
+                # One request that fails is no reason to let the turn run.
+                done.problem = error
+                await anyio.sleep(_LOOK_SECONDS)
     return StopReport(
         session_id=session.id,
-        was=before[session.id],
-        aborted=any(state != "ready" for state in before.values()) or attempts > 1,
-        confirmed=confirmed,
-        attempts=attempts,
-        requests_refused=refused,
+        was=done.before.get(session.id, "busy"),
+        aborted=any(state != "ready" for state in done.before.values()) or done.attempts > 1,
+        confirmed=done.confirmed,
+        attempts=done.attempts,
+        requests_refused=done.refused,
         elapsed_seconds=connection.clock() - started,
-        children=tuple({"session_id": item, "was": before.get(item, "busy"), "confirmed": confirmed} for item in ids if item != session.id),
+        children=tuple(
+            {"session_id": item, "was": done.before.get(item, "busy"), "confirmed": done.confirmed} for item in done.ids if item != session.id
+        ),
+        active=done.active,
+        problem=connection.foreign(done.problem.message) if done.problem is not None else None,
     )
+
+
+async def _round(done: _Stopping) -> None:
+    """Abort what runs, refuse what waits, and look."""
+    connection, session = done.connection, done.session
+    done.ids = tuple(item.id for item in await connection.tree(session))
+    activity = await connection.activity(session.directory)
+    if not done.before:
+        done.before = {item: rules.state_of(activity.statuses.get(item), activity.pending_of((item,))) for item in done.ids}
+    for item in done.ids:
+        if done.attempts == 0 or item in activity.statuses:
+            done.problem = await _abort(connection, item, directory=session.directory) or done.problem
+    # Only now: a refusal first would let a parent go on with what its sub-agent was refused.
+    done.refused += await requests.refuse_all(connection, activity.pending_of(done.ids))
+    done.attempts += 1
+    stopped = await _seen_stopped(done)
+    # A sub-agent that was created meanwhile has not been looked at.
+    done.confirmed = stopped and len(await connection.tree(session)) == len(done.ids)
 
 
 def at_rest(session: Session) -> StopReport:
@@ -104,22 +148,33 @@ def at_rest(session: Session) -> StopReport:
     return StopReport(session.id, "ready", aborted=False, confirmed=True, attempts=0, requests_refused=0, elapsed_seconds=0.0)
 
 
-async def _abort(connection: Connection, session_id: str, *, directory: str) -> None:
+async def _abort(connection: Connection, session_id: str, *, directory: str) -> DriverError | None:
+    """Send an abort. Its answer proves nothing either way (F22), so a failure is only remembered."""
     try:
         await connection.http.call(routes.SESSION_ABORT, ids={"session_id": session_id}, directory=directory)
     except HttpNotFound:
-        return
+        return None
+    except DriverError as error:
+        if error.code in _FATAL:
+            raise
+        return error
+    return None
 
 
-async def _seen_stopped(connection: Connection, session: Session, ids: tuple[str, ...], *, message_id: str | None) -> bool:
+async def _seen_stopped(done: _Stopping) -> bool:
     """Look until the tree is seen stopped, for about a second; then the abort is worth repeating."""
+    connection, session, ids = done.connection, done.session, done.ids
     quiet_since: float | None = None
-    give_up = connection.clock() + 1.0
-    while connection.clock() < give_up:
-        activity, messages = await together(connection.activity(session.directory), connection.messages(session))
-        active = tuple(item for item in ids if item in activity.statuses and activity.statuses[item].kind != "idle")
+    readable = True
+    give_up = now = connection.clock()
+    give_up += _ROUND_SECONDS
+    # Quiet that has just begun is given its time, however slow the looks are.
+    while now < give_up or (quiet_since is not None and now - quiet_since < _LATE_START_SECONDS):
+        activity, messages = await together(connection.activity(session.directory), _messages(connection, session, readable=readable))
+        readable = messages is not None
+        done.active = tuple(item for item in ids if item in activity.statuses and activity.statuses[item].kind != "idle")
         now = connection.clock()
-        if active:
+        if done.active:
             quiet_since = None
         elif quiet_since is None:
             quiet_since = now
@@ -127,15 +182,28 @@ async def _seen_stopped(connection: Connection, session: Session, ids: tuple[str
         # After a restart of the server a tool part says "running" for ever (F33), so long quiet outweighs it.
         believed = quiet_seconds >= _LATE_START_SECONDS
         facts = rules.StopFacts(
-            active=active,
+            active=done.active,
             pending=activity.pending_of(ids),
-            running_tools=() if believed else _running_tools(messages),
-            unsettled=not (believed or _settled(messages, message_id)),
+            running_tools=() if believed else _running_tools(messages or ()),
+            unsettled=not (believed or (messages is not None and _settled(messages, done.message_id))),
         )
         if rules.stop_verified(facts):
             return True
         await anyio.sleep(_LOOK_SECONDS)
     return False
+
+
+async def _messages(connection: Connection, session: Session, *, readable: bool) -> tuple[Message, ...] | None:
+    """The message store, or None where it cannot be read (too large, too slow, broken): then only quiet proves a stop."""
+    if not readable:
+        return None
+    with anyio.move_on_after(_READ_SECONDS):
+        try:
+            return await connection.messages(session)
+        except DriverError as error:
+            if error.code in _FATAL:
+                raise
+    return None
 
 
 def _running_tools(messages: tuple[Message, ...]) -> tuple[str, ...]:

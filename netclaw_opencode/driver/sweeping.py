@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from netclaw_opencode.driver import owners, sessions, stopping
-from netclaw_opencode.driver.rules import mark_of, state_of
+from netclaw_opencode.driver.rules import is_ours, mark_of, state_of
 from netclaw_opencode.errors import DriverError
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
 
-Reason = Literal["owner_gone", "deadline_passed", "old"]
+Reason = Literal["owner_gone", "not_removed", "deadline_passed", "old"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,12 @@ class Swept:
     def sentence(self) -> str:
         """What happened, for people."""
         session = self.leftover.session
+        left = (
+            "which an earlier call could not remove" if self.leftover.reason == "not_removed" else "left behind by a process that is gone"
+        )
         if self.problem is not None:
-            return f"session {session.id}, left behind by a process that is gone, could not be removed: {self.problem}"
-        return f"session {session.id} ({session.title[:60]!r}), left behind by a process that is gone, was stopped and removed"
+            return f"session {session.id}, {left}, could not be removed: {self.problem}"
+        return f"session {session.id} ({session.title[:60]!r}), {left}, was stopped and removed"
 
     def to_wire(self) -> dict[str, object]:
         """The form in results."""
@@ -62,8 +65,17 @@ class Swept:
         return wire
 
 
-async def leftovers(connection: Connection, *, older_than_seconds: float | None = None, limit: int = sessions.MANY) -> tuple[Leftover, ...]:
-    """Sessions of ours whose process is gone, whose deadline has passed while they run, or (asked for) which are old."""
+async def leftovers(
+    connection: Connection,
+    *,
+    older_than_seconds: float | None = None,
+    given_up: frozenset[str] = frozenset(),
+    limit: int = sessions.MANY,
+) -> tuple[Leftover, ...]:
+    """Sessions of ours whose process is gone, whose deadline has passed while they run, or (asked for) which are old.
+
+    ``given_up`` are those that a call of this very process could not remove.
+    """
     now_ms = time.time() * 1000
     found: list[Leftover] = []
     ours = [item for item in await sessions.listed(connection, directory=None, limit=limit) if mark_of(item) is not None]
@@ -74,7 +86,7 @@ async def leftovers(connection: Connection, *, older_than_seconds: float | None 
                 key: state_of(status, ()) for key, status in (await connection.statuses(session.directory)).items()
             }
         state = states[session.directory].get(session.id, "ready")
-        reason = _reason(session, state, now_ms=now_ms, older_than_seconds=older_than_seconds)
+        reason = "not_removed" if session.id in given_up else _reason(session, state, now_ms=now_ms, older_than_seconds=older_than_seconds)
         if reason is not None:
             found.append(Leftover(session, reason, state))
     return tuple(found)
@@ -86,7 +98,8 @@ def _reason(session: Session, state: str, *, now_ms: float, older_than_seconds: 
     deadline_ms = (mark_of(session) or {}).get("deadline_ms")
     if state != "ready" and isinstance(deadline_ms, int) and deadline_ms < now_ms:
         return "deadline_passed"
-    if state == "ready" and older_than_seconds is not None and session.updated_ms < now_ms - older_than_seconds * 1000:
+    # Another's session into which we sent a task bears our mark too; it is not ours to delete.
+    if is_ours(session) and state == "ready" and older_than_seconds is not None and session.updated_ms < now_ms - older_than_seconds * 1000:
         return "old"
     return None
 

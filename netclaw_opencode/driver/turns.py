@@ -17,7 +17,7 @@ from netclaw_opencode.driver import answering, outcome, sending, stopping, struc
 from netclaw_opencode.driver.noting import looked
 from netclaw_opencode.driver.sending import Prompt, Turn
 from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
-from netclaw_opencode.errors import DriverError, OutOfTime, error_of
+from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem, error_of
 from netclaw_opencode.facts import PendingRequest, ProgressEvent
 
 if TYPE_CHECKING:
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 Emit = Callable[[ProgressEvent], None]
 
-CLEANUP_SECONDS = 15.0
-"""Time for stopping and proving it, beyond a turn's deadline, in seconds."""
+CLEANUP_SECONDS = 10.0
+"""Time for stopping, proving it and reading what was written, beyond a turn's deadline, in seconds."""
 
 _POLL_SECONDS = 5.0
 _POLL_WITHOUT_EVENTS_SECONDS = 0.5
 _CHANGE_SECONDS = 0.5
 _START_SECONDS = 3.0
 """A prompt that was taken (204) and shows no turn for this long never ran (F15, F19)."""
-_PARTIAL_SECONDS = 3.0
+_PARTIAL_SECONDS = 2.0
 _LOCK_SECONDS = 15.0
+_STOP_TEXTS = {True: "aborted and is seen stopped", False: "aborted, but is not seen stopped"}
 
 
 class Turns:
@@ -82,6 +83,9 @@ class Turns:
                     with anyio.CancelScope(shield=True):
                         await self._stop(turn, "the turn was cancelled")
                 raise
+            except DriverError as error:
+                # Whoever cannot see the turn any more must not leave it running.
+                raise await self._given_up(turn, error) from error
             if not turn.sent:
                 raise OutOfTime("request_timeout", f"{deadline_seconds:g} s passed before the prompt was sent; nothing was sent")
             turn.phases["turn"] = clock() - turn.started - sum(turn.phases.values())
@@ -233,8 +237,22 @@ class Turns:
             verdict = self._of_timeout(turn, deadline_seconds)
         self._connection.record.note("ending", session_id=turn.session.id, code=verdict.code)
         report = await self._stop(turn, verdict.message)
-        await self._read_partial(turn)
+        if report is not None and report.confirmed:
+            await self._read_partial(turn)
         raise self._failure(turn, verdict, report)
+
+    async def _given_up(self, turn: Turn, error: DriverError) -> DriverError:
+        """The error of a turn that could not be followed to its end, with what was done about it."""
+        if not turn.sent:
+            return error
+        if error.code == "server_unreachable":
+            error = ServerProblem("server_died", f"the server ended while the turn ran ({error.message}); the turn is lost")
+        report = await self._stop(turn, error.message)
+        error.details |= {"session_id": turn.session.id, "message_id": turn.message_id, "statuses": list(turn.progress.statuses)}
+        if report is not None:
+            error.details["stopped"] = report.to_wire()
+            error.message += f"; the turn was {_STOP_TEXTS[report.confirmed]}"
+        return error
 
     def _of_timeout(self, turn: Turn, deadline_seconds: float) -> Verdict:
         if turn.seen.status is not None and turn.seen.status.kind == "retry":
@@ -250,8 +268,7 @@ class Turns:
         except DriverError as error:
             turn.progress.tell("stopping", f"{why}; the stop failed: {error.message}", {"session_id": turn.session.id, "confirmed": False})
             return None
-        confirmed = report is not None and report.confirmed
-        text = "aborted and seen stopped" if confirmed else "the abort could not be confirmed"
+        text = _STOP_TEXTS[report is not None and report.confirmed]
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
         turn.progress.tell("stopping", f"{why}; {text}", {**facts, "session_id": turn.session.id})
         return report
@@ -284,7 +301,7 @@ class Turns:
             details["answered"] = [item.to_wire() for item in turn.answered]
         if report is not None:
             details["stopped"] = report.to_wire()
-            message += "; it was aborted and is seen stopped" if report.confirmed else "; the abort could not be confirmed"
+            message += f"; it was {_STOP_TEXTS[report.confirmed]}"
         rule = {"turn_timeout": "deadline", "permission_required": "nobody-waits", "question_pending": "nobody-waits"}.get(code)
         return error_of(code, message, rule=rule, details=details)
 

@@ -6,13 +6,16 @@ probed by whoever can speak HTTP (the driver), through the callable that is hand
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import platform
 import re
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -194,11 +197,46 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _signal(process: psutil.Process, *, kill: bool) -> None:
-    try:
-        # psutil compares the start time again before it signals.
-        (process.kill if kill else process.terminate)()
-    except psutil.NoSuchProcess:
+    """Signal that very process, and never ourselves, what started us, or process 1."""
+    if process.pid <= 1 or process.pid in callers():
         return
+    try:
+        with _pinned(process.pid) as handle:
+            # Looked at again with the pid held: from here on it cannot become another process's.
+            if not process.is_running():
+                return
+            if handle is None:
+                (process.kill if kill else process.terminate)()
+            else:
+                signal.pidfd_send_signal(handle, signal.SIGKILL if kill else signal.SIGTERM)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return
+
+
+@contextmanager
+def _pinned(pid: int) -> Iterator[int | None]:
+    """A handle on the process, on Linux; None where there is no such thing."""
+    if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
+        yield None
+        return
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError as error:
+        if isinstance(error, ProcessLookupError):
+            raise
+        # Seccomp profiles and old kernels refuse the call.
+        yield None
+        return
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def callers() -> frozenset[int]:
+    """Our own pid and those above it: nothing that is recorded may lead to their end."""
+    us = psutil.Process()
+    return frozenset({us.pid, *(item.pid for item in us.parents())})
 
 
 def _gone(process: psutil.Process, within_seconds: float) -> bool:
@@ -255,6 +293,12 @@ def is_alive(pid: int, create_time: float) -> bool:
     return process is not None and not _ended(process)
 
 
+def ends(pid: int, create_time: float, *, within_seconds: float = 1.0) -> bool:
+    """Whether that very process ends by itself within the time."""
+    process = _process(pid, create_time)
+    return process is None or _gone(process, within_seconds)
+
+
 def _announced_url(log_file: Path, offset: int) -> str | None:
     with log_file.open("rb") as log:
         log.seek(offset)
@@ -270,6 +314,19 @@ def _listens(pid: int, url: str) -> bool:
     except (ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
         return False
     return any(item.status == psutil.CONN_LISTEN and item.laddr.port == port for item in sockets)
+
+
+def listens_beyond_loopback(port: int) -> str | None:
+    """An address other than loopback on which some process of this machine listens at that port; None where none is seen."""
+    try:
+        sockets = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:  # macOS tells only root
+        return None
+    for item in sockets:
+        host, *at = item.laddr or ("",)
+        if item.status == psutil.CONN_LISTEN and at == [port] and not ipaddress.ip_address(host).is_loopback:
+            return f"{host}:{port}"
+    return None
 
 
 def free_port() -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -42,6 +44,12 @@ def read(state_dir: Path) -> ServerRecord | None:
     Raises ``ActionFailed`` (``state_corrupt``) for a file that is damaged or that others could have written.
     """
     path = state_dir / _NAME
+    try:
+        _require_own(state_dir, state_dir.lstat())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise corrupt(state_dir, f"the folder cannot be used ({error.strerror})") from error
     try:
         # Not blocking: somebody may have put a pipe there.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -77,20 +85,40 @@ def _record(found: dict[str, object]) -> ServerRecord:
 
 def write(state_dir: Path, record: ServerRecord) -> None:
     """Write the record whole or not at all, readable by this user only."""
-    folder(state_dir)
-    path = state_dir / _NAME
-    # One name for all, under the lock: what a killed writer left is replaced, and never adopted with its mode.
-    temporary = state_dir / _TEMPORARY
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with _entered(folder(state_dir)) as (inside, at):
+        # One name for all, under the lock: what a killed writer left is replaced, and never adopted with its mode.
+        _unlink(inside / _TEMPORARY, at)
+        handle = os.open(inside / _TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600, dir_fd=at)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(asdict(record), file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(inside / _TEMPORARY, inside / _NAME, src_dir_fd=at, dst_dir_fd=at)
+        finally:
+            _unlink(inside / _TEMPORARY, at)
+
+
+@contextmanager
+def _entered(state_dir: Path) -> Iterator[tuple[Path, int | None]]:
+    """The folder held open, and the path of its files from there: whoever puts a link in its place afterwards moves nothing."""
+    if os.open not in os.supports_dir_fd:  # pragma: no cover - Windows
+        yield state_dir, None
+        return
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(record), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        handle = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise corrupt(state_dir, f"the folder cannot be entered ({error.strerror})") from error
+    try:
+        _require_own(state_dir, os.fstat(handle))
+        yield Path(), handle
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _unlink(path: Path, at: int | None) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path, dir_fd=at)
 
 
 def remove(state_dir: Path) -> None:
@@ -100,17 +128,51 @@ def remove(state_dir: Path) -> None:
 
 
 def folder(state_dir: Path) -> Path:
-    """The state folder, made 0700; raises ``ActionFailed`` (``state_corrupt``) where it is not this user's alone."""
+    """The state folder, made 0700 with whatever is missing above it.
+
+    Raises ``ActionFailed`` (``state_corrupt``) where it is not this user's alone: then it is left as it is.
+    """
     try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = state_dir.stat()
+        for missing in reversed([item for item in (state_dir, *state_dir.parents) if not item.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+        for item in (state_dir, *state_dir.parents):
+            if item.is_symlink():
+                _require_trusted_link(item, is_last=item == state_dir)
+        _require_own(state_dir, state_dir.stat())
     except OSError as error:
         raise corrupt(state_dir, f"the folder cannot be made ({error.strerror})") from error
-    if os.name == "posix" and (status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022):
-        raise corrupt(state_dir, "the folder can be written by others")
     return state_dir
 
 
-def corrupt(path: Path, why: str) -> ActionFailed:
+def _require_own(state_dir: Path, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise corrupt(state_dir, "it is a symbolic link, which could lead anywhere")
+    if not stat.S_ISDIR(status.st_mode):
+        raise corrupt(state_dir, "it is not a folder")
+    if state_dir == Path(state_dir.anchor):
+        raise corrupt(
+            state_dir, "it is the root of the file system; name a folder of your own, for example ~/.local/state/netclaw-opencode"
+        )
+    if os.name != "posix":
+        return
+    shown = f"(owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o})"
+    if status.st_uid != os.getuid():
+        raise corrupt(state_dir, f"the folder {shown} belongs to another user, not to {os.getuid()}")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise corrupt(state_dir, f"the folder {shown} can be entered or written by others", next=f"chmod 700 {shlex.quote(str(state_dir))}")
+
+
+def _require_trusted_link(item: Path, *, is_last: bool) -> None:
+    """The folder itself may be no link; above it, systems have links of their own (/tmp on macOS), but no stranger's."""
+    if is_last or (os.name == "posix" and item.lstat().st_uid not in (0, os.getuid())):
+        raise corrupt(item, "it is a symbolic link, which could lead anywhere")
+
+
+def corrupt(path: Path, why: str, *, next: str | None = None) -> ActionFailed:  # noqa: A002 - the field's name in the envelope
     """The error for a file or folder that cannot be trusted."""
-    return ActionFailed("state_corrupt", f"{path}: {why}", next=f"remove {path}", details={"path": str(path)})
+    return ActionFailed(
+        "state_corrupt",
+        f"{path}: {why}",
+        next=next or f"look at {path}, then remove it or set OPENCODE_DRIVER_STATE_DIR",
+        details={"path": str(path)},
+    )

@@ -6,10 +6,9 @@ paths than those of this run. It runs nothing by itself.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,9 +26,7 @@ HOME = "/home/me"
 LEFT_OUT = "…"
 _BLOCK = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ID = re.compile(r"\b(?:ses|msg|per|que)_[0-9A-Za-z]{10,64}\b")
-_VARIES = re.compile(
-    r"(?P<id>\b(?:ses|msg|per|que)_[0-9A-Za-z]{10,64}\b)|(?P<time>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?P<number>\d+(?:[.,]\d+)*)"
-)
+_VARIES = re.compile(r"(?P<id>\b(?:ses|msg|per|que)_[0-9A-Za-z]{10,64}\b)|(?P<time>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?P<number>\d+(?:[.,]\d+)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +49,9 @@ def blocks_of(text: str) -> list[Block]:
 
 def commands_of(text: str) -> list[str]:
     """Every command of ours in the page's blocks, and every one in backquotes that has more words than the program's name."""
-    found = [
-        line.removeprefix("$ ") for block in blocks_of(text) for line in block.text.splitlines() if line.removeprefix("$ ").startswith(PROGRAM)
-    ]
+    lines = [line.removeprefix("$ ") for block in blocks_of(text) for line in block.text.splitlines()]
+    found = [line for line in lines if line.startswith(f"{PROGRAM} ")]
     return found + re.findall(rf"`({PROGRAM} [^`]+)`", _BLOCK.sub("", text))
-
-
-def outputs_of(text: str) -> Iterator[tuple[str, Block]]:
-    """Each command of a ``console`` block with the block that follows it."""
-    blocks = blocks_of(text)
-    for block, following in zip(blocks, blocks[1:], strict=False):
-        if block.kind == "console" and following.kind in ("json", "text"):
-            yield block.text.strip().removeprefix("$ "), following
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +109,9 @@ class Names:
         if isinstance(shown, dict) and isinstance(real, dict):
             rest = {name: part for name, part in shown.items() if name != LEFT_OUT}
             odd = rest.keys() - real.keys() if LEFT_OUT in shown else rest.keys() ^ real.keys()
-            return [f"{where}.{name} stands on one side only" for name in sorted(odd)] + [
-                difference for name, part in rest.items() if name in real for difference in self.differences(part, real[name], f"{where}.{name}")
-            ]
+            there = [name for name in rest if name in real]
+            inside = [found for name in there for found in self.differences(rest[name], real[name], f"{where}.{name}")]
+            return [f"{where}.{name} stands on one side only" for name in sorted(odd)] + inside
         if isinstance(shown, list) and isinstance(real, list):
             return self._lists(shown, real, where)
         if isinstance(shown, bool) or isinstance(real, bool) or shown is None:
@@ -156,8 +144,7 @@ class Names:
 
 def fits(shown: str, real: str, *, home: Path) -> bool:
     """Whether a text is the one shown, but for ids, numbers, times, the folder of the projects and what ``…`` stands for."""
-    wanted = LEFT_OUT.join(masked(shown).split(LEFT_OUT))
-    pattern = ".*".join(re.escape(piece) for piece in wanted.split(LEFT_OUT))
+    pattern = ".*".join(re.escape(piece) for piece in masked(shown).split(LEFT_OUT))
     return re.fullmatch(pattern, masked(real.replace(str(home), HOME)), re.DOTALL) is not None
 
 
@@ -186,8 +173,3 @@ def _without_required(schema: object) -> object:
     if isinstance(schema, dict):
         return {name: _without_required(part) for name, part in schema.items() if name != "required" or not isinstance(part, list)}
     return [_without_required(part) for part in schema] if isinstance(schema, list) else schema
-
-
-def parsed_json(block: Block) -> object:
-    """The JSON of a block; a ``…`` in place of a field or an item is written so that it stays JSON."""
-    return json.loads(block.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
@@ -29,7 +30,7 @@ SHELL = next(block.text for block in BLOCKS if "run run-task" in block.text)
 
 def plain(line: str) -> str:
     """A line without what differs from run to run: ids, numbers, the temporary folder, the signal, widths."""
-    line = re.sub(r"\S*netclaw-demo-\w+", "<folder>", line)
+    line = re.sub(r"[^\s,]*netclaw-demo-[\w-]+", "<folder>", line)
     return " ".join(masked(re.sub(r"\bSIG[A-Z]+\b", "<signal>", line)).split())
 
 
@@ -80,7 +81,7 @@ def test_the_shell_form_and_the_python_form_do_what_the_readme_shows(story: Stor
         _, printed = run([*shlex.split(names.in_command(command))[1:], "--format", "text"])
         real = printed.replace(os.environ["OPENCODE_DRIVER_BINARY"], "/usr/local/bin/opencode").replace(str(names.home), HOME)
         assert missing(output, real) == [], printed
-    program, prints = next((block, following) for block, following in zip(BLOCKS, BLOCKS[1:], strict=False) if block.kind == "python")
+    program, prints = next((block, following) for block, following in itertools.pairwise(BLOCKS) if block.kind == "python")
     code = program.text.replace(f"{HOME}/project", str(names.home / "project-tests"))
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

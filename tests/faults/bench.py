@@ -55,7 +55,7 @@ class Bench(Acting):
         self.settings = settings
 
     @property
-    def model(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def model(self):  # type: ignore[no-untyped-def]
         """The model behind the server."""
         return self.raw.model
 

@@ -23,6 +23,7 @@ from netclaw_opencode.offline import (
 )
 from tests.faults.bench import Bench, Timed
 from tests.real.acting import wait_gone
+from tests.support.proxy import edit_json
 from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
@@ -157,7 +158,8 @@ def test_r40_permission_is_asked(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [({"model": "offline/gone"}, "model_not_found"), ({"model": "gone/x"}, "model_not_found"), ({"agent": "gone"}, "agent_not_found")]
+    ("arguments", "code"),
+    [({"model": "offline/gone"}, "model_not_found"), ({"model": "gone/x"}, "model_not_found"), ({"agent": "gone"}, "agent_not_found")],
 )
 def test_r41_unknown_model_or_agent(bench: Bench, arguments: dict[str, object], code: str) -> None:
     """R41, F15: refused before anything is sent, with near names."""
@@ -168,8 +170,11 @@ def test_r41_unknown_model_or_agent(bench: Bench, arguments: dict[str, object], 
 def test_r41_unknown_model_that_slips_through(bench: Bench) -> None:
     """R41, F15, F32: where the session itself carries a model that is gone, the 204 is not believed: it fails by name."""
     session_id = bench.remember(bench.raw.create(model={"id": "gone", "providerID": "offline"}))
+    assert bench.failed("send_message_async", within=4, session_id=session_id, prompt="into the void").code == "model_not_found"
+    assert bench.proxy.count("POST *") == 0, "seen before the send"
+    hidden = bench.proxy.on(f"GET /session/{session_id}", edit_json(lambda session: session.pop("model") and session))
     found = bench.failed("send_message_async", within=4, session_id=session_id, prompt="into the void")
-    assert (found.code, bench.proxy.count("POST */prompt_async")) == ("model_not_found", 1)
+    assert (found.code, bench.proxy.count("POST */prompt_async"), hidden.fired) == ("model_not_found", 1, 1)
 
 
 def test_r42_session_is_busy(bench: Bench) -> None:

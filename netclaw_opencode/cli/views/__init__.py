@@ -23,6 +23,7 @@ VIEWS = {
     "check_policy": checks.policy,
     "create_session": states.created,
     "delete_session": states.deleted,
+    "explain": lists.stories,
     "get_session_result": turns.turn,
     "get_session_status": lists.statuses,
     "list_providers": lists.providers,

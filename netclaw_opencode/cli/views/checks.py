@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from netclaw_opencode.cli.views.reading import Data, facts, headline, number, part, parts, seconds, word, words
+from netclaw_opencode.cli.views.reading import Data, facts, headline, number, part, parts, plural, seconds, word, words
 
 
 def availability(data: Data) -> Iterator[RenderableType]:
@@ -25,6 +25,11 @@ def availability(data: Data) -> Iterator[RenderableType]:
         yield _check(bool(connected), "providers " + (", ".join(connected) if connected else "none connected"))
     if word(providers, "default_model"):
         yield _check(True, "default model " + word(providers, "default_model"))
+    api = part(data, "api")
+    if api.get("checked") is True:
+        fits = not parts(api, "drift")
+        text = f"API as described: {number(api, 'operations'):g} operations"
+        yield _check(fits, text if fits else f"{text}, {plural(len(parts(api, 'drift')), 'difference')}", optional=True)
     for problem in parts(data, "problems"):
         severe = word(problem, "severity") == "error"
         yield Text.assemble(
@@ -32,6 +37,8 @@ def availability(data: Data) -> Iterator[RenderableType]:
         )
         if word(problem, "remedy"):
             yield Text("    → " + word(problem, "remedy"), style="cyan")
+    for note in words(data, "notes"):
+        yield Text(note, style="dim")
     if "elapsed_seconds" in data:
         yield Text(f"checked in {seconds(number(data, 'elapsed_seconds'))}", style="dim")
 

@@ -123,9 +123,22 @@ def _question(question: Data) -> str:
     return word(question, "question") + (f" [{options}]" if options else "")
 
 
+def stories(data: Data) -> Iterator[RenderableType]:
+    """``explain``."""
+    for call in parts(data, "calls"):
+        outcome = word(call, "outcome")
+        style = {"done": "green", "unknown": "yellow"}.get(outcome, "red")
+        title = f"{word(call, 'action')} {word(call, 'call')} began {word(call, 'began_at')}: "
+        yield Text.assemble((title, "bold"), (outcome, style))
+        yield from (Text("  " + line) for line in words(call, "story"))
+        yield Text("")
+    yield from (Text("! " + note, style="yellow") for note in words(data, "notes"))
+    yield Text(plural(number(data, "count"), "call") + (" (older ones are left out)" if data.get("truncated") is True else ""), style="dim")
+
+
 def _count(data: Data, noun: str, *, more: bool = False) -> Text:
     line = plural(number(data, "count"), noun)
     return Text(line + (" (there are more: raise --limit)" if more else ""), style="dim")
 
 
-__all__ = ["actions", "events", "events_end", "last_turn", "pending", "providers", "sessions", "state", "statuses"]
+__all__ = ["actions", "events", "events_end", "last_turn", "pending", "providers", "sessions", "state", "statuses", "stories"]
