@@ -53,6 +53,14 @@ _PATTERNS = {  # the patterns of our schemas that read badly, in words
     ),
 }
 
+_PATTERNS |= {
+    f"^{prefix}_[0-9A-Za-z]{{10,64}}$": (
+        f"is not an id ({prefix}_ and 10 to 64 ASCII letters or digits)",
+        f"{prefix}_ and 10 to 64 ASCII letters or digits",
+    )
+    for prefix in ("ses", "msg", "per", "que")
+}
+
 _validators: OrderedDict[int, tuple[object, Validator]] = OrderedDict()
 
 

@@ -25,7 +25,7 @@ import anyio
 import httpx
 
 from netclaw_opencode import Host, Settings
-from netclaw_opencode.offline import OfflineModel
+from netclaw_opencode.offline import OfflineModel, keep_from_installing
 
 OURS = [sys.executable, "-m", "netclaw_opencode"]
 
@@ -146,6 +146,7 @@ def private_environ() -> Iterator[tuple[dict[str, str], str]]:
     with tempfile.TemporaryDirectory(prefix="netclaw-bench-") as folder, OfflineModel() as model:
         work = Path(folder, "work")
         work.mkdir()
+        keep_from_installing(Path(folder, "XDG_CONFIG_HOME"))
         home = {name: str(Path(folder, name)) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")}
         own = {name: os.environ[name] for name in ("PATH", "LANG", "OPENCODE_DRIVER_BINARY", "PYTHONPATH") if name in os.environ}
         yield (

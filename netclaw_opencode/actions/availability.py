@@ -52,6 +52,13 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
     directory = read.directory(arguments, context.settings)
     report = _Report()
     _check_binary(report, context.settings)
+    if context.settings.password_empty:
+        report.problem(
+            "unauthenticated_server",
+            "OPENCODE_SERVER_PASSWORD is set, but empty: that counts as no password",
+            "Set it to the server's password, or unset it.",
+            severity="warning",
+        )
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
     await _check_server(report, context, directory, may_start=may_start, within_seconds=read.seconds(arguments, "deadline_seconds", 45))
     output: dict[str, object] = {
@@ -117,7 +124,7 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
         return
     _add_drift(report)
     report.server["password_set"] = asks
-    _add_dangers(report, context.settings, catalogue)
+    _add_dangers(report, catalogue)
     report.providers = {"connected": [item.id for item in catalogue.providers]}
     if not catalogue.providers:
         report.problem("provider_unavailable", "no model provider is connected")
@@ -144,7 +151,7 @@ def _add_drift(report: _Report) -> None:
             report.problem("api_drift", f"OpenCode {version} {what}: {told}{more}", severity=severity)
 
 
-def _add_dangers(report: _Report, settings: Settings, catalogue: Catalogue) -> None:
+def _add_dangers(report: _Report, catalogue: Catalogue) -> None:
     """What works, and should not be left so."""
     url, version = report.server["url"], str(report.server.get("version"))
     if servers.is_vulnerable(version):
@@ -156,13 +163,6 @@ def _add_dangers(report: _Report, settings: Settings, catalogue: Catalogue) -> N
     if not report.server["password_set"]:
         report.problem(
             "unauthenticated_server", f"the server at {url} has no password: every program on this machine can use it", severity="warning"
-        )
-    if settings.password_empty:
-        report.problem(
-            "unauthenticated_server",
-            "OPENCODE_SERVER_PASSWORD is set, but empty: that counts as no password",
-            "Set it to the server's password, or unset it.",
-            severity="warning",
         )
     if catalogue.shares:
         report.problem(

@@ -114,7 +114,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         # Without a cursor only the end counts; with one, any change does.
         enough = None if cursor is None else (lambda seen: _cursor(turn, seen) != cursor)
         async with connection.events.subscribe(turn.session.id) as events:
-            await connection.events.ready(within_seconds=max(0.1, ends - context.clock()))
+            await connection.events.opened(within_seconds=max(0.1, ends - context.clock()))
             verdict = await turns.follow(turn, events, until=min(ends, overdue), watching=True, enough=enough)
     if not verdict.ended and context.clock() >= overdue:
         raise turns.overdue(turn)
@@ -134,7 +134,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         output["next"] = (
             f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id} --cursor {_cursor(turn, verdict)}"
             if verdict.state != "waiting"
-            else f"netclaw-opencode run abort-session --session-id {turn.session.id}"
+            else f"netclaw-opencode reply reply-{turn.seen.pending[0].kind} --help"
         )
     return output
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _QUEUE = 1000
 _SILENT_SECONDS = 30.0
 """The server sends a heartbeat about every 10 s (F31); three missed ones mean a dead stream."""
+_OPEN_SECONDS = 2.0
+"""An open takes milliseconds; whoever can do without is not kept waiting for longer than this."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -103,6 +105,14 @@ class EventHub:
             await self._connected.wait()
             return
         raise self._failure or OutOfTime("request_timeout", f"the event stream did not open within {within_seconds:g} s")
+
+    async def opened(self, *, within_seconds: float) -> bool:
+        """As ``ready``, for callers that do without events if they must: they poll. Tells whether the stream is up."""
+        try:
+            await self.ready(within_seconds=min(within_seconds, _OPEN_SECONDS))
+        except DriverError:
+            return False
+        return True
 
     @asynccontextmanager
     async def subscribe(self, session_id: str | None) -> AsyncIterator[Subscription]:

@@ -62,7 +62,7 @@ class Prompt:
 class Turn:
     """A prompt on its way.
 
-    ``started`` is the connection's clock, ``sent`` is true from the moment on when the server may have the prompt, ``seen``
+    ``resumed`` tells that another call may have sent it, ``started`` is the connection's clock, ``sent`` is true from the moment on when the server may have the prompt, ``seen``
     is the last look at it.
     """
 
@@ -71,6 +71,7 @@ class Turn:
     started: float
     progress: Progress
     seen: Snapshot
+    resumed: bool = False
     sent: bool = False
     retry_budget_seconds: float | None = None
     retrying_since: float | None = None
@@ -81,9 +82,9 @@ class Turn:
 
 def turn(connection: Connection, session: Session, *, emit: Callable[[ProgressEvent], None], message_id: str | None = None) -> Turn:
     """A turn of this session; ``message_id`` is that of a prompt whose id is known already."""
-    message_id = message_id or connection.ids.message()
+    prompt_id = message_id or connection.ids.message()
     progress = Progress(emit, session.id, clock=connection.clock)
-    return Turn(session, message_id, connection.clock(), progress, Snapshot(message_id, ()))
+    return Turn(session, prompt_id, connection.clock(), progress, Snapshot(prompt_id, ()), resumed=message_id is not None)
 
 
 async def send(
@@ -125,7 +126,7 @@ async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: b
     try:
         with anyio.fail_after(within_seconds):
             (status, pending), messages, _ = await together(
-                connection.standing(turn.session), connection.messages(turn.session), connection.events.ready(within_seconds=within_seconds)
+                connection.standing(turn.session), connection.history(turn.session), connection.events.opened(within_seconds=within_seconds)
             )
             turn.seen = Snapshot(turn.message_id, messages, status, pending)
             state = rules.state_of(status, pending)

@@ -109,6 +109,8 @@ async def stop(
                 # One request that fails is no reason to let the turn run.
                 done.problem = error
                 await anyio.sleep(_LOOK_SECONDS)
+    facts = {"confirmed": done.confirmed, "attempts": done.attempts, "requests_refused": done.refused}
+    connection.record.note("stopped", session_id=session.id, **facts)
     return StopReport(
         session_id=session.id,
         was=done.before.get(session.id, "busy"),
@@ -118,7 +120,9 @@ async def stop(
         requests_refused=done.refused,
         elapsed_seconds=connection.clock() - started,
         children=tuple(
-            {"session_id": item, "was": done.before.get(item, "busy"), "confirmed": done.confirmed} for item in done.ids if item != session.id
+            {"session_id": item, "was": done.before.get(item, "busy"), "confirmed": done.confirmed}
+            for item in done.ids
+            if item != session.id
         ),
         active=done.active,
         problem=connection.foreign(done.problem.message) if done.problem is not None else None,
@@ -132,6 +136,8 @@ async def _round(done: _Stopping) -> None:
     activity = await connection.activity(session.directory)
     if not done.before:
         done.before = {item: rules.state_of(activity.statuses.get(item), activity.pending_of((item,))) for item in done.ids}
+    facts = {"attempt": done.attempts + 1, "sessions": len(done.ids), "was": done.before.get(session.id)}
+    connection.record.note("abort", session_id=session.id, **facts)
     for item in done.ids:
         if done.attempts == 0 or item in activity.statuses:
             done.problem = await _abort(connection, item, directory=session.directory) or done.problem

@@ -5,6 +5,9 @@ Owns the names of the provider and its models. Knows nothing of sockets or scrip
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 PROVIDER = "offline"
 MODELS = ("scripted", "thinker", "budgeted")
 _LIMIT = {"context": 100_000, "output": 8_000}
@@ -42,3 +45,15 @@ def provider_config(base_url: str, *, model: str = "scripted", **more: object) -
         "autoupdate": False,
         **more,
     }
+
+
+def keep_from_installing(config_home: Path) -> None:
+    """Let an OpenCode with this ``XDG_CONFIG_HOME`` find its plugin package installed.
+
+    In a fresh configuration folder it would fetch that package from npm in the background: over the network, and deaf to
+    SIGTERM until it is done.
+    """
+    folder = config_home / "opencode"
+    (folder / "node_modules").mkdir(parents=True, exist_ok=True)
+    locked = {"packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
+    (folder / "package-lock.json").write_text(json.dumps(locked), encoding="utf-8")

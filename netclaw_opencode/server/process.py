@@ -182,6 +182,8 @@ def _end(pid: int, create_time: float) -> Ended:
 
 
 def _process(pid: int, create_time: float) -> psutil.Process | None:
+    if pid <= 1:
+        return None
     try:
         process = psutil.Process(pid)
         return process if abs(process.create_time() - create_time) < 0.01 else None
@@ -266,7 +268,7 @@ def _ended(process: psutil.Process) -> bool:
 def argv_of(pid: int) -> tuple[tuple[str, ...], float | None, bool]:
     """Command line, start time and "same user" of a process; empty where it is gone."""
     try:
-        process = psutil.Process(pid)
+        process = psutil.Process(max(pid, 0))
         same = os.name != "posix" or process.uids().real == os.getuid()
         return tuple(process.cmdline()), process.create_time(), same
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):

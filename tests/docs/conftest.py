@@ -39,7 +39,6 @@ def story(tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch) -> Iter
         for name in [name for name in os.environ if name.startswith(("OPENCODE", "XDG_"))]:
             monkeypatch.delenv(name)
         environ = private_environment(os.environ, tmp_path / "private", config=told.model.provider_config())
-        keep_from_installing(Path(environ["XDG_CONFIG_HOME"]) / "opencode")
         for name, value in (environ | {"OPENCODE_DRIVER_BINARY": binary}).items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(names.home / "project")
@@ -47,13 +46,6 @@ def story(tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch) -> Iter
             yield told
         finally:
             run_apart(["server", "stop-server"])
-
-
-def keep_from_installing(config: Path) -> None:
-    """Let OpenCode find its plugin package installed: it would fetch it over the network, and not end before that is done."""
-    (config / "node_modules").mkdir(parents=True)
-    locked = {"packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
-    (config / "package-lock.json").write_text(json.dumps(locked), encoding="utf-8")
 
 
 @pytest.fixture

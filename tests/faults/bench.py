@@ -16,9 +16,10 @@ from pathlib import Path
 import psutil
 
 from netclaw_opencode.host import Host
+from netclaw_opencode.offline import Gated, OfflineModel
 from netclaw_opencode.settings import Settings
 from tests.real.acting import Acting, Json, Policy, error_of
-from tests.support.proxy import FaultProxy
+from tests.support.proxy import Fault, FaultProxy
 from tests.support.raw import RawOpenCode
 from tests.support.server import OpenCodeServer
 from tests.support.waiting import SOON, wait_until
@@ -72,6 +73,33 @@ class Bench(Acting):
         if steps:
             self.model.when(prompt, *steps)
         return self.failed("run_task", within=within, prompt=prompt, directory=self.directory, **arguments)
+
+    def mid_turn(self, prompt: str, pattern: str, fault: Fault, *, within: float, text: str = "the answer", **arguments: object) -> Timed:
+        """The error of a ``run_task`` into which the fault comes after the model has begun to answer; the fault must have fired."""
+        envelope, seconds = self.meanwhile(prompt, lambda: self.proxy.on(pattern, fault), text=text, **arguments)
+        assert self.fired(fault), "the fault fired"
+        assert seconds < within + SLACK_SECONDS, f"took {seconds:.1f} s of {within:g} s: {envelope}"
+        return Timed(error_of(envelope), seconds)
+
+    def meanwhile(
+        self, prompt: str, do: Callable[[], object], *, text: str = "the answer", action: str = "run_task", **arguments: object
+    ) -> tuple[dict[str, object], float]:
+        """The envelope and the time of a task in which something is done while the model holds its answer."""
+        gate = self.model.gate(prompt)
+        self.model.when(prompt, Gated(gate, "begun ", text))
+        if action == "run_task":
+            arguments.setdefault("directory", self.directory)
+        began = time.monotonic()
+        sending = self.later(action, prompt=prompt, **arguments)
+        assert gate.wait_reached(SOON), sending.result(SOON)
+        do()
+        gate.open()
+        envelope = sending.result(60)
+        return envelope, time.monotonic() - began
+
+    def fired(self, fault: Fault) -> int:
+        """How many requests had this fault."""
+        return sum(item.fault is fault for item in self.proxy.seen())
 
     def seen_stopped(self) -> None:
         """The server itself says that nothing runs, and the model's connections are closed."""
@@ -142,5 +170,3 @@ def own_server(folder: Path, server: OpenCodeServer, **more: str) -> dict[str, s
         **more,
     }
 
-
-Step = Callable[[], object]

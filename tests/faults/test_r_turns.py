@@ -1,4 +1,4 @@
-"""R26–R43: what the model, the provider and the agent do to a turn. Each ends by its own name, stopped, with nothing left."""
+"""R26 to R43: what the model, the provider and the agent do to a turn. Each ends by its own name, stopped, with nothing left."""
 
 from __future__ import annotations
 

@@ -236,3 +236,13 @@ def texts(message: object) -> list[object]:
     """The texts of a message's text parts."""
     assert isinstance(message, dict)
     return [part["text"] for part in listed(message, "parts") if part["type"] == "text"]
+
+
+def test_every_prompt_renews_the_session(raw: RawOpenCode) -> None:
+    """The driver rests on it: a session with its time of creation as its time of update was never sent a prompt."""
+    session_id = raw.create()
+    untouched = raw.get(f"/session/{session_id}").json()["time"]
+    assert untouched["updated"] == untouched["created"]
+    raw.message(session_id, "renew it").raise_for_status()
+    touched = raw.get(f"/session/{session_id}").json()["time"]
+    assert touched["updated"] > touched["created"] == untouched["created"]

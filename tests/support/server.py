@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from netclaw_opencode.offline import OfflineModel
+from netclaw_opencode.offline import OfflineModel, keep_from_installing
 from tests.support.binary import opencode_binary
 from tests.support.waiting import SOON, wait_until
 
@@ -123,6 +123,7 @@ def server_environment(home: Path, *, config: Mapping[str, object], password: st
     }
     for kind in ("CACHE", "CONFIG", "DATA", "STATE"):
         environment[f"XDG_{kind}_HOME"] = str(home / f"xdg-{kind.lower()}")
+    keep_from_installing(home / "xdg-config")
     if password:
         environment["OPENCODE_SERVER_PASSWORD"] = password
     return environment

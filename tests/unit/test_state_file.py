@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.server import state
 from netclaw_opencode.server.state import ServerRecord, folder, read, remove, write
 
 RECORD = ServerRecord("http://127.0.0.1:4096", 4242, 1000.25, "opencode", "canary-pass", "/opt/opencode", "1.18.33", "/s/server.log")
@@ -180,8 +181,11 @@ def test_a_file_that_others_may_touch_is_not_believed(bits: int, home: Path) -> 
 
 
 def test_a_file_of_another_user_is_not_believed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever its mode."""
+    """Whatever its mode; and neither is its folder."""
+    real = os.lstat(home)
     monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    assert "another user" in corrupt(home)
+    monkeypatch.setattr(Path, "lstat", lambda _: os.stat_result((real.st_mode, *real[1:4], os.getuid(), *real[5:])))
     assert "0600" in corrupt(home)
 
 
@@ -203,16 +207,40 @@ def test_a_folder_or_a_pipe_in_its_place_is_an_error_and_no_hang(home: Path) -> 
     assert "not a file" in corrupt(home)
 
 
-def test_the_folder_must_be_one_that_only_we_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file in its place, a folder open to others, or somebody else's (B45)."""
+@pytest.mark.parametrize("bits", [0o777, 0o755, 0o750, 0o701])
+def test_a_folder_that_others_may_enter_is_left_as_it_is(bits: int, tmp_path: Path) -> None:
+    """Neither written nor read, and not mended behind its owner's back: the error says how (B45)."""
+    place = tmp_path / "open"
+    write(place, RECORD)
+    place.chmod(bits)
+    for call in (lambda: folder(place), lambda: read(place), lambda: write(place, RECORD)):
+        with pytest.raises(ActionFailed) as caught:
+            call()
+        assert caught.value.code == "state_corrupt" and "chmod 700" in str(caught.value.next)
+    assert mode(place) == bits
+
+
+def test_the_folder_must_be_a_folder_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a file, nothing below one, no link, not the root of the file system, and nobody else's (B45)."""
     (tmp_path / "file").touch()
-    open_one = tmp_path / "open"
-    open_one.mkdir()
-    open_one.chmod(0o777)
-    for wrong in (tmp_path / "file", tmp_path / "file" / "below", open_one):
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for wrong in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "link", Path(tmp_path.anchor)):
         with pytest.raises(ActionFailed) as caught:
             folder(wrong)
         assert caught.value.code == "state_corrupt" and str(wrong) in caught.value.message
+    assert list((tmp_path / "real").iterdir()) == []
     monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
-    with pytest.raises(ActionFailed):
-        folder(tmp_path)
+    with pytest.raises(ActionFailed, match="another user"):
+        folder(tmp_path / "real")
+
+
+def test_a_link_above_the_folder_must_be_the_systems_or_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Systems have links of their own, such as /tmp; one that a stranger made could lead anywhere."""
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert folder(tmp_path / "link" / "state") == tmp_path / "link" / "state"
+    if os.getuid() != 0:
+        monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+        with pytest.raises(ActionFailed, match="symbolic link"):
+            folder(tmp_path / "link" / "state")

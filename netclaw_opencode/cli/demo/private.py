@@ -29,6 +29,8 @@ def private_settings() -> Iterator[Settings]:
 
 def private_environment(environ: Mapping[str, str], home: Path, *, config: Mapping[str, object]) -> dict[str, str]:
     """The variables of a process that shares nothing with the user's OpenCode but the program."""
+    from netclaw_opencode.offline import keep_from_installing
+
     folders = {
         "HOME": home,
         "XDG_CONFIG_HOME": home / "config",
@@ -40,6 +42,7 @@ def private_environment(environ: Mapping[str, str], home: Path, *, config: Mappi
     }
     for folder in folders.values():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keep_from_installing(home / "config")
     return {
         **{name: value for name, value in environ.items() if name in _KEPT},
         **{name: str(folder) for name, folder in folders.items()},

@@ -1,0 +1,149 @@
+"""R18 to R25: what the wire does. A call ends in time and by name, and a broken answer is never taken for a good one."""
+
+from __future__ import annotations
+
+import gzip
+
+import psutil
+import pytest
+
+from netclaw_opencode.offline import Text
+from tests.faults.bench import Bench
+from tests.support.proxy import Canned, Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
+
+pytestmark = pytest.mark.real
+T = 2.0
+CLEANUP = 15.0
+MESSAGES = "GET /session/*/message"
+
+
+def test_r18_latency_of_control_calls(bench: Bench) -> None:
+    """R18: slow is no failure within the limits; beyond the deadline it is request_timeout, and nothing was sent."""
+    late = [bench.proxy.on(pattern, Latency(0.7)) for pattern in (MESSAGES, "POST /session*", "GET /session/status")]
+    assert bench.data("run_task", prompt="slowly", directory=bench.directory, deadline_seconds=30)["text"] == "slowly"
+    assert all(rule.fired for rule in late)
+    bench.proxy.on("GET /session/status", Latency(5))
+    found = bench.failed("send_message", within=1, session_id=bench.create(), prompt="too late", deadline_seconds=1)
+    assert (found.code, bench.model.calls_with("too late")) == ("request_timeout", ())
+
+
+def test_r19_bandwidth(bench: Bench) -> None:
+    """R19: an answer that drips in at 1 KB/s does not outlive the deadline; the turn is proved to be over without it."""
+    slow = Slow(1024, piece=64, free=3000)
+    found = bench.mid_turn("a long answer", MESSAGES, slow, within=T + CLEANUP, text="x" * 200_000, deadline_seconds=T + 1)
+    assert (found.code, found.details["stopped"]["confirmed"]) == ("turn_timeout", True)
+    assert found.details["cleanup"]["session_deleted"] is True
+
+
+def test_r20_eight_bytes_a_second(bench: Bench) -> None:
+    """R20, F53: bytes that keep coming do not keep a call alive: neither before the send nor in it."""
+    session_id = bench.create()
+    rule = bench.proxy.on("GET /session/status", Slow(8))
+    found = bench.failed("send_message", within=T + 0.5, session_id=session_id, prompt="drip", deadline_seconds=T)
+    assert (found.code, rule.fired > 0, bench.proxy.count("POST */prompt_async")) == ("request_timeout", True, 0)
+    bench.proxy.clear()
+    rule = bench.proxy.on("POST */prompt_async", Slow(8))
+    found = bench.failed("send_message", within=T + CLEANUP, session_id=session_id, prompt="drip", deadline_seconds=T)
+    assert (found.code, found.details["stopped"]["confirmed"], rule.fired) == ("turn_timeout", True, 1)
+
+
+@pytest.mark.parametrize("route", ["GET /session/status", MESSAGES, "GET /permission"])
+def test_r21_silence_before_the_send(bench: Bench, route: str) -> None:
+    """R21: accepted and never answered is request_timeout at the deadline, and nothing was sent."""
+    session_id = bench.create()
+    fault = Silence()
+    bench.proxy.on(route, fault)
+    if route == "GET /permission":
+        # Requests are read only where a turn runs.
+        bench.proxy.clear()
+        found = bench.mid_turn("silent list", "GET /session/status", Silence(), within=T + CLEANUP, text="", deadline_seconds=T)
+        assert found.code in ("turn_timeout", "empty_output")
+        return
+    found = bench.failed("send_message", within=T + 0.5, session_id=session_id, prompt="hello?", deadline_seconds=T)
+    assert (found.code, bench.fired(fault) > 0, bench.proxy.count("POST */prompt_async")) == ("request_timeout", True, 0)
+
+
+@pytest.mark.parametrize("forward", [True, False], ids=["answer-lost", "request-lost"])
+def test_r21_silence_after_the_send(bench: Bench, forward: bool) -> None:
+    """R21, F25: whether the prompt arrived is not known, so it is stopped and looked after in either case."""
+    fault = Silence(forward=forward)
+    bench.proxy.on("POST */prompt_async", fault)
+    found = bench.task("sent into silence", Text("unseen"), within=T + CLEANUP, deadline_seconds=T)
+    assert (found.code, found.details["stopped"]["confirmed"], bench.fired(fault)) == ("turn_timeout", True, 1)
+    assert len(bench.model.calls_with("sent into silence")) == forward
+    assert found.details["cleanup"]["session_deleted"] is True
+
+
+@pytest.mark.parametrize("fault", [Silence(), Stall(body=200), Canned(b"")], ids=["silent", "silent-later", "closed"])
+def test_r21_silence_of_the_event_stream(bench: Bench, fault: Fault) -> None:
+    """R21, F31: events are hints; without them the result is the same, only later."""
+    bench.proxy.on("GET /global/event", fault)
+    data = bench.data("run_task", prompt="no events", directory=bench.directory, deadline_seconds=20)
+    assert (data["text"], bench.fired(fault) > 0) == ("no events", True)
+    assert data["elapsed_seconds"] < 12
+
+
+@pytest.mark.parametrize("fault", [Cut(body=20, reset=True), Cut(head=0, reset=True)], ids=["mid-body", "before"])
+def test_r22_reset(bench: Bench, fault: Fault) -> None:
+    """R22: one reset costs a repetition; a connection that breaks each time is connection_lost, and the turn does not run on."""
+    once = bench.proxy.on(MESSAGES, fault, times=1)
+    assert bench.data("run_task", prompt="one reset", directory=bench.directory, deadline_seconds=20)["text"] == "one reset"
+    assert once.fired == 1
+    found = bench.mid_turn("all resets", MESSAGES, fault, within=T + CLEANUP, deadline_seconds=20)
+    assert (found.code, found.details["stopped"]["confirmed"]) == ("connection_lost", True)
+    assert found.details["cleanup"]["session_deleted"] is True
+
+
+@pytest.mark.parametrize(("fault", "posts"), [(Cut(head=0, reset=True), 1), (Canned(b""), 2)], ids=["answer-lost", "request-lost"])
+def test_r22_reset_of_the_send(bench: Bench, fault: Fault, posts: int) -> None:
+    """R22, F27; send-once: the message store tells whether the prompt arrived; it is repeated only if not, and it runs once."""
+    bench.proxy.on("POST */prompt_async", fault, times=1)
+    assert bench.data("run_task", prompt="exactly once", directory=bench.directory, deadline_seconds=20)["text"] == "exactly once"
+    assert (bench.proxy.count("POST */prompt_async"), len(bench.model.calls_with("exactly once"))) == (posts, 1)
+
+
+def test_r22_reset_of_the_creation(bench: Bench) -> None:
+    """R22: a session whose creation was answered into the void is found by its mark and used: no second one, no stray."""
+    bench.proxy.on("POST /session", Cut(head=0, reset=True), times=1)
+    assert bench.data("run_task", prompt="born unseen", directory=bench.directory, deadline_seconds=20)["text"] == "born unseen"
+    assert bench.proxy.count("POST /session") == 1
+
+
+@pytest.mark.parametrize("fault", [Cut(head=30), Cut(body=0), Cut(body=100)], ids=["in-the-head", "no-body", "in-the-body"])
+def test_r23_answer_ends_early(bench: Bench, fault: Fault) -> None:
+    """R23: half an answer is connection_lost, never a result; the turn is stopped."""
+    found = bench.mid_turn("half of it", MESSAGES, fault, within=T + CLEANUP, deadline_seconds=20)
+    assert (found.code, found.details["stopped"]["confirmed"]) == ("connection_lost", True)
+    assert found.details["cleanup"]["session_deleted"] is True
+
+
+def test_r24_gzip_bomb(bench: Bench) -> None:
+    """R24, F53: a compressed answer was not asked for: refused unread, whatever it would become."""
+    bomb = answer(gzip.compress(b" " * 200 * 1024 * 1024, compresslevel=1), content_encoding="gzip")
+    before = psutil.Process().memory_info().rss
+    found = bench.mid_turn("a bomb", MESSAGES, bomb, within=T + CLEANUP, deadline_seconds=20)
+    assert (found.code, found.details["stopped"]["confirmed"]) == ("bad_response", True)
+    assert psutil.Process().memory_info().rss - before < 32 * 1024 * 1024
+
+
+BROKEN: dict[str, Fault] = {
+    "truncated": Edit(lambda body: body[:-20]),
+    "not-json": answer("{not json"),
+    "wrong-schema": answer('{"messages": []}'),
+    "null-fields": answer('[{"info": null, "parts": null}]'),
+    "nan": answer('[{"info": NaN, "parts": []}]'),
+    "duplicate-keys": Edit(lambda body: body.replace(b'"role":"assistant"', b'"role":"assistant","role":"user"')),
+    "deep": answer("[" * 5000 + "]" * 5000),
+    "huge-number": answer(f'[{{"info": {"9" * 10_000}, "parts": []}}]'),
+    "not-utf8": answer(b'[{"info": "\xff\xfe"}]'),
+    "empty": answer(""),
+    "html": answer("<!doctype html>", kind="text/html"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_r25_answer_is_no_answer(bench: Bench, name: str) -> None:
+    """R25: what is not exactly what the API promises is bad_response (a page: not_opencode), without a traceback; the turn stops."""
+    found = bench.mid_turn("broken answer", MESSAGES, BROKEN[name], within=T + CLEANUP, deadline_seconds=20)
+    assert found.code == ("not_opencode" if name == "html" else "bad_response"), found.error
+    assert found.details["stopped"]["confirmed"] is True and "Traceback" not in str(found.error)
