@@ -96,6 +96,10 @@ class Registry:
         """
         with context.record.call(str(name).replace("-", "_")):
             envelope = await self._invoke(name, arguments, context)
+            # Imported here: listing actions needs no driver.
+            from netclaw_opencode.driver import rules
+
+            rules.no_silence(envelope)
             context.record.result(envelope)
         return envelope
 

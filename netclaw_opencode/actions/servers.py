@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import servers
+from netclaw_opencode.driver import rules, servers
 from netclaw_opencode.errors import ActionFailed, InvalidInput
 from netclaw_opencode.facts import ProgressEvent
 
@@ -62,8 +62,9 @@ async def stop_server(arguments: JsonObject, context: ActionContext) -> JsonObje
         output |= {"url": done.record.url, "pid": done.record.pid}
     if done.ended is not None and done.ended.signal is not None:
         output["signal"] = done.ended.signal
-    if done.ended is not None and done.ended.processes_left:
-        raise ActionFailed("kill_failed", f"{done.ended.processes_left} process(es) did not end", details=output)
+    left = rules.nothing_left({"process": range(done.ended.processes_left if done.ended else 0)})
+    if left:
+        raise ActionFailed("kill_failed", f"{output['processes_left']} process(es) did not end", rule="nothing-left", details=output)
     if done.ended is not None and done.record is not None:
         context.driver.tell(ProgressEvent("server_stopped", f"server {done.record.url} ended ({done.ended.signal})"))
     return output

@@ -105,7 +105,7 @@ async def _look(connection: Connection, done: Recovery, *, force: bool) -> None:
     done.retrying = [session.id for session, status in running if status.kind == "retry"]
     stuck = force or bool(rules.stuck_server({session.id: status for session, status in running}))
     for session, status in running:
-        if rules.mark_of(session) is not None and (stuck or status.kind == "retry"):
+        if rules.is_ours(session) and (stuck or status.kind == "retry"):
             await _stop(connection, session, done)
 
 

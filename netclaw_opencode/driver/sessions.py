@@ -17,6 +17,7 @@ from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver.connection import not_found
 from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.rules import MARK, is_ours, mark_of
+from netclaw_opencode.errors import DriverError
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef, Session

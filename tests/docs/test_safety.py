@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 from pathlib import Path
@@ -34,6 +35,7 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+@functools.cache
 def functions_named_test() -> dict[str, ast.FunctionDef]:
     """Every test function of the repository."""
     return {

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.errors import ActionFailed
-from netclaw_opencode.server import state
 from netclaw_opencode.server.state import ServerRecord, folder, read, remove, write
 
 RECORD = ServerRecord("http://127.0.0.1:4096", 4242, 1000.25, "opencode", "canary-pass", "/opt/opencode", "1.18.33", "/s/server.log")
