@@ -207,7 +207,7 @@ class _Teller:
         count, pending = int(_number(line, "messages")), int(_number(line, "pending"))
         messages = f"{count} message{'' if count == 1 else 's'}" if count else "no messages"
         waits = f", {pending} request(s) pending" if pending else ""
-        self._tell(t, f"read status, requests and history: {_word(line.get('state'))}, {messages}{waits}")
+        self._tell(t, f"looked before the send: {_word(line.get('state'))}, {messages}{waits}")
 
     def _on_rule(self, line: JsonObject, t: float) -> None:
         rule = _word(line.get("rule"))

@@ -6,7 +6,7 @@ about a turn; ``turns``, ``stopping`` and ``sessions`` do, through it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +56,11 @@ class Connection:
         secrets: tuple[str, ...],
         state_dir: Path,
         clock: Callable[[], float],
+        end_orphans: Callable[[], Awaitable[int]],
         record: Recorder = NO_RECORD,
     ) -> None:
         self.http = http
+        self.end_orphans = end_orphans
         self.events = events
         self.record = record
         self.health = health

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,7 @@ class Driver:
             secrets=secrets,
             state_dir=self.settings.state_dir,
             clock=self._clock,
+            end_orphans=partial(servers.end_orphans, address.record),
             record=self._record,
         )
 

@@ -62,8 +62,8 @@ class Prompt:
 class Turn:
     """A prompt on its way.
 
-    ``resumed`` tells that another call may have sent it, ``started`` is the connection's clock, ``sent`` is true from the moment on when the server may have the prompt, ``seen``
-    is the last look at it.
+    ``resumed`` tells that another call may have sent it, ``started`` is the connection's clock, ``sent`` is true from the
+    moment on when the server may have the prompt, ``seen`` is the last look at it.
     """
 
     session: Session

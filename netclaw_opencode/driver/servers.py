@@ -21,7 +21,7 @@ from netclaw_opencode.client.types import Health
 from netclaw_opencode.driver import rules
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
-from netclaw_opencode.server import binary, locks, process, state
+from netclaw_opencode.server import binary, locks, orphans, process, state
 from netclaw_opencode.settings import Settings, is_loopback
 
 _PROBE_SECONDS = 1.0
@@ -195,6 +195,7 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
     log_file = _log_file(settings.state_dir)
     environment = process.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
     environment["OPENCODE_SERVER_USERNAME"] = settings.username
+    await end_orphans(state.read(settings.state_dir))
 
     def record(spawned: process.Spawned) -> state.ServerRecord:
         return state.ServerRecord(
@@ -217,11 +218,13 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
 
     while True:
         tries -= 1
+        chosen = port or process.free_port()
+        mark = orphans.mark_of(process.url_of(chosen), password)
         try:
             spawned = await process.spawn(
                 found.path,
-                port=port or process.free_port(),
-                environment=environment,
+                port=chosen,
+                environment={**environment, orphans.VARIABLE: mark},
                 directory=directory,
                 log_file=log_file,
                 within_seconds=ends - anyio.current_time(),
@@ -266,7 +269,10 @@ async def stop(settings: Settings) -> Stopped:
             # A process that is just ending has lost its command line, but not yet its place.
             await anyio.to_thread.run_sync(process.ends, record.pid, record.create_time)
         if record is None or not process.is_alive(record.pid, record.create_time):
+            await end_orphans(record)
             state.remove(settings.state_dir)
+            if record is not None:
+                Path(record.log_file).unlink(missing_ok=True)
             return Stopped(record, None, ())
         rules.own_process(
             rules.ProcessFacts(
@@ -283,9 +289,17 @@ async def stop(settings: Settings) -> Stopped:
         aborted = await _abort_all(record)
         ended = await process.end(record.pid, record.create_time)
         if ended.processes_left == 0:
+            await end_orphans(record)
             state.remove(settings.state_dir)
             Path(record.log_file).unlink(missing_ok=True)
         return Stopped(record, ended, aborted)
+
+
+async def end_orphans(record: state.ServerRecord | None) -> int:
+    """End what a dead server of ours left running; returns how many processes that were."""
+    if record is None or not await anyio.to_thread.run_sync(process.ends, record.pid, record.create_time):
+        return 0
+    return await orphans.end(orphans.mark_of(record.url, record.password))
 
 
 async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> None:

@@ -247,6 +247,8 @@ class Turns:
             return error
         if error.code == "server_unreachable":
             error = ServerProblem("server_died", f"the server ended while the turn ran ({error.message}); the turn is lost")
+            # Commands that its tools had started outlive it (F5); those of a server that is not ours are not touched.
+            error.details["processes_ended"] = await self._connection.end_orphans()
         report = await self._stop(turn, error.message)
         error.details |= {"session_id": turn.session.id, "message_id": turn.message_id, "statuses": list(turn.progress.statuses)}
         if report is not None:

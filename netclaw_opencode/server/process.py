@@ -6,6 +6,7 @@ probed by whoever can speak HTTP (the driver), through the callable that is hand
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import platform
@@ -62,6 +63,11 @@ class Ended:
     processes_left: int
 
 
+def url_of(port: int) -> str:
+    """The base URL of a server of ours."""
+    return f"http://127.0.0.1:{port}"
+
+
 def server_environment(environ: Mapping[str, str], *, extra: Sequence[str] = (), password: str) -> dict[str, str]:
     """What a server of ours may see: the system's basics, the providers' own variables, and ``extra`` by name."""
     kept = {
@@ -116,7 +122,7 @@ async def spawn(
     # Until it is waited for, an ended child keeps its pid and its start time.
     create_time = psutil.Process(process.pid).create_time()
     try:
-        started(Spawned(f"http://127.0.0.1:{port}", process.pid, create_time))
+        started(Spawned(url_of(port), process.pid, create_time))
         with anyio.move_on_after(within_seconds):
             url = await _become_ready(process, log_file, offset, port, ready)
             return Spawned(url, process.pid, create_time)
@@ -179,6 +185,13 @@ def _end(pid: int, create_time: float) -> Ended:
     until = time.monotonic() + _KILL_SECONDS
     left = sum(not _gone(item, until - time.monotonic()) for item in (server, *below))
     return Ended(signal, 1 + len(below) - left, left)
+
+
+def kill(found: Sequence[psutil.Process]) -> None:
+    """SIGKILL for each of these very processes, and a look at their end."""
+    for item in found:
+        _signal(item, kill=True)
+    psutil.wait_procs(found, timeout=_KILL_SECONDS)
 
 
 def _process(pid: int, create_time: float) -> psutil.Process | None:
@@ -339,9 +352,16 @@ def free_port() -> int:
 
 
 def _taken(port: int) -> bool:
+    """Whether the port cannot be had: somebody listens there, or has it as the near end of a connection."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        if os.name == "posix":
+            # As servers do, so that a connection that has just ended is no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def tail(log_file: Path, offset: int = 0) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from netclaw_opencode.host import Host
-from netclaw_opencode.offline import Gated, OfflineModel
+from netclaw_opencode.offline import Gated
 from netclaw_opencode.settings import Settings
 from tests.real.acting import Acting, Json, Policy, error_of
 from tests.support.proxy import Fault, FaultProxy

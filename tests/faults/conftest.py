@@ -11,11 +11,14 @@ import pytest
 from netclaw_opencode.offline import OfflineModel
 from netclaw_opencode.settings import Settings
 from tests.faults.bench import Bench, host_to, nothing_left, settings_to
+from tests.faults.guard import guard
 from tests.real.acting import Policy
 from tests.support.leaks import LeakCheck
 from tests.support.proxy import FaultProxy
 from tests.support.raw import RawOpenCode
 from tests.support.server import OpenCodeServer
+
+__all__ = ["bench", "guard", "leaks", "place", "proxy", "settings"]
 
 
 @pytest.fixture(scope="session")

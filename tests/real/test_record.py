@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 
 from netclaw_opencode.offline import Hang, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from tests.docs.pages import blocks_of
+from tests.docs.pages import page as read_page
 from tests.real.acting import Acting, Json, Requests, settings_of
 from tests.support.server import OpenCodeServer
 from tests.support.waiting import SOON, wait_until
@@ -86,7 +89,7 @@ def test_a_turn_is_recorded_and_told(acting: Acting, record_file: Path, opencode
     in_order(
         texts(call),
         f"created session {result['session_id']}",
-        "read status, requests and history: ready, no messages",
+        "looked before the send: ready, no messages",
         "rules asked: status-first, fresh-session, abort-first, send-once: allowed",
         f"sent message {result['message_id']} once",
         "the session is busy",
@@ -136,10 +139,25 @@ def test_a_refusal_is_told_with_its_rule(acting: Acting, record_file: Path) -> N
     acting.raw.message(session_id, "used before").raise_for_status()
     assert acting.error("send_message", session_id=session_id, prompt="again")["code"] == "session_used"
     call = told(acting, record_file, "send_message")
-    in_order(
-        texts(call), "read status, requests and history: ready, 2 messages", "the rule fresh-session refuses: session_used", "ended with"
-    )
+    in_order(texts(call), "looked before the send: ready, 2 messages", "the rule fresh-session refuses: session_used", "ended with")
     assert "prompt_async" not in {line.get("route") for line in lines(record_file)}
+
+
+_VARIES = re.compile(r"\b(?:ses|msg)_\w+|\d+(?:\.\d+)?")
+
+
+def test_the_stories_of_the_page_are_what_is_told(acting: Acting, record_file: Path) -> None:
+    """Each line of docs/record.md is told of such a turn, in that order; ids and numbers are those of its day."""
+    acting.raw.model.when("slugify", ToolCall("write", {"filePath": "${directory}/slugify.py", "content": "x = 1\n"}), Text("I wrote it."))
+    acting.raw.model.when("parser", Hang())
+    acting.data("run_task", prompt="Write slugify.py.")
+    acting.error("run_task", prompt="Move the parser.", deadline_seconds=1.5)
+    page = [block.text for block in blocks_of(read_page("docs/record.md")) if block.kind == "text"]
+    calls = acting.data("explain", record=str(record_file))["calls"]
+    for block, call in zip(page, calls, strict=True):
+        shown = [line.strip() for line in block.splitlines() if line.startswith("  ")]
+        assert len(shown) >= 10
+        in_order([_VARIES.sub("N", line) for line in call["story"]], *(_VARIES.sub("N", line) for line in shown))
 
 
 def test_explaining_leaves_no_trace_in_the_record(acting: Acting, record_file: Path) -> None:

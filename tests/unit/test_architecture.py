@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "netclaw_opencode"
 LONGEST_FILE = 400
 
-GROUND = {"documents", "errors", "facts", "jsontypes", "manifest", "manifest_check", "policy", "record", "redaction", "story"} | {
-    *("resources", "schema_keywords", "schema_rules", "settings", "validation"),
+GROUND = {"documents", "errors", "facts", "jsontypes", "manifest", "policy", "record", "redaction", "story"} | {
+    *("resources", "settings", "validation"),
 }
 FACES = {"__main__", "cli", "embedding", "hermes", "host", "loading", "mcp_server", "plugin"}
 
@@ -55,7 +55,7 @@ ONLY_IN: Mapping[str, set[str]] = {
     "pluggy": {"hookspecs", "host", "loading", "plugin", "embedding"},
     "psutil": {"server", "cli.demo"},
     "yaml": {"documents"},
-    "jsonschema": {"validation", "schema_keywords"},
+    "jsonschema": {"validation"},
     "referencing": {"validation"},
 }
 

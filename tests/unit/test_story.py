@@ -84,7 +84,7 @@ def test_a_turn_that_went_well(taped: Taped) -> None:
     assert told.elapsed_seconds == pytest.approx(4.51)
     assert told.lines == [
         f"0.01 s  created session {SESSION}",
-        "0.03 s  read status, requests and history: ready, no messages",
+        "0.03 s  looked before the send: ready, no messages",
         "0.05 s  rules asked: status-first, fresh-session, abort-first, send-once: allowed",
         f"0.05 s  sent message {MESSAGE['message_id']} once",
         "0.20 s  the session is busy",
@@ -129,7 +129,7 @@ def test_a_refusal_names_its_rule(taped: Taped) -> None:
         taped.at(0.1, "rule", rule="fresh-session", answer="refused", code="session_used")
         taped.result(0.2, {"code": "session_used", "rule": "fresh-session"})
     assert only(taped).lines == [
-        "0.10 s  read status, requests and history: ready, 1 message",
+        "0.10 s  looked before the send: ready, 1 message",
         "0.10 s  rules asked: status-first: allowed",
         "0.10 s  the rule fresh-session refuses: session_used",
         "0.20 s  ended with the error session_used (rule fresh-session), and nothing was sent",

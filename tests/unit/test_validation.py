@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from netclaw_opencode import validation
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.validation import MAX_PROBLEMS, SchemaProblem, problems_of, problems_of_schema, shortened
+from netclaw_opencode.validation import MAX_PROBLEMS, SchemaProblem, problems, problems_of, problems_of_schema, shortened
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = "ses_20340f888001d7RBaaG1oOhjvJ"
@@ -319,12 +318,12 @@ def test_patterns_of_strangers_can_be_refused() -> None:
 def test_validators_are_kept_for_each_schema_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same schema object is compiled once; a thousand others do not stay in memory."""
     problems_of({}, SCHEMA)
-    first = validation._validators[id(SCHEMA)]
+    first = problems._validators[id(SCHEMA)]
     problems_of({}, SCHEMA)
-    assert validation._validators[id(SCHEMA)] is first
+    assert problems._validators[id(SCHEMA)] is first
     for number in range(300):
         problems_of({}, {"minProperties": number, "type": "object"})
-    assert len(validation._validators) <= 256
+    assert len(problems._validators) <= 256
 
 
 def test_the_wire_form_has_all_parts() -> None:

@@ -18,9 +18,9 @@ from typing import cast
 from netclaw_opencode.documents import Document, Fault, Steps, read_json, read_yaml
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.manifest import ManifestProblem
+from netclaw_opencode.manifest.entries import ManifestProblem
+from netclaw_opencode.manifest.schema_rules import broken_rules
 from netclaw_opencode.resources import bundled
-from netclaw_opencode.schema_rules import broken_rules
 from netclaw_opencode.validation import SchemaProblem, problems_of
 
 _ALL = 10_000

@@ -1,0 +1,30 @@
+"""The manifest: ``skill.yaml``, ours and other authors', read (``reading``) and checked against everything (``checking``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem
+from netclaw_opencode.manifest.reading import load_checked_manifest, load_manifest, own_manifest
+from netclaw_opencode.resources import bundled
+
+
+def check_manifest(path: Path | None = None, *, check_handlers: bool = False) -> list[ManifestProblem]:
+    """Every mismatch of a manifest with its own schema, its schema files, examples, error codes and, if asked, handlers."""
+    # Imported here: the thorough look needs jsonschema, the reading of a manifest does not.
+    from netclaw_opencode.manifest.checking import mismatches
+
+    return mismatches(bundled("skill.yaml") if path is None else path.absolute(), check_handlers=check_handlers)
+
+
+__all__ = [
+    "ActionEntry",
+    "EnvironmentVariable",
+    "Example",
+    "Manifest",
+    "ManifestProblem",
+    "check_manifest",
+    "load_checked_manifest",
+    "load_manifest",
+    "own_manifest",
+]

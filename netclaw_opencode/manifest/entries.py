@@ -1,0 +1,125 @@
+"""What a ``skill.yaml`` declares, as frozen facts.
+
+Owns the shapes; ``reading`` makes them from the file. An action's schemas are read when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netclaw_opencode.documents import read_json
+from netclaw_opencode.errors import InvalidInput
+from netclaw_opencode.jsontypes import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestProblem:
+    """One mismatch: ``where`` (a key path in the manifest, or a schema file and a path in it), what is wrong, how to mend it."""
+
+    where: str
+    what: str
+    mend: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = self.where if self.line is None else f"{self.where} (line {self.line})"
+        return f"{place}: {self.what}; {self.mend}"
+
+    def to_wire(self) -> dict[str, object]:
+        """The form used in ``details.problems`` of an error envelope."""
+        wire: dict[str, object] = {"where": self.where, "what": self.what, "mend": self.mend}
+        if self.line is not None:
+            wire["line"] = self.line
+        return wire
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentVariable:
+    """A variable that the skill reads; a ``secret`` one has no default and its value is never shown."""
+
+    name: str
+    description: str
+    secret: bool
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A call of an action: its input, and the ``data`` of the envelope that it may return."""
+
+    description: str
+    input: JsonObject
+    output: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ActionEntry:
+    """One action as the manifest declares it.
+
+    ``errors`` are the codes of its own, beside the manifest's ``common_errors``. ``handler`` is ``"module:function"``.
+    """
+
+    name: str
+    summary: str
+    description: str
+    tier: str
+    handler: str
+    input_path: Path
+    output_path: Path
+    deadline_seconds: float
+    errors: tuple[str, ...]
+    examples: tuple[Example, ...]
+    _schemas: dict[Path, JsonObject] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def input_schema(self) -> JsonObject:
+        """The JSON Schema of the arguments, read at first use; the same object each time. Do not change it."""
+        return self._schema(self.input_path)
+
+    @property
+    def output_schema(self) -> JsonObject:
+        """The JSON Schema of the envelope's ``data``, read at first use; the same object each time. Do not change it."""
+        return self._schema(self.output_path)
+
+    def _schema(self, path: Path) -> JsonObject:
+        if path not in self._schemas:
+            document = read_json(path)
+            if document.faults or not isinstance(document.value, dict):
+                what = document.faults[0].what if document.faults else "it is not a JSON object"
+                raise invalid(path, [ManifestProblem(f"actions[{self.name}]", f"{path.name}: {what}", "restore the schema file")])
+            self._schemas[path] = document.value
+        return self._schemas[path]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A whole ``skill.yaml``; ``source`` is the file that it was read from."""
+
+    name: str
+    version: str
+    description: str
+    when_to_use: str
+    requires: Mapping[str, str]
+    environment: tuple[EnvironmentVariable, ...]
+    common_errors: tuple[str, ...]
+    actions: Mapping[str, ActionEntry]
+    source: Path
+    license: str | None = None
+    homepage: str | None = None
+    plugin: str | None = None
+
+    def errors_of(self, action: str) -> tuple[str, ...]:
+        """Every code that the action may return: its own, then the common ones."""
+        return self.actions[action].errors + self.common_errors
+
+
+def invalid(path: Path, problems: list[ManifestProblem]) -> InvalidInput:
+    """The error that lists every problem of a manifest."""
+    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+    return InvalidInput(
+        "invalid_manifest",
+        f"{path}: " + " | ".join(str(problem) for problem in problems[:3]) + more,
+        details={"manifest": str(path), "problems": [problem.to_wire() for problem in problems]},
+    )
