@@ -114,9 +114,9 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             report.server |= {"url": found.record.url, "started": found.started, "ours": True, "password_set": True}
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
-        report.api, catalogue, asks = await together(
-            check_api(connection), _usable(report, connection, directory), servers.asks_for_password(servers.locate(context.settings))
-        )
+        # Before the rest: while the server makes its description it answers nothing else, and a probe would lose patience.
+        asks = await servers.asks_for_password(servers.locate(context.settings))
+        report.api, catalogue = await together(check_api(connection), _usable(report, connection, directory))
     except DriverError as error:
         if error.code == "server_unreachable" and not report.binary["found"]:
             report.problem("binary_not_found", "OpenCode is not installed, and no server answers either")

@@ -53,8 +53,9 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
     """Run one action and return the exit code."""
     asked = given.get("output_format")
     asked = str(asked) if asked is not None else None
+    notices: list[str] = []
     try:
-        arguments = arguments_from(given, flags)
+        arguments = arguments_from(given, flags, notices=notices)
         if "record" in arguments:
             arguments["record"] = str(_absolute(arguments["record"]))
         record = _absolute(given["record_to"]) if given.get("record_to") is not None else None
@@ -74,7 +75,7 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
 
     made = running.Call(entry.name, views, record=record)
     envelope = running.run(made, running.one_action(made, arguments), leave=lambda last: running.leave_now(last, show))
-    output.notice(made.notices)
+    output.notice([*notices, *made.notices])
     return show(envelope)
 
 

@@ -17,6 +17,7 @@ from netclaw_opencode.errors import InvalidInput
 
 MAX_BYTES = 1024 * 1024
 STDIN_SILENCE_SECONDS = 5.0
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _KINDS = (
     (stat.S_ISDIR, "is a folder"),
@@ -27,8 +28,8 @@ _KINDS = (
 )
 
 
-def read_text(path: str, *, flag: str, max_bytes: int = MAX_BYTES) -> str:
-    """The text of the file, or of standard input where ``path`` is ``-``; a byte order mark is left out.
+def read_text(path: str, *, flag: str, max_bytes: int = MAX_BYTES, notices: list[str] | None = None) -> str:
+    """The text of the file, or of standard input where ``path`` is ``-``; a byte order mark is left out, with a notice.
 
     Raises ``InvalidInput`` (``invalid_input``) naming flag, path and reason.
     """
@@ -36,10 +37,12 @@ def read_text(path: str, *, flag: str, max_bytes: int = MAX_BYTES) -> str:
     raw = _read_stdin(flag, max_bytes) if path == "-" else _read_file(path, flag, max_bytes)
     if len(raw) > max_bytes:
         raise _refused(flag, shown, f"is larger than {max_bytes} bytes (1 MiB)")
+    if raw.startswith(_BYTE_ORDER_MARK) and notices is not None:
+        notices.append(f"{flag}: the byte order mark at the beginning of {shown} was left out")
     try:
-        return raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        return raw.removeprefix(_BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError as error:
-        offset = error.start + (3 if raw.startswith(b"\xef\xbb\xbf") else 0)
+        offset = error.start + (len(_BYTE_ORDER_MARK) if raw.startswith(_BYTE_ORDER_MARK) else 0)
         raise _refused(flag, shown, f"is not UTF-8: byte 0x{raw[offset]:02x} at offset {offset}") from error
 
 

@@ -61,14 +61,16 @@ def options_of(flags: Sequence[Flag]) -> list[click.Parameter]:
     return [option for flag in flags for option in _options(flag)]
 
 
-def arguments_from(given: Mapping[str, object], flags: Sequence[Flag]) -> dict[str, object]:
+def arguments_from(given: Mapping[str, object], flags: Sequence[Flag], *, notices: list[str] | None = None) -> dict[str, object]:
     """The action's arguments from click's parameters; flags that were not used are left out.
+
+    ``notices`` gets what the caller should be told although the call goes on.
 
     Raises ``InvalidInput`` where a file cannot be read, JSON is malformed, or not exactly one of the two prompt flags is used.
     """
     arguments: dict[str, object] = {}
     for flag in flags:
-        found, value = _value(given, flag)
+        found, value = _value(given, flag, notices)
         if found:
             _put(arguments, flag.path, value)
     for flag in flags:
@@ -170,33 +172,33 @@ def _choices(schema: Schema) -> list[str]:
     return [str(choice) for choice in choices] if isinstance(choices, Sequence) and not isinstance(choices, str) else []
 
 
-def _value(given: Mapping[str, object], flag: Flag) -> tuple[bool, object]:
+def _value(given: Mapping[str, object], flag: Flag, notices: list[str] | None) -> tuple[bool, object]:
     value = given.get(flag.key)
     if flag.kind == "prompt":
-        return _prompt(value, given.get(flag.file_key), flag)
+        return _prompt(value, given.get(flag.file_key), flag, notices)
     if flag.kind == "json":
-        return _json(value, given.get(flag.file_key), flag)
+        return _json(value, given.get(flag.file_key), flag, notices)
     if flag.kind == "array":
         texts = [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
         return (True, values.array(texts, flag.schema, flag=flag.name)) if texts else (False, None)
     return value is not None, values.scalar(value, flag.schema) if isinstance(value, str) else value
 
 
-def _prompt(text: object, path: object, flag: Flag) -> tuple[bool, object]:
+def _prompt(text: object, path: object, flag: Flag, notices: list[str] | None) -> tuple[bool, object]:
     if text is not None and path is not None:
         raise InvalidInput("invalid_input", f"{flag.name} and {flag.file_name} were both given; exactly one is needed")
     if path is not None:
-        return True, files.read_text(str(path), flag=flag.file_name)
+        return True, files.read_text(str(path), flag=flag.file_name, notices=notices)
     if text is None and flag.required:
         raise InvalidInput("invalid_input", f"exactly one of {flag.name} and {flag.file_name} is needed")
     return text is not None, text
 
 
-def _json(text: object, path: object, flag: Flag) -> tuple[bool, object]:
+def _json(text: object, path: object, flag: Flag, notices: list[str] | None) -> tuple[bool, object]:
     if text is not None and path is not None:
         raise InvalidInput("invalid_input", f"{flag.name} and {flag.file_name} were both given; one is enough")
     if path is not None:
-        return True, values.parse_json(files.read_text(str(path), flag=flag.file_name), flag=flag.file_name)
+        return True, values.parse_json(files.read_text(str(path), flag=flag.file_name, notices=notices), flag=flag.file_name)
     return (True, values.parse_json(str(text), flag=flag.name)) if text is not None else (False, None)
 
 

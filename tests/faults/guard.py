@@ -101,12 +101,17 @@ class Guard:
         self.nothing_sent()
         return error
 
-    def typed_with(self, *words: str, **environ: str) -> Json:
+    def typed_with(self, *words: str, exit_code: int = 3, **environ: str) -> Json:
         """``typed``, with these variables added."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environ.items():
                 patch.setenv(name, value)
-            return self.typed(*words)
+            return self.typed(*words, exit_code=exit_code)
+
+    @property
+    def state_dir(self) -> Path:
+        """The state folder."""
+        return Path(self.environ["OPENCODE_DRIVER_STATE_DIR"])
 
     def nothing_sent(self) -> None:
         """Nobody has called the server's address."""

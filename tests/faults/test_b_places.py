@@ -77,11 +77,11 @@ def test_b21_roots_that_are_not_absolute(guard: Guard) -> None:
 
 
 @pytest.mark.parametrize("bad", ["\n", "\x00", "\x1b", "\x7f", "\r"])
-def test_b22_directory_with_control_characters(guard: Guard, tmp_path: Path, bad: str) -> None:
+def test_b22_directory_with_control_characters(guard: Guard, bad: str) -> None:
     """B22: refused, and shown escaped."""
     for action in NAMING:
         prompt = {"prompt": "x"} if action.startswith("run") else {}
-        guard.refused(action, "directory", repr(bad)[1:-1], arguments={"directory": f"{tmp_path}/a{bad}b", **prompt})
+        guard.refused(action, "directory", repr(bad)[1:-1], arguments={"directory": f"/a{bad}b", **prompt})
 
 
 @pytest.mark.real

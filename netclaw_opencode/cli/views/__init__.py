@@ -13,7 +13,7 @@ from typing import TextIO
 
 from rich.console import Console, RenderableType
 
-from netclaw_opencode.cli.views import checks, errors, lists, plain, states, turns
+from netclaw_opencode.cli.views import checks, errors, lists, plain, states, turns, upkeep
 from netclaw_opencode.cli.views.reading import Data, part
 
 VIEWS = {
@@ -21,6 +21,7 @@ VIEWS = {
     "abort_session": states.aborted,
     "check_availability": checks.availability,
     "check_policy": checks.policy,
+    "cleanup": upkeep.cleanup,
     "create_session": states.created,
     "delete_session": states.deleted,
     "explain": lists.stories,
@@ -28,6 +29,7 @@ VIEWS = {
     "get_session_status": lists.statuses,
     "list_providers": lists.providers,
     "list_sessions": lists.sessions,
+    "recover": upkeep.recovery,
     "reply_permission": states.answered,
     "reply_question": states.answered,
     "run_plan_and_implement": turns.plan_and_implementation,
