@@ -305,6 +305,11 @@ class _Teller:
         how = "was gone already" if line.get("gone_already") is True else "deleted, and seen gone"
         self._tell(t, f"session {_word(line.get('session_id'))} {how}")
 
+    def _on_ended(self, line: JsonObject, t: float) -> None:
+        ended, left = int(_number(line, "processes_ended")), int(_number(line, "processes_left"))
+        more = f", {left} left" if left else ""
+        self._tell(t, f"the server's process was ended ({_word(line.get('signal'))}); {ended} process(es) below it were ended{more}")
+
     def _on_step(self, line: JsonObject, t: float) -> None:
         text = _STEPS.get(str(line.get("what")))
         if text is not None:

@@ -49,7 +49,7 @@ async def stop_server(arguments: JsonObject, context: ActionContext) -> JsonObje
     began = context.clock()
     # Our own event stream would keep the server from ending.
     await context.driver.disconnect()
-    done = await servers.stop(context.settings)
+    done = await servers.stop(context.settings, recorder=context.record)
     output: dict[str, object] = {
         "stopped": done.ended is not None,
         "was_running": done.ended is not None,

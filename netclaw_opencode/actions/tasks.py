@@ -54,6 +54,7 @@ class _Job:
     """A session of a task and what became of it."""
 
     session: Session
+    new: bool
     deleted: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -173,6 +174,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
             deadline_seconds=task.limit_seconds,
             message_id=marked if isinstance(marked, str) else None,
             retry_budget_seconds=read.optional_seconds(task.arguments, "retry_budget_seconds"),
+            untouched=job.new and task.parent_id is None and task.key is None,
         )
     return job, result
 
@@ -193,7 +195,7 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
             session, new = await keys.claimed(connection, task.key, lambda: sessions.create(connection, wanted))
         else:
             session, new = await sessions.create(connection, wanted), True
-    job = _Job(session)
+    job = _Job(session, new)
     if new:
         context.driver.tell(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
     else:

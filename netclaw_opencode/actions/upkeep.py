@@ -51,6 +51,7 @@ async def recover(arguments: JsonObject, context: ActionContext) -> JsonObject:
         directory=directory,
         within_seconds=read.seconds(arguments, "deadline_seconds", 60),
         force=read.flag(arguments, "force"),
+        recorder=context.record,
     )
     if done.restarted:
         context.driver.tell(ProgressEvent("server_started", f"the server was started afresh at {done.url}"))

@@ -105,13 +105,6 @@ class Connection:
             raise not_found(session.id) from error
         return reading.messages(answer)
 
-    async def history(self, session: Session) -> tuple[Message, ...]:
-        """The message store of a session that was just read; none is asked for where it cannot hold any.
-
-        Every prompt renews a session's time of update, so one that still has its time of creation was never sent anything.
-        """
-        return () if session.updated_ms == session.created_ms else await self.messages(session)
-
     async def children(self, session: Session) -> tuple[Session, ...]:
         """Sub-agents' sessions directly below one (F36)."""
         try:

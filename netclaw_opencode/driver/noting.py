@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from netclaw_opencode.driver.rules import RULES
+from netclaw_opencode.driver.rules import RULES, own_process
 from netclaw_opencode.errors import DriverError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_RULE_OF = {rule.check: rule.id for rule in RULES}
+_RULE_OF: dict[object, str] = {own_process: "own-things-only", **{rule.check: rule.id for rule in RULES}}
 
 
 def asked(record: Recorder, check: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

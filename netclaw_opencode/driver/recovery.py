@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from netclaw_opencode.driver import rules, servers, sessions, stopping
 from netclaw_opencode.driver.verdict import Snapshot, judge
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
+from netclaw_opencode.record import NO_RECORD, Recorder
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import Session, SessionStatus
@@ -59,6 +60,7 @@ async def recover(
     directory: str,
     within_seconds: float,
     force: bool,
+    recorder: Recorder = NO_RECORD,
 ) -> Recovery:
     """Stop stuck sessions of ours; kill and restart our server where it hangs, where many hang in it, or if ``force``.
 
@@ -94,7 +96,7 @@ async def recover(
             details=done.to_wire(),
         )
     await disconnect()
-    await _restart(settings, done, directory=directory, within_seconds=within_seconds)
+    await _restart(settings, done, directory=directory, within_seconds=within_seconds, recorder=recorder)
     done.lost += await _interrupted(await connect(), {session.id for session in done.lost})
     return done
 
@@ -143,8 +145,8 @@ async def _stop(connection: Connection, session: Session, done: Recovery) -> Non
         done.notes.append(f"session {session.id} is not seen stopped")
 
 
-async def _restart(settings: Settings, done: Recovery, *, directory: str, within_seconds: float) -> None:
-    stopped = await servers.stop(settings)
+async def _restart(settings: Settings, done: Recovery, *, directory: str, within_seconds: float, recorder: Recorder) -> None:
+    stopped = await servers.stop(settings, recorder=recorder)
     if stopped.ended is not None:
         done.signal = stopped.ended.signal
         if stopped.ended.processes_left:

@@ -24,7 +24,7 @@ from netclaw_opencode.facts import PendingRequest, ProgressEvent
 from netclaw_opencode.jsontypes import JsonObject
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import ModelRef, Session
+    from netclaw_opencode.client.types import Message, ModelRef, Session
     from netclaw_opencode.driver.answering import Answer
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.models import ThinkingChoice
@@ -96,11 +96,13 @@ async def send(
     ends: float,
     marks: Mapping[str, object] | None = None,
     lock_seconds: float = 0.0,
+    untouched: bool = False,
 ) -> None:
     """Read, ask the rules, send once.
 
     A prompt that stands in the message store already (the same id, sent by another call) is not sent again. ``marks`` are
-    written on the session, with the prompt's id, right before it is sent. Raises ``Refused`` (nothing was sent) or the
+    written on the session, with the prompt's id, right before it is sent. ``untouched`` is for a session that this very call has
+    just created: nobody else knows its id, so there is no history to read. Raises ``Refused`` (nothing was sent) or the
     error of the POST.
     """
     async with connection.locked(turn.session.id, within_seconds=lock_seconds) as mine:
@@ -111,7 +113,7 @@ async def send(
                 rule="send-once",
                 details={"session_id": turn.session.id},
             )
-        if await _ready_to_send(connection, turn, reuse_session=reuse_session, ends=ends):
+        if await _ready_to_send(connection, turn, reuse_session=reuse_session, ends=ends, untouched=untouched):
             if marks is not None:
                 # The server is the memory (F11), and it has to know before there is anything to remember.
                 turn.session = await sessions.mark(connection, turn.session, {**marks, "message_id": turn.message_id})
@@ -120,13 +122,15 @@ async def send(
             turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]
 
 
-async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: bool, ends: float) -> bool:
+async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: bool, ends: float, untouched: bool) -> bool:
     """Ask the rules; False where the prompt was sent before."""
     within_seconds = max(0.0, ends - connection.clock())
     try:
         with anyio.fail_after(within_seconds):
             (status, pending), messages, _ = await together(
-                connection.standing(turn.session), connection.history(turn.session), connection.events.opened(within_seconds=within_seconds)
+                connection.standing(turn.session),
+                _history(connection, turn.session, untouched=untouched),
+                connection.events.opened(within_seconds=within_seconds),
             )
             turn.seen = Snapshot(turn.message_id, messages, status, pending)
             state = rules.state_of(status, pending)
@@ -143,6 +147,11 @@ async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: b
     except TimeoutError as error:
         raise OutOfTime("request_timeout", "the deadline passed before the prompt was sent; nothing was sent") from error
     return True
+
+
+async def _history(connection: Connection, session: Session, *, untouched: bool) -> tuple[Message, ...]:
+    # What was read of a session before the lock was had may be old by now, so only our own newborn needs no look.
+    return () if untouched else await connection.messages(session)
 
 
 async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:

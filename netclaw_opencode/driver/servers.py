@@ -19,6 +19,7 @@ from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
 from netclaw_opencode.driver import rules
+from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.server import binary, locks, orphans, process, state
@@ -255,7 +256,7 @@ class Stopped:
     sessions_aborted: tuple[str, ...]
 
 
-async def stop(settings: Settings) -> Stopped:
+async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped:
     """Stop the server that we started: abort what runs, then end the process with its children, then forget it.
 
     Raises ``Refused`` (``kill_refused``) where the process is not provably ours.
@@ -274,7 +275,9 @@ async def stop(settings: Settings) -> Stopped:
             if record is not None:
                 Path(record.log_file).unlink(missing_ok=True)
             return Stopped(record, None, ())
-        rules.own_process(
+        asked(
+            recorder,
+            rules.own_process,
             rules.ProcessFacts(
                 record.pid,
                 record.create_time,
@@ -284,10 +287,11 @@ async def stop(settings: Settings) -> Stopped:
                 same_user=same_user,
                 recorded_port=urlsplit(record.url).port or 0,
                 caller=process.callers(),
-            )
+            ),
         )
-        aborted = await _abort_all(record)
+        aborted = await _abort_all(record, recorder)
         ended = await process.end(record.pid, record.create_time)
+        recorder.note("ended", signal=ended.signal, processes_ended=ended.processes_ended, processes_left=ended.processes_left)
         if ended.processes_left == 0:
             await end_orphans(record)
             state.remove(settings.state_dir)
@@ -318,11 +322,12 @@ async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> N
         ) from error
 
 
-async def _abort_all(record: state.ServerRecord) -> tuple[str, ...]:
+async def _abort_all(record: state.ServerRecord, recorder: Recorder) -> tuple[str, ...]:
     """Abort every running session, in each directory: tool children outlive their server (F5)."""
     aborted: list[str] = []
     with anyio.move_on_after(_ABORT_SECONDS):
-        async with Address(record.url, record.username, record.password, record).client() as client:
+        recorder.hide(record.password)
+        async with Address(record.url, record.username, record.password, record).client(recorder) as client:
             try:
                 await _require_opencode(client, record)
                 found = reading.sessions(await client.call(routes.ALL_SESSIONS, query={"limit": "1000"}))

@@ -134,6 +134,7 @@ async def _round(done: _Stopping) -> None:
     connection, session = done.connection, done.session
     done.ids = tuple(item.id for item in await connection.tree(session))
     activity = await connection.activity(session.directory)
+    done.active = tuple(item for item in done.ids if rules.state_of(activity.statuses.get(item), ()) != "ready")
     if not done.before:
         done.before = {item: rules.state_of(activity.statuses.get(item), activity.pending_of((item,))) for item in done.ids}
     facts = {"attempt": done.attempts + 1, "sessions": len(done.ids), "was": done.before.get(session.id)}
@@ -178,7 +179,7 @@ async def _seen_stopped(done: _Stopping) -> bool:
     while now < give_up or (quiet_since is not None and now - quiet_since < _LATE_START_SECONDS):
         activity, messages = await together(connection.activity(session.directory), _messages(connection, session, readable=readable))
         readable = messages is not None
-        done.active = tuple(item for item in ids if item in activity.statuses and activity.statuses[item].kind != "idle")
+        done.active = tuple(item for item in ids if rules.state_of(activity.statuses.get(item), ()) != "ready")
         now = connection.clock()
         if done.active:
             quiet_since = None

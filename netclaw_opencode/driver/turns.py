@@ -59,6 +59,7 @@ class Turns:
         reuse_session: bool = False,
         message_id: str | None = None,
         retry_budget_seconds: float | None = None,
+        untouched: bool = False,
     ) -> outcome.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
@@ -76,7 +77,15 @@ class Turns:
                 with anyio.move_on_after(max(0.0, ends - clock())):
                     # A prompt whose id is known may be on its way by another call with the same key: then that is awaited.
                     lock_seconds = _LOCK_SECONDS if message_id is not None else 0.0
-                    await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends, lock_seconds=lock_seconds)
+                    await sending.send(
+                        self._connection,
+                        turn,
+                        prompt,
+                        reuse_session=reuse_session,
+                        ends=ends,
+                        lock_seconds=lock_seconds,
+                        untouched=untouched,
+                    )
                     verdict = await self.follow(turn, events, until=ends)
             except anyio.get_cancelled_exc_class():
                 if turn.sent:

@@ -88,13 +88,15 @@ def write(state_dir: Path, record: ServerRecord) -> None:
     with _entered(folder(state_dir)) as (inside, at):
         # One name for all, under the lock: what a killed writer left is replaced, and never adopted with its mode.
         _unlink(inside / _TEMPORARY, at)
-        handle = os.open(inside / _TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600, dir_fd=at)
         try:
+            handle = os.open(inside / _TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600, dir_fd=at)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(asdict(record), file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(inside / _TEMPORARY, inside / _NAME, src_dir_fd=at, dst_dir_fd=at)
+        except OSError as error:
+            raise corrupt(state_dir / _NAME, f"it cannot be written ({error.strerror})", next="make room there, then call again") from error
         finally:
             _unlink(inside / _TEMPORARY, at)
 

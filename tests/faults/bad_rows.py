@@ -1,4 +1,4 @@
-"""The rows of "Bad input", B1–B45, as data: what is refused, and how it is shown.
+"""The rows of "Bad input", B1-B45, as data: what is refused, and how it is shown.
 
 Owns the list. A row has tests that bear its name (``test_b03_…``), or a reason why it cannot be shown here; never both and
 never neither (``test_b_rows.py``).

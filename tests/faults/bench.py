@@ -21,7 +21,6 @@ from netclaw_opencode.settings import Settings
 from tests.real.acting import Acting, Json, Policy, error_of
 from tests.support.proxy import Fault, FaultProxy
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer
 from tests.support.waiting import SOON, wait_until
 
 SLACK_SECONDS = 2.0
@@ -147,26 +146,3 @@ def failed(settings: Settings, action: str, /, *, within: float, **arguments: ob
         seconds = time.monotonic() - began
     assert seconds < within + SLACK_SECONDS, f"{action} took {seconds:.1f} s of {within:g} s: {error}"
     return Timed(error, seconds)
-
-
-def own_server(folder: Path, server: OpenCodeServer, **more: str) -> dict[str, str]:
-    """The environment in which the driver starts a server of its own: private folders, the offline model."""
-    import json
-
-    home = folder / "home"
-    home.mkdir(exist_ok=True)
-    xdg = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("DATA", "CONFIG", "CACHE", "STATE")}
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(home),
-        **xdg,
-        "LANG": "C.UTF-8",
-        "OPENCODE_CONFIG_CONTENT": json.dumps(server.model.provider_config()),
-        "OPENCODE_DISABLE_AUTOUPDATE": "1",
-        "OPENCODE_DISABLE_MODELS_FETCH": "1",
-        "OPENCODE_DRIVER_STATE_DIR": str(folder / "state"),
-        "OPENCODE_DRIVER_DIRECTORY": str(folder),
-        **({"OPENCODE_DRIVER_BINARY": os.environ["OPENCODE_DRIVER_BINARY"]} if "OPENCODE_DRIVER_BINARY" in os.environ else {}),
-        **more,
-    }
-

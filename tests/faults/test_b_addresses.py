@@ -1,4 +1,4 @@
-"""B28–B34, B42–B44: the server's address and the way in. Whoever reads the message knows which part is wrong, and no secret."""
+"""B28-B34, B42-B44: the server's address and the way in. Whoever reads the message knows which part is wrong, and no secret."""
 
 from __future__ import annotations
 

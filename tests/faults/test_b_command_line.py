@@ -1,4 +1,4 @@
-"""B12–B14, B38, B39, B41: what is typed. No file and no pipe makes a call hang, and a misspelling is met with the right word."""
+"""B12-B14, B38, B39, B41: what is typed. No file and no pipe makes a call hang, and a misspelling is met with the right word."""
 
 from __future__ import annotations
 

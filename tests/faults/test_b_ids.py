@@ -1,4 +1,4 @@
-"""B1–B9: ids. What is no id never comes near a URL; what is one, and names nothing, is said to name nothing."""
+"""B1-B9: ids. What is no id never comes near a URL; what is one, and names nothing, is said to name nothing."""
 
 from __future__ import annotations
 

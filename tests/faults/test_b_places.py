@@ -1,4 +1,4 @@
-"""B18–B22, B45: folders. The server accepts any directory (F21), so this is the only guard."""
+"""B18-B22, B45: folders. The server accepts any directory (F21), so this is the only guard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""B10, B11, B15–B17: what is sent, and to which model. Nothing that cannot be run reaches the server."""
+"""B10, B11, B15-B17: what is sent, and to which model. Nothing that cannot be run reaches the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""B23–B27, B35–B37, B40: numbers, titles and fields. Each refusal tells the field, the value, the range and an example."""
+"""B23-B27, B35-B37, B40: numbers, titles and fields. Each refusal tells the field, the value, the range and an example."""
 
 from __future__ import annotations
 

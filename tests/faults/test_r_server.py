@@ -51,6 +51,7 @@ def test_r49_server_is_killed_mid_turn(own: Own) -> None:
 
 def test_r51_server_hangs(own: Own) -> None:
     """R51: a stopped process answers nothing: turn_timeout with an unconfirmed stop; recover kills it, since it is ours."""
+    data_of(own.host.call("run_task", prompt="warm up"))
     own.model.when("freeze", Hang())
     sending = own.later("run_task", prompt="freeze", deadline_seconds=3)
     assert own.model.wait_until(lambda model: model.calls_with("freeze"), SOON)
@@ -126,7 +127,8 @@ def test_r52_abort_fails_or_lies(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
     error = bench.failed("abort_session", within=2.5, session_id=session_id).error
     assert (error["code"], error["details"]["active"], bench.fired(fault) > 0) == ("abort_unconfirmed", [session_id], True)
     found = bench.task("also unstoppable", Hang(), within=T + CLEANUP, deadline_seconds=T)
-    assert (found.code, found.details["stopped"]["confirmed"], found.details["cleanup"]["session_deleted"]) == ("turn_timeout", False, False)
+    assert (found.code, found.details["stopped"]["confirmed"]) == ("turn_timeout", False)
+    assert found.details["cleanup"]["session_deleted"] is False
     assert "not seen stopped" in found.error["message"] and time.monotonic() - began < 60
     bench.proxy.clear()
     # The next changing call removes what the failed one had to leave; the background task is its caller's to stop.
@@ -135,7 +137,9 @@ def test_r52_abort_fails_or_lies(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
     assert bench.data("abort_session", session_id=session_id)["confirmed"] is True
 
 
-@pytest.mark.parametrize("fault", [answer("{}", status=500), Silence(), answer("true"), Canned(b"")], ids=["500", "silence", "lies", "closed"])
+@pytest.mark.parametrize(
+    "fault", [answer("{}", status=500), Silence(), answer("true"), Canned(b"")], ids=["500", "silence", "lies", "closed"]
+)
 def test_r53_delete_fails_or_lies(bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
     """R53: the task's own result stands, what could not be removed is told, and the next call removes it."""
     from netclaw_opencode.actions import tasks

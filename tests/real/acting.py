@@ -17,8 +17,8 @@ import httpx
 import psutil
 
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
-from netclaw_opencode.host import Host
 from netclaw_opencode.hookspecs import hookimpl
+from netclaw_opencode.host import Host
 from netclaw_opencode.settings import Settings
 from tests.support.raw import RawOpenCode
 from tests.support.server import OpenCodeServer

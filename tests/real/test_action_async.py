@@ -46,7 +46,9 @@ def test_the_start_returns_while_the_model_still_thinks(acting: Acting) -> None:
     gate = acting.raw.model.gate("in background")
     acting.raw.model.when("in background", Gated(gate, "a", "b"))
     session_id = acting.create()
-    started = acting.data("send_message_async", session_id=session_id, prompt="in background", model="offline/thinker", deadline_seconds=600)
+    started = acting.data(
+        "send_message_async", session_id=session_id, prompt="in background", model="offline/thinker", deadline_seconds=600
+    )
     assert not gate.is_open
     assert (started["started"], started["state"], started["session_id"]) == (True, "busy", session_id)
     assert started["next"] == f"netclaw-opencode inspect wait-for-session --session-id {session_id}"

@@ -63,8 +63,14 @@ def test_everything_that_is_there_is_reported(acting: Acting, opencode_server: O
     report = acting.data("check_availability")
     assert (report["available"], [item for item in report["problems"] if item["severity"] == "error"]) == (True, [])
     assert report["server"] | {"version": ""} == {
-        **{"url": opencode_server.base_url, "reachable": True, "healthy": True, "version": "", "serves_sessions": True},
-        **{"started": False, "ours": False, "password_set": True},
+        "url": opencode_server.base_url,
+        "reachable": True,
+        "healthy": True,
+        "version": "",
+        "serves_sessions": True,
+        "started": False,
+        "ours": False,
+        "password_set": True,
     }
     assert report["server"]["version"].startswith("1.18.")
     assert report["providers"] == {"connected": ["offline"], "default_model": "offline/scripted"}
@@ -126,8 +132,10 @@ def test_another_program_on_the_port_is_recognised(tmp_path: Path, place: Path) 
     """F38: a 200 proves nothing; a web page is not_opencode, and no server is started beside it."""
     with web_page() as url:
         environ = {
-            **{"OPENCODE_API_URL": url, "OPENCODE_DRIVER_STATE_DIR": str(tmp_path / "state")},
-            **{"OPENCODE_DRIVER_DIRECTORY": str(place), "OPENCODE_DRIVER_BINARY": opencode_binary()},
+            "OPENCODE_API_URL": url,
+            "OPENCODE_DRIVER_STATE_DIR": str(tmp_path / "state"),
+            "OPENCODE_DRIVER_DIRECTORY": str(place),
+            "OPENCODE_DRIVER_BINARY": opencode_binary(),
         }
         assert error_of(check(Settings.from_environment(environ)))["code"] == "not_opencode"
 

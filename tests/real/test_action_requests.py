@@ -137,12 +137,17 @@ def test_a_question_of_a_background_turn_is_answered(acting: Acting) -> None:
     request = pending(acting, "question")
     replied = acting.data("reply_question", session_id=session_id, question_id=request["id"], answers=[["Red"]])
     assert replied == {
-        **{"question_id": request["id"], "session_id": session_id},
-        **{"answered": True, "rejected": False, "confirmed": True},
+        "question_id": request["id"],
+        "session_id": session_id,
+        "answered": True,
+        "rejected": False,
+        "confirmed": True,
     }
     assert turn_of(acting, session_id)["text"] == "painted"
     assert "Red" in acting.raw.model.calls_with("paint later")[-1].conversation.tool_results[0]
-    assert acting.error("reply_question", session_id=session_id, question_id=request["id"], answers=[["Red"]])["code"] == "request_not_found"
+    assert (
+        acting.error("reply_question", session_id=session_id, question_id=request["id"], answers=[["Red"]])["code"] == "request_not_found"
+    )
 
 
 def test_a_question_of_a_background_turn_is_dismissed(acting: Acting) -> None:

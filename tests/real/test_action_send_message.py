@@ -73,8 +73,12 @@ def test_usage_is_the_server_s_count(acting: Acting) -> None:
     acting.raw.model.when("count", (ToolCall("bash", {"command": "true", "description": "t"}), Usage(100, 20)), step)
     usage = sent(acting, "count")["usage"]
     assert {key: usage[key] for key in ("input", "output", "reasoning", "cache_read", "cache_write", "total")} == {
-        **{"input": 700, "output": 60, "reasoning": 10},
-        **{"cache_read": 400, "cache_write": 0, "total": 1170},
+        "input": 700,
+        "output": 60,
+        "reasoning": 10,
+        "cache_read": 400,
+        "cache_write": 0,
+        "total": 1170,
     }
     assert (usage["sessions"], usage["model_calls"]) == (1, 2)
 
@@ -126,9 +130,7 @@ def test_an_unknown_model_or_agent_is_refused_before_sending(acting: Acting, arg
     ],
     ids=["nearest", "strongest", "by-effort"],
 )
-def test_thinking_is_mapped_to_the_nearest_variant(
-    acting: Acting, model: str, thinking: Json, variant: str, effort: str | None
-) -> None:
+def test_thinking_is_mapped_to_the_nearest_variant(acting: Acting, model: str, thinking: Json, variant: str, effort: str | None) -> None:
     """F13: the server ignores ``thinking``; what reaches the model is the variant, and the result says which one was used."""
     result = sent(acting, "think", model=model, thinking=thinking)
     assert result["thinking"]["variant"] == variant

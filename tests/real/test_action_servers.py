@@ -51,7 +51,9 @@ def environ(tmp_path: Path, workdir: Path, model: OfflineModel) -> Iterator[dict
 
 def servers() -> list[psutil.Process]:
     """Every ``opencode serve`` on this machine."""
-    return [item for item in psutil.process_iter(["cmdline"]) if "serve" in (item.info["cmdline"] or ()) and "--port" in item.info["cmdline"]]
+    return [
+        item for item in psutil.process_iter(["cmdline"]) if "serve" in (item.info["cmdline"] or ()) and "--port" in item.info["cmdline"]
+    ]
 
 
 def safe_environ(process: psutil.Process) -> Mapping[str, str]:

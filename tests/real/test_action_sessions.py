@@ -162,7 +162,10 @@ def test_the_states_of_all_sessions_are_told_apart(acting: Acting) -> None:
     wait_until(lambda: acting.raw.pending("question"), what="the question")
     found = {item["session_id"]: item for item in acting.data("get_session_status")["sessions"]}
     assert {item: found[item]["state"] for item in (ready, busy, retry, waiting)} == {
-        **{ready: "ready", busy: "busy", retry: "retry", waiting: "waiting"},
+        ready: "ready",
+        busy: "busy",
+        retry: "retry",
+        waiting: "waiting",
     }
     assert (found[retry]["attempt"], "scripted 429" in found[retry]["retry_message"]) == (1, True)
     assert 3000 < found[retry]["next_attempt_in_seconds"] <= 3600

@@ -31,7 +31,12 @@ def test_a_running_turn_is_aborted_and_seen_stopped(acting: Acting) -> None:
     session_id = hanging(acting, "abort me")
     stopped = acting.data("abort_session", session_id=session_id)
     assert {key: stopped[key] for key in ("session_id", "state", "aborted", "confirmed", "was", "children")} == {
-        **{"session_id": session_id, "state": "ready", "aborted": True, "confirmed": True, "was": "busy", "children": []},
+        "session_id": session_id,
+        "state": "ready",
+        "aborted": True,
+        "confirmed": True,
+        "was": "busy",
+        "children": [],
     }
     assert stopped["attempts"] >= 1 and stopped["elapsed_seconds"] < 10
     assert (acting.raw.statuses(), acting.raw.answers(session_id)[-1]["error"]["name"]) == ({}, "MessageAbortedError")  # type: ignore[index]
@@ -140,7 +145,9 @@ def test_a_deleted_parent_takes_its_sub_agents_along(acting: Acting) -> None:
 def test_a_cancelled_call_stops_what_it_started(acting: Acting, settings: Settings, action: str) -> None:
     """F25: leaving does not stop a turn, so a cancelled call aborts it, sees it stopped, says so, and only then ends."""
     acting.raw.model.when("cancel me", Hang())
-    arguments: dict[str, object] = {"prompt": "cancel me"} | ({"session_id": acting.create()} if action == "send_message" else {})
+    arguments: dict[str, object] = {"prompt": "cancel me"}
+    if action == "send_message":
+        arguments["session_id"] = acting.create()
     policy = Policy()
 
     async def main() -> None:

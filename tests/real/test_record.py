@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.offline import Hang, Text, ToolCall
+from netclaw_opencode.offline import Hang, Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
 from tests.docs.pages import blocks_of
 from tests.docs.pages import page as read_page
@@ -131,6 +131,17 @@ def test_a_turn_that_ran_out_of_time_is_told_with_its_stop(acting: Acting, recor
         "seen idle",
         "ended with the error turn_timeout (rule deadline)",
     )
+
+
+def test_a_providers_words_are_not_in_the_record(acting: Acting, record_file: Path) -> None:
+    """Provider errors come back verbatim, keys included (F45): that there was one is recorded, its text is not (S7)."""
+    body = json.dumps({"error": {"message": "canary: your key sk-canary1234567890abcdef is not known"}})
+    acting.raw.model.when("leak it", Status(401, body=body))
+    error = acting.error("send_message", session_id=acting.create(), prompt="leak it")
+    assert "canary" in json.dumps(error)
+    assert "canary" not in record_file.read_text(encoding="ascii")
+    call = told(acting, record_file, "send_message")
+    in_order(texts(call), "the server reports APIError", "ended with the error provider_auth")
 
 
 def test_a_refusal_is_told_with_its_rule(acting: Acting, record_file: Path) -> None:

@@ -211,7 +211,9 @@ def test_rule_own_things_only_on_the_server(acting: Acting, requests_sent: Reque
     acting.raw.prompt_async(session_id, "somebody else's")
     assert gate.wait_reached(SOON)
     requests_sent.seen.clear()
-    assert [acting.error(action, session_id=session_id)["rule"] for action in ("abort_session", "delete_session")] == ["own-things-only"] * 2
+    assert [acting.error(action, session_id=session_id)["rule"] for action in ("abort_session", "delete_session")] == [
+        "own-things-only"
+    ] * 2
     assert (posted(requests_sent), acting.raw.statuses()) == ([], {session_id: {"type": "busy"}})
     gate.open()
     acting.raw.wait_idle(session_id)

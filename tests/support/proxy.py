@@ -75,7 +75,7 @@ class Canned:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The real answer with another body."""
+    """The real answer, where it is a 200, with another body."""
 
     change: Callable[[bytes], bytes]
 
@@ -265,7 +265,7 @@ class FaultProxy:
 
     def _relay(self, client: socket.socket, server: socket.socket, seen: Seen, head: bytes, rest: bytes) -> None:
         fault = seen.fault
-        if isinstance(fault, Edit):
+        if isinstance(fault, Edit) and head.split(b" ", 2)[1] == b"200":
             whole = rest + read_all(server)
             content = fault.change(unchunked(whole) if header(head, b"transfer-encoding") == b"chunked" else whole)
             client.sendall(with_length(head, len(content)) + content)

@@ -30,7 +30,7 @@ USERNAME = "opencode"
 READY_SECONDS = 60.0
 _PROBE_SECONDS = 0.5
 _TERM_SECONDS = 10.0
-_LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
+_LISTENING = re.compile(r"listening on http://[\d.]+:(\d+)")
 
 
 @dataclass(slots=True)
@@ -69,10 +69,16 @@ class OpenCodeServer:
 
 @contextlib.contextmanager
 def running_server(
-    home: Path, model: OfflineModel, *, config: Mapping[str, object] | None = None, port: int | None = None, password: str | None = None
+    home: Path,
+    model: OfflineModel,
+    *,
+    config: Mapping[str, object] | None = None,
+    port: int | None = None,
+    password: str | None = None,
+    hostname: str = "127.0.0.1",
 ) -> Iterator[OpenCodeServer]:
     """A server that is ready on entry and gone, with everything below it, on exit."""
-    server = start_server(home, model, config=config, port=port, password=password)
+    server = start_server(home, model, config=config, port=port, password=password, hostname=hostname)
     try:
         yield server
     finally:
@@ -80,13 +86,19 @@ def running_server(
 
 
 def start_server(
-    home: Path, model: OfflineModel, *, config: Mapping[str, object] | None = None, port: int | None = None, password: str | None = None
+    home: Path,
+    model: OfflineModel,
+    *,
+    config: Mapping[str, object] | None = None,
+    port: int | None = None,
+    password: str | None = None,
+    hostname: str = "127.0.0.1",
 ) -> OpenCodeServer:
     """Start ``opencode serve`` and wait until it answers; ``config`` replaces the model's own configuration."""
     password = secrets.token_urlsafe(24) if password is None else password
     environment = server_environment(home, config=model.provider_config() if config is None else config, password=password)
     log = home / "serve.log"
-    command = [opencode_binary(), "serve", "--hostname", "127.0.0.1", "--port", str(free_port() if port is None else port)]
+    command = [opencode_binary(), "serve", "--hostname", hostname, "--port", str(free_port() if port is None else port)]
     with log.open("wb") as sink:
         process = subprocess.Popen(
             command, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
