@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from netclaw_opencode.driver import ids
 from netclaw_opencode.driver.models import ThinkingChoice, choose_variant, parse_model, parse_thinking
 from netclaw_opencode.driver.places import Places, checked_directory
-from netclaw_opencode.driver.turns import Prompt
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef
     from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.driver.sending import Prompt
     from netclaw_opencode.settings import Settings
 
 PROMPT_BYTES = 1024 * 1024
@@ -109,6 +109,8 @@ async def prompt(
     connection: Connection, arguments: JsonObject, *, directory: str, model: ModelRef | None, session_model: ModelRef | None = None
 ) -> Prompt:
     """A prompt whose model, agent and thinking were checked against the server (F13, F15)."""
+    from netclaw_opencode.driver.sending import Prompt
+
     thinking = parse_thinking(arguments.get("thinking"))
     choice: ThinkingChoice | None = None
     if model is not None or thinking is not None:

@@ -15,20 +15,24 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode.client.events import EventHub
-from netclaw_opencode.driver import servers, sweeping
-from netclaw_opencode.driver.answering import Answering, Decide
-from netclaw_opencode.driver.audit import Audit
+from netclaw_opencode.driver import servers
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.turns import Emit, Turns
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.facts import ProgressEvent
-from netclaw_opencode.policy import Policy, load
 from netclaw_opencode.record import NO_RECORD, Recorder
+from netclaw_opencode.server import locks
 from netclaw_opencode.server.binary import check_version
 from netclaw_opencode.settings import Settings, credentials_of
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
+
+    from netclaw_opencode.driver.answering import Answering, Decide
+    from netclaw_opencode.driver.sweeping import Swept
+    from netclaw_opencode.driver.turns import Emit, Turns
+    from netclaw_opencode.policy import Policy
+
+# What only turns and sweeping need is imported where they begin: a command that merely looks is done in half a second.
 
 _RECENT = 200
 """As many sessions as the first changing call looks through for leftovers; ``cleanup`` looks at more."""
@@ -119,10 +123,13 @@ class Driver:
         Looked for once, by the first call that is about to change something, and again after a removal that failed; what was
         found is stopped and removed before the call goes on, and told in one sentence each.
         """
+        from netclaw_opencode.driver import sweeping
+
         connection = await self.connect()
         if self._is_tidy and not self._given_up:
             return connection, []
         self._is_tidy = True
+        locks.sweep(self.settings.state_dir)
         found = await sweeping.leftovers(connection, given_up=self.given_up, limit=_RECENT)
         swept = await sweeping.sweep(connection, tuple(item for item in found if item.reason in ("owner_gone", "not_removed")))
         self.swept(swept)
@@ -139,7 +146,7 @@ class Driver:
         """Remember a session that could not be removed: this process lives on, so its marks do not give it away."""
         self._given_up.add(session_id)
 
-    def swept(self, swept: tuple[sweeping.Swept, ...]) -> None:
+    def swept(self, swept: tuple[Swept, ...]) -> None:
         """Forget what is gone by now."""
         self._given_up = {item.leftover.session.id for item in swept if item.leftover.reason == "not_removed" and not item.deleted}
 
@@ -149,10 +156,16 @@ class Driver:
         Before anything is sent, the policy is read as it is now. Raises ``InvalidInput`` (``invalid_policy``) where it cannot
         be, since silence would look like a policy that refuses everything.
         """
+        from netclaw_opencode.driver.turns import Turns
+        from netclaw_opencode.policy import Policy, load
+
         answering = self._answering(load(self.settings.policy) if sending else Policy(), audited=sending)
         return Turns(await self.connect(), answering=answering, emit=self._emit)
 
     def _answering(self, policy: Policy, *, audited: bool) -> Answering:
+        from netclaw_opencode.driver.answering import Answering
+        from netclaw_opencode.driver.audit import Audit
+
         audit = Audit(self.settings.audit) if self.settings.audit is not None and audited else None
         if audit is not None:
             audit.require()

@@ -41,6 +41,15 @@ async def held(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIte
             os.close(handle)
 
 
+def sweep(state_dir: Path) -> None:
+    """Remove the lock files of processes that were killed: the kernel freed the locks, but left their names."""
+    for path in state_dir.glob("*.lock"):
+        handle = _acquired(path)
+        if handle is not None:
+            path.unlink(missing_ok=True)
+            os.close(handle)
+
+
 def _acquired(path: Path) -> int | None:
     """The open, locked file; None where another process (or another call of this one) has it."""
     try:

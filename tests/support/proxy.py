@@ -247,7 +247,8 @@ class FaultProxy:
                 return
             case Pause(go=go, reached=reached, after=False):
                 reached.set()
-                self._hold(client, until=go)
+                if self._hold(client, until=go):
+                    return
         with socket.create_connection(self._target, timeout=SOON) as server:
             server.sendall(closing(request))
             head, rest = read_head(server, watched=client, stopping=self._stopping)
