@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, rules, sessions
+from netclaw_opencode.driver import keys, rules, sending, sessions
 from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, Refused
@@ -28,8 +28,9 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
     read.require_sound(arguments, context.settings)
     began = context.clock()
-    turns = await context.driver.turns()
-    session, prompt = await _prompt(arguments, context)
+    with sending.unsent_after(limit):
+        turns = await context.driver.turns()
+        session, prompt = await _prompt(arguments, context)
     result = await turns.run(
         session,
         prompt,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, owners, rules, sessions, stopping
+from netclaw_opencode.driver import keys, owners, rules, sending, sessions, stopping
 from netclaw_opencode.driver.models import parse_model
 from netclaw_opencode.driver.places import Places
 from netclaw_opencode.errors import DriverError
@@ -149,10 +149,11 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
 async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     """One prompt in one session of its own."""
     directory = read.workplace(task.arguments, context.settings)
-    turns = await context.driver.turns()
-    connection, tidied = await context.driver.tidied()
     model = read.model(task.arguments, context.settings)
-    prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
+    with sending.unsent_after(task.ends - context.clock()):
+        turns = await context.driver.turns()
+        connection, tidied = await context.driver.tidied()
+        prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
     message_id = connection.ids.message()
     wanted = sessions.NewSession(
         directory=directory,

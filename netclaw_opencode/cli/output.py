@@ -15,7 +15,7 @@ from typing import TextIO
 import click
 
 from netclaw_opencode.cli import PROGRAM
-from netclaw_opencode.cli.terminal import harmless, json_text
+from netclaw_opencode.cli.terminal import harmless, json_text, one_line
 from netclaw_opencode.errors import CODES, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, DriverError, Interrupted, InvalidInput
 
 _FORMATS = ("json", "text", "lines")
@@ -102,7 +102,7 @@ def show_usage_error(error: click.UsageError, asked: str | None) -> int:
 def notice(lines: Sequence[str]) -> None:
     """Say on stderr what the envelope has no place for, such as a broken plugin."""
     for line in lines:
-        click.echo(f"{PROGRAM}: {line}", err=True)
+        click.echo(f"{PROGRAM}: {one_line(line, 1000)}", err=True)
 
 
 def reader_left() -> int:

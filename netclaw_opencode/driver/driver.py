@@ -128,11 +128,11 @@ class Driver:
         connection = await self.connect()
         if self._is_tidy and not self._given_up:
             return connection, []
-        self._is_tidy = True
         locks.sweep(self.settings.state_dir)
         found = await sweeping.leftovers(connection, given_up=self.given_up, limit=_RECENT)
         swept = await sweeping.sweep(connection, tuple(item for item in found if item.reason in ("owner_gone", "not_removed")))
         self.swept(swept)
+        self._is_tidy = True
         for item in swept:
             self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
         return connection, [item.sentence() for item in swept]

@@ -5,7 +5,8 @@ Owns the order "lock, read, ask the rules, send once". What becomes of the turn 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -122,30 +123,37 @@ async def send(
             turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]
 
 
+@contextmanager
+def unsent_after(seconds: float) -> Iterator[None]:
+    """A deadline on everything before the send; raises ``OutOfTime`` (``request_timeout``)."""
+    try:
+        with anyio.fail_after(max(0.0, seconds)):
+            yield
+    except TimeoutError as error:
+        raise OutOfTime("request_timeout", "the deadline passed before the prompt was sent; nothing was sent") from error
+
+
 async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: bool, ends: float, untouched: bool) -> bool:
     """Ask the rules; False where the prompt was sent before."""
     within_seconds = max(0.0, ends - connection.clock())
-    try:
-        with anyio.fail_after(within_seconds):
-            (status, pending), messages, _ = await together(
-                connection.standing(turn.session),
-                _history(connection, turn.session, untouched=untouched),
-                connection.events.opened(within_seconds=within_seconds),
-            )
-            turn.seen = Snapshot(turn.message_id, messages, status, pending)
-            state = rules.state_of(status, pending)
-            connection.record.note("preflight", session_id=turn.session.id, state=state, messages=len(messages), pending=len(pending))
-            if turn.seen.arrived:
-                turn.sent = True
-                return False
-            facts = rules.SessionFacts(turn.session, status, pending, messages)
-            if not reuse_session:
-                asked(connection.record, rules.status_first, facts)
-            asked(connection.record, rules.fresh_session, facts, reuse_allowed=reuse_session)
-            stop_seen = reuse_session and (await stopping.stop(connection, turn.session)).confirmed
-            asked(connection.record, rules.abort_first, facts, stop_seen=stop_seen)
-    except TimeoutError as error:
-        raise OutOfTime("request_timeout", "the deadline passed before the prompt was sent; nothing was sent") from error
+    with unsent_after(within_seconds):
+        (status, pending), messages, _ = await together(
+            connection.standing(turn.session),
+            _history(connection, turn.session, untouched=untouched),
+            connection.events.opened(within_seconds=within_seconds),
+        )
+        turn.seen = Snapshot(turn.message_id, messages, status, pending)
+        state = rules.state_of(status, pending)
+        connection.record.note("preflight", session_id=turn.session.id, state=state, messages=len(messages), pending=len(pending))
+        if turn.seen.arrived:
+            turn.sent = True
+            return False
+        facts = rules.SessionFacts(turn.session, status, pending, messages)
+        if not reuse_session:
+            asked(connection.record, rules.status_first, facts)
+        asked(connection.record, rules.fresh_session, facts, reuse_allowed=reuse_session)
+        stop_seen = reuse_session and (await stopping.stop(connection, turn.session)).confirmed
+        asked(connection.record, rules.abort_first, facts, stop_seen=stop_seen)
     return True
 
 

@@ -83,14 +83,15 @@ def _runs_away(replies: tuple[Message, ...]) -> bool:
 
 def _without_reply(seen: Snapshot) -> Verdict:
     for text in seen.announced:
-        return Verdict("failed", code_of_announcement(text), text)
+        return Verdict("failed", code_of_announcement(text), _reported(text))
     # Right after the prompt was taken the status may still be without the session (F19).
     return Verdict("not_started", "turn_incomplete", "the prompt was accepted but no turn was started for it")
 
 
 def _of_final(final: Message) -> Verdict:
     if final.error is not None:
-        return Verdict("failed", code_of_error(final.error.name, final.error.status_code, final.error.text), final.error.text, final)
+        code = code_of_error(final.error.name, final.error.status_code, final.error.text)
+        return Verdict("failed", code, _reported(final.error.text), final)
     if final.completed_ms is None or any(part.tool_status in ("running", "pending") for part in final.parts):
         # Idle with an unfinished message: the server was restarted (F33, F44) or a retry was aborted (F17).
         return Verdict("failed", "interrupted", "the turn ended before its message was complete", final)
@@ -102,6 +103,11 @@ def _of_final(final: Message) -> Verdict:
         return Verdict("failed", "empty_output", "the model finished without any text", final)
     flag = _FLAGGED_ENDS.get(final.finish or "")
     return Verdict("completed", final=final, flag="truncated" if flag == "truncated" else "filtered" if flag == "filtered" else None)
+
+
+def _reported(text: str) -> str:
+    """Somebody else's words, marked as such: the provider's own come through OpenCode as they are."""
+    return f"OpenCode reports: {text}" if text else ""
 
 
 def code_of_error(name: str, status_code: int | None, text: str) -> str:

@@ -170,7 +170,7 @@ async def end(pid: int, create_time: float) -> Ended:
 
 def _end(pid: int, create_time: float) -> Ended:
     server = _process(pid, create_time)
-    if server is None:
+    if server is None or pid in callers():
         return Ended(None, 0, 0)
     below = _children(server)
     signal = "SIGTERM"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,28 +73,22 @@ class Bench(Acting):
             self.model.when(prompt, *steps)
         return self.failed("run_task", within=within, prompt=prompt, directory=self.directory, **arguments)
 
-    def mid_turn(self, prompt: str, pattern: str, fault: Fault, *, within: float, text: str = "the answer", **arguments: object) -> Timed:
+    def mid_turn(
+        self, prompt: str, pattern: str, fault: Fault, *, within: float, deadline_seconds: float, text: str = "the answer"
+    ) -> Timed:
         """The error of a ``run_task`` into which the fault comes after the model has begun to answer; the fault must have fired."""
-        envelope, seconds = self.meanwhile(prompt, lambda: self.proxy.on(pattern, fault), text=text, **arguments)
+        gate = self.model.gate(prompt)
+        self.model.when(prompt, Gated(gate, "begun ", text))
+        began = time.monotonic()
+        sending = self.later("run_task", prompt=prompt, directory=self.directory, deadline_seconds=deadline_seconds)
+        assert gate.wait_reached(SOON), sending.result(SOON)
+        self.proxy.on(pattern, fault)
+        gate.open()
+        envelope = sending.result(60)
+        seconds = time.monotonic() - began
         assert self.fired(fault), "the fault fired"
         assert seconds < within + SLACK_SECONDS, f"took {seconds:.1f} s of {within:g} s: {envelope}"
         return Timed(error_of(envelope), seconds)
-
-    def meanwhile(
-        self, prompt: str, do: Callable[[], object], *, text: str = "the answer", action: str = "run_task", **arguments: object
-    ) -> tuple[dict[str, object], float]:
-        """The envelope and the time of a task in which something is done while the model holds its answer."""
-        gate = self.model.gate(prompt)
-        self.model.when(prompt, Gated(gate, "begun ", text))
-        if action == "run_task":
-            arguments.setdefault("directory", self.directory)
-        began = time.monotonic()
-        sending = self.later(action, prompt=prompt, **arguments)
-        assert gate.wait_reached(SOON), sending.result(SOON)
-        do()
-        gate.open()
-        envelope = sending.result(60)
-        return envelope, time.monotonic() - began
 
     def fired(self, fault: Fault) -> int:
         """How many requests had this fault."""

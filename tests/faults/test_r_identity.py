@@ -184,11 +184,12 @@ def test_r63_state_is_damaged(tmp_path: Path, kind: str) -> None:
     with host_to(settings_in(tmp_path)) as host:
         envelope = host.call("stop_server")
     if envelope["ok"]:
-        assert kind in ("missing", "temporary-left") and data_of(envelope)["was_running"] is False
+        # Process 1 is never ours, so a record that names it is one of a server that is gone.
+        assert kind in ("missing", "temporary-left", "pid-1") and data_of(envelope)["was_running"] is False
     else:
         error = envelope["error"]
-        assert isinstance(error, dict) and error["code"] == ("kill_refused" if kind == "pid-1" else "state_corrupt"), error
-        assert str(folder) in error["message"] or kind == "pid-1"
+        assert isinstance(error, dict) and error["code"] == "state_corrupt", error
+        assert str(folder) in error["message"]
 
 
 def test_r63_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +200,7 @@ def test_r63_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     with OfflineModel() as model:
         settings = Settings.from_environment(environment(tmp_path, model))
-        monkeypatch.setattr(state.os, "fsync", full)
+        monkeypatch.setattr("os.fsync", full)
         found = failed(settings, "start_server", within=5)
     assert found.code == "state_corrupt" and "No space left" in found.error["message"], found.error
     assert litter(tmp_path / "state") == []
@@ -215,5 +216,3 @@ def test_r64_proxy_in_the_environment(bench: Bench, opencode_server: OpenCodeSer
         assert data_of(host.call("list_sessions"))["count"] == 0
         assert time.monotonic() - began < 3
     assert opencode_server.process.poll() is None
-
-

@@ -214,5 +214,3 @@ def test_r62_cancelled_half_way(bench: Bench) -> None:
     assert [event.facts["confirmed"] for event in policy.told("stopping")] == [True] * 3
     assert len(policy.told("session_deleted")) == 4
     bench.seen_stopped()
-
-

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from netclaw_opencode.actions import tasks
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
 from netclaw_opencode.settings import Settings
@@ -49,6 +50,14 @@ def test_r49_server_is_killed_mid_turn(own: Own) -> None:
     assert litter(own.state) == []
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less time for stopping and removing, where the fault makes it run out anyway."""
+    monkeypatch.setattr(stopping, "STOP_SECONDS", 1.5)
+    monkeypatch.setattr(tasks, "_REMOVE_SECONDS", 1.5)
+
+
+@pytest.mark.usefixtures("short")
 def test_r51_server_hangs(own: Own) -> None:
     """R51: a stopped process answers nothing: turn_timeout with an unconfirmed stop; recover kills it, since it is ours."""
     data_of(own.host.call("run_task", prompt="warm up"))
@@ -113,9 +122,9 @@ ABORT = "POST /session/*/abort"
 @pytest.mark.parametrize(
     "fault", [answer('{"name":"UnknownError"}', status=500), Silence(), answer("true"), Cut(head=0)], ids=["500", "silence", "lies", "cut"]
 )
-def test_r52_abort_fails_or_lies(bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+@pytest.mark.usefixtures("short")
+def test_r52_abort_fails_or_lies(bench: Bench, fault: Fault) -> None:
     """R52, F22: the abort's own answer proves nothing either way: what still runs is named; where it worked, that is seen."""
-    monkeypatch.setattr(stopping, "STOP_SECONDS", 2.5)
     bench.model.when("unstoppable", Hang())
     bench.proxy.on(ABORT, fault)
     began = time.monotonic()
@@ -140,11 +149,9 @@ def test_r52_abort_fails_or_lies(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize(
     "fault", [answer("{}", status=500), Silence(), answer("true"), Canned(b"")], ids=["500", "silence", "lies", "closed"]
 )
-def test_r53_delete_fails_or_lies(bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+@pytest.mark.usefixtures("short")
+def test_r53_delete_fails_or_lies(bench: Bench, fault: Fault) -> None:
     """R53: the task's own result stands, what could not be removed is told, and the next call removes it."""
-    from netclaw_opencode.actions import tasks
-
-    monkeypatch.setattr(tasks, "_REMOVE_SECONDS", 2.0)
     bench.proxy.on("DELETE *", fault)
     data = bench.data("run_task", prompt="stays behind", directory=bench.directory, deadline_seconds=20)
     assert (data["text"], data["cleanup"]["session_deleted"], bench.fired(fault) > 0) == ("stays behind", False, True)
@@ -170,9 +177,9 @@ def test_r54_delete_while_busy(bench: Bench) -> None:
     bench.seen_stopped()
 
 
-def test_r54_delete_is_refused_without_a_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("short")
+def test_r54_delete_is_refused_without_a_stop(bench: Bench) -> None:
     """R54: with an abort that does nothing, no delete goes out: abort_unconfirmed."""
-    monkeypatch.setattr(stopping, "STOP_SECONDS", 1.5)
     bench.model.when("busy on", Hang())
     session_id = bench.started("busy on")
     assert bench.model.wait_until(lambda model: model.calls_with("busy on"), SOON)

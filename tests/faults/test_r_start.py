@@ -295,5 +295,3 @@ def test_r10_many_start_at_once(tmp_path: Path) -> None:
     assert sorted(item["data"]["started"] for item in answers) == [False] * 7 + [True]
     assert len({(item["data"]["pid"], item["data"]["url"]) for item in answers}) == 1
     assert litter(tmp_path / "state") == [] and process_of(str(tmp_path)) == []
-
-

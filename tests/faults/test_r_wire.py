@@ -27,6 +27,14 @@ def test_r18_latency_of_control_calls(bench: Bench) -> None:
     assert (found.code, bench.model.calls_with("too late")) == ("request_timeout", ())
 
 
+@pytest.mark.parametrize("route", ["GET /config/providers", "GET /experimental/session"])
+def test_r18_latency_before_the_session(bench: Bench, route: str) -> None:
+    """R18: the deadline covers what comes before the session, too: nothing was created, nothing sent."""
+    late = bench.proxy.on(route, Latency(5))
+    found = bench.task("never begun", within=1, deadline_seconds=1, model="offline/scripted")
+    assert (found.code, late.fired, bench.proxy.count("POST *")) == ("request_timeout", 1, 0)
+
+
 def test_r19_bandwidth(bench: Bench) -> None:
     """R19: an answer that drips in at 1 KB/s does not outlive the deadline; the turn is proved to be over without it."""
     slow = Slow(1024, piece=64, free=3000)

@@ -113,9 +113,11 @@ def events_of(stream: httpx.AsyncByteStream, **headers: str) -> list[str]:
 
     async def run() -> list[str]:
         server = answering.Server(lambda _: httpx.Response(200, stream=stream, headers={"content-type": "text/event-stream", **headers}))
-        async with HttpClient(url=answering.URL, username="u", password="p", transport=httpx.MockTransport(server)) as client:
-            async with client.stream_events(routes.EVENTS) as events:
-                return [data async for data in events]
+        async with (
+            HttpClient(url=answering.URL, username="u", password="p", transport=httpx.MockTransport(server)) as client,
+            client.stream_events(routes.EVENTS) as events,
+        ):
+            return [data async for data in events]
 
     return anyio.run(run)
 

@@ -6,6 +6,7 @@ import random
 import re
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -35,8 +36,7 @@ def code_of(url: str, **environ: str) -> str | None:
     try:
         Settings.from_environment({**HOME, "OPENCODE_API_URL": url, **environ})
     except DriverError as error:
-        assert "canary" not in str(error.to_wire())
-        return error.code
+        return error.code if "canary" not in str(error.to_wire()) else "it tells the password"
     return None
 
 
@@ -124,24 +124,24 @@ def path_of(route: Route, text: str) -> str | None:
     """The raw path with which a request for this id leaves; None where none leaves. The id is not checked before."""
     names = re.findall(r"\{(\w+)\}", route.path)
     server = answering.answering()
-    try:
+    with suppress(DriverError):
         answering.call(server, route, ids=dict.fromkeys(names, text), body={} if route.method in ("POST", "PATCH") else None)
-    except DriverError:
-        pass
     return server.requests[0].url.raw_path.decode("ascii") if server.requests else None
 
 
 def test_s09_ids_are_checked_before_a_url_is_built() -> None:
     """S9: of 10,000 hostile texts none passes but plain ids; the door and the client check alike."""
-    passed = 0
-    for text in hostile_ids(10_000):
-        try:
-            ids.checked(text)
-            passed += 1
-            assert re.fullmatch(r"ses_[0-9A-Za-z]{10,64}", text)
-        except InvalidInput as error:
-            assert error.message.isprintable()
-    assert passed < 2_000
+    passed = [text for text in hostile_ids(10_000) if accepted(text)]
+    assert len(passed) < 2_000 and all(re.fullmatch(r"ses_[0-9A-Za-z]{10,64}", text) for text in passed)
+
+
+def accepted(text: str) -> bool:
+    """Whether the text counts as the id of a session; a refusal is one printable line."""
+    try:
+        ids.checked(text)
+    except InvalidInput as error:
+        return not error.message.isprintable()
+    return True
 
 
 @settings(max_examples=150, deadline=None)

@@ -66,7 +66,7 @@ def test_time_ends_the_watch(acting: Acting) -> None:
 def test_another_session_is_not_seen(acting: Acting, events: EventLog, requests_sent: Requests) -> None:
     """S32: while a neighbour works, a watch of one session tells nothing of it."""
     watched_one, neighbour = acting.create(), acting.create()
-    future = watch(acting, requests_sent, session_id=watched_one, wait_seconds=3)
+    future = watch(acting, requests_sent, session_id=watched_one, wait_seconds=2)
     acting.data("send_message", session_id=neighbour, prompt="a secret of the neighbour")
     assert events.of_session(neighbour, "session.idle"), "the neighbour did make events in that time"
     seen = data_of(future.result(SOON))

@@ -63,7 +63,7 @@ def test_a_deadline_ends_the_turn_and_proves_it(acting: Acting, fault: Part) -> 
 def test_a_deadline_ends_the_command_that_a_tool_runs(acting: Acting) -> None:
     """F5, F23; rule stop-verified: the shell command of a timed-out turn is gone too."""
     command = ToolCall("bash", {"command": "sleep 3141", "description": "sleep"})
-    error = failed(acting, "sleep long", command, Text("never"), deadline_seconds=3)
+    error = failed(acting, "sleep long", command, Text("never"), deadline_seconds=2)
     assert len(acting.raw.model.calls_with("sleep long")) == 1, "the tool ran and did not end by itself"
     assert (error["code"], error["details"]["stopped"]["confirmed"]) == ("turn_timeout", True)
     wait_gone("sleep 3141")
@@ -170,7 +170,7 @@ def test_a_long_retry_after_fails_early(acting: Acting) -> None:
 @pytest.mark.parametrize("fault", [Status(429), Status(500), CloseSocket()], ids=["429", "500", "closed-socket"])
 def test_an_endless_retry_is_stopped_by_the_deadline(acting: Acting, fault: Part) -> None:
     """F17: the server would retry for ever; the turn ends as provider_retrying, aborted and seen stopped."""
-    error = failed(acting, "try again", fault, deadline_seconds=3)
+    error = failed(acting, "try again", fault, deadline_seconds=2)
     assert (error["code"], error["details"]["stopped"]["confirmed"]) == ("provider_retrying", True)
     assert "retry" in error["details"]["statuses"]
     assert acting.raw.statuses() == {}

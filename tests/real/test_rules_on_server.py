@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netclaw_opencode.driver import rules
+from netclaw_opencode.driver import rules, stopping
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated, Hang, Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
@@ -161,6 +161,7 @@ def test_rule_stop_verified_does_not_believe_a_lie_on_the_server(
 ) -> None:
     """stop-verified: an abort that says ``true`` and does nothing is repeated, and then said to be unconfirmed; nothing is deleted."""
     session_id = held("cannot be stopped")
+    monkeypatch.setattr(stopping, "STOP_SECONDS", 2.5)
     send = httpx.AsyncHTTPTransport.handle_async_request
 
     async def lie(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
