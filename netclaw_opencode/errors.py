@@ -190,7 +190,7 @@ _ROWS = (
     ErrorCode("turn_aborted", 1, False, "The turn was aborted before it finished.", "Send again in a fresh session if it is still wanted."),
     ErrorCode("turn_incomplete", 1, False, "The turn ended without a complete answer to our message.", "Send again in a fresh session."),
     ErrorCode("empty_output", 1, True, "The model finished without any text.", "Send again in a fresh session, or word the prompt differently."),
-    ErrorCode("runaway_turn", 1, False, "The server called the model again and again without progress; it was stopped.", "Look at the provider: its stream is cut or not a model's."),
+    ErrorCode("runaway_turn", 1, False, "The server called the model again and again without progress.", "Look at the provider: its stream is cut or not a model's."),
     ErrorCode("interrupted", 1, True, "The server was restarted while the turn ran; the turn is lost.", "Send again in a fresh session."),
     ErrorCode("structured_output_failed", 1, True, "The model did not give an answer that fits output_schema.", "Simplify the schema, or try another model."),
     ErrorCode("context_overflow", 1, False, "The prompt and history exceed the model's context.", "Send less, or choose a model with a larger context."),

@@ -36,6 +36,7 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         agent=read.text(arguments, "agent"),
         model=read.model(arguments, context.settings),
         parent_id=parent_id,
+        directory_given="directory" in arguments,
         places=Places.of(context.settings),
     )
     connection, notes = await context.driver.tidied()

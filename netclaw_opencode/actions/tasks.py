@@ -13,7 +13,7 @@ from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, owners, rules, sending, sessions, stopping
 from netclaw_opencode.driver.models import parse_model
 from netclaw_opencode.driver.places import Places
-from netclaw_opencode.errors import DriverError
+from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
@@ -124,6 +124,12 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
     if "thinking" in arguments:
         to_plan["thinking"] = arguments["thinking"]
     plan_job, plan = await _one(_Task("plan", to_plan, ends=began + limit, limit_seconds=limit, keep=keep), context)
+    if plan.verdict.flag is not None:
+        raise ActionFailed(
+            "turn_incomplete",
+            f"the plan was {plan.verdict.flag}, so it was not implemented; raise the model's output limit or ask for less",
+            details={"plan": plan.text, "session_id": plan.session_id},
+        )
     to_build = {
         **common,
         "prompt": IMPLEMENT_INSTRUCTION.format(prompt=prompt, plan=plan.text),
@@ -162,6 +168,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
         agent=prompt.agent,
         model=prompt.model,
         parent_id=task.parent_id,
+        directory_given="directory" in task.arguments,
         places=Places.of(context.settings),
         marks=_marks(task, message_id),
     )

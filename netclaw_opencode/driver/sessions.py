@@ -17,7 +17,7 @@ from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver.connection import not_found
 from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.rules import MARK, is_ours, mark_of
-from netclaw_opencode.errors import DriverError
+from netclaw_opencode.errors import DriverError, InvalidInput
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef, Session
@@ -42,6 +42,7 @@ class NewSession:
     agent: str | None = None
     model: ModelRef | None = None
     parent_id: str | None = None
+    directory_given: bool = False
     marks: Mapping[str, object] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
 
@@ -83,8 +84,14 @@ async def _created(connection: Connection, body: Mapping[str, object], mark: Map
 
 async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -> Session:
     parent = await connection.session(parent_id)
-    # A fork works where its parent did.
+    # A fork works where its parent did; to take another place would be to say something untrue of its history.
     wanted.places.require(parent.directory)
+    if wanted.directory_given and wanted.directory != parent.directory:
+        raise InvalidInput(
+            "invalid_input",
+            f"directory {wanted.directory[:200]!r} is not that of session {parent.id}, which works in {parent.directory!r}: "
+            "leave directory out where parent_id is given",
+        )
     forked = reading.session(
         await connection.http.call(routes.SESSION_FORK, ids={"session_id": parent.id}, directory=parent.directory, body={})
     )

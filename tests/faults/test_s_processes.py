@@ -172,7 +172,7 @@ def hook(name, args):
         where = args[1] if name in ("socket.connect", "socket.sendto", "socket.bind") else args[0]
         seen.append([name, str(where)])
 sys.addaudithook(hook)
-from netclaw_opencode.cli import main
+from netclaw_opencode.cli.app import run as main
 codes = []
 for words in json.loads(sys.argv[1]):
     try:

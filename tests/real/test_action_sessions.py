@@ -203,3 +203,12 @@ def test_the_server_s_copy_of_a_message_is_ours_to_the_letter(acting: Acting) ->
     session_id = acting.create()
     acting.data("send_message", session_id=session_id, prompt=prompt)
     assert acting.raw.messages(session_id)[0]["parts"][0]["text"] == prompt  # type: ignore[index]
+
+
+def test_a_fork_elsewhere_is_refused_and_leaves_nothing(acting: Acting, tmp_path: Path) -> None:
+    """F28: a fork works where its parent did; another directory is refused before anything is created."""
+    parent_id = acting.create()
+    error = acting.error("create_session", parent_id=parent_id, directory=str(tmp_path))
+    assert error["code"] == "invalid_input"
+    assert acting.directory in error["message"]
+    assert [item["session_id"] for item in acting.data("list_sessions")["sessions"]] == [parent_id]

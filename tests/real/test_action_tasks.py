@@ -192,3 +192,11 @@ def test_four_tasks_at_once_share_a_stream_and_keep_apart(acting: Acting, settin
 def test_no_process_of_a_tool_is_left_by_these_tests() -> None:
     """Rule nothing-left: none of the commands above survived its turn (F5)."""
     assert tool_processes("sleep 2236") == []
+
+
+def test_a_cut_plan_is_not_implemented(acting: Acting) -> None:
+    """no-silence: a plan that hit the output limit ends the job with the plan so far; nothing is built on half of it."""
+    acting.raw.model.when("cut the plan", (Text("1. begin"), Finish("length")))
+    error = acting.error("run_plan_and_implement", prompt="cut the plan")
+    assert (error["code"], error["details"]["plan"]) == ("turn_incomplete", "1. begin")
+    assert len(acting.raw.model.calls_with("cut the plan")) == 1
