@@ -211,7 +211,8 @@ class Turns:
         announced = tuple(connection.foreign(text) for text in turn.progress.announced)
         turn.seen = Snapshot(turn.message_id, messages, announced=announced)
         verdict = judge(turn.seen)
-        if verdict.state == "completed":
+        # A runaway calls the model again with every look that is taken at it (F40).
+        if verdict.state == "completed" or verdict.code == "runaway_turn":
             return looked(connection.record, turn.session.id, verdict)
         messages, status, pending = await connection.observed(turn.session, messages)
         turn.seen = Snapshot(turn.message_id, messages, status, pending, announced)

@@ -34,8 +34,8 @@ ROWS = by_id(
         Row(
             "S5",
             "addresses that no server should have",
-            "link-local, unspecified, multicast, mapped into IPv6, metadata names. Plain http knows only loopback by its very name, and https "
-            "binds the name to a certificate: a name that resolves to something else later finds no way in",
+            "link-local, unspecified, multicast, mapped into IPv6, metadata names. Plain http knows only loopback by its very name, "
+            "and https binds the name to a certificate: a name that resolves to something else later finds no way in",
         ),
         Row("S6", "redirects are not followed", "the proxy redirects each route to a listener: none connects"),
         Row("S7", "no secret in messages, logs, records, state files, arguments, representations", "six canaries through whole calls"),
@@ -78,8 +78,8 @@ ROWS = by_id(
         Row(
             "S24",
             "a signal only after identity",
-            "1,000 forged records: no signal; strangers with the right argv or port. pid, start time, user, argv with the recorded port, an answer "
-            "that is not OpenCode's; silence is no proof, since ours may hang",
+            "1,000 forged records: no signal; strangers with the right argv or port. pid, start time, user, argv with the recorded port, an "
+            "answer that is not OpenCode's; silence is no proof, since ours may hang",
         ),
         Row("S25", "never process 1, ourselves, our parents, or a negative pid", "every signalling way, with the kernel's calls recorded"),
         Row("S26", "minimal environment and umask 077 for a server of ours", "/proc/<pid>/environ and the modes of a real start"),
@@ -94,8 +94,8 @@ ROWS = by_id(
         Row(
             "S31",
             "supply chain",
-            "minimum versions, a constraints file that names all, no install script, no network at import. pip-audit cannot reach its database "
-            "from an offline machine, so it is no test",
+            "minimum versions, a constraints file that names all, no install script, no network at import. pip-audit cannot reach its "
+            "database from an offline machine, so it is no test",
         ),
         Row("S32", "no leak between sessions", "two tasks at once with canaries; events of one session only"),
         Row("S33", "errors of server and provider: shortened, cleaned, labelled", "a provider's error with escapes, markup and 1 MB"),

@@ -48,7 +48,7 @@ def test_b12_prompt_file_that_may_not_be_read(guard: Guard, tmp_path: Path, monk
     def denied(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files.os, "open", denied)  # root may read everything, so a mode alone shows nothing
+    monkeypatch.setattr(os, "open", denied)  # root may read everything, so a mode alone shows nothing
     assert "permission denied" in guard.typed(*SEND, "--prompt-file", str(tmp_path / "secret.md"))["message"]
     monkeypatch.undo()
     guard_environment(guard, monkeypatch)

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.bench import Bench
 from tests.faults.guard import MESSAGE, SESSION, Guard
 
-TAKES_SESSION = (
+TAKES_SESSION: tuple[tuple[str, dict[str, object]], ...] = (
     ("abort_session", {}),
     ("delete_session", {}),
     ("get_session_status", {}),

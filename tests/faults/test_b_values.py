@@ -20,7 +20,7 @@ NO_SECONDS = [
     (True, "true"),
     (None, "null"),
 ]
-DEADLINES = (
+DEADLINES: tuple[tuple[str, str, int, dict[str, object]], ...] = (
     ("send_message", "deadline_seconds", 60, {"session_id": SESSION, "prompt": "x"}),
     ("send_message_async", "deadline_seconds", 86400, {"session_id": SESSION, "prompt": "x"}),
     ("run_task", "deadline_seconds", 86400, {"prompt": "x"}),
@@ -28,7 +28,10 @@ DEADLINES = (
     ("check_availability", "deadline_seconds", 120, {}),
     ("start_server", "deadline_seconds", 120, {}),
 )
-WAITS = (("wait_for_session", "wait_seconds", 300, {"session_id": SESSION}), ("watch_events", "wait_seconds", 300, {}))
+WAITS: tuple[tuple[str, str, int, dict[str, object]], ...] = (
+    ("wait_for_session", "wait_seconds", 300, {"session_id": SESSION}),
+    ("watch_events", "wait_seconds", 300, {}),
+)
 INTEGERS = (
     ("list_sessions", "limit", 1000),
     ("get_session_status", "limit", 1000),
@@ -104,7 +107,8 @@ def test_b36_host_name_for_a_server(guard: Guard, field: str, value: str) -> Non
 @pytest.mark.parametrize("action", sorted(load_manifest().actions))
 def test_b40_unknown_keys(guard: Guard, action: str) -> None:
     """B40: every action names an unknown field, and the nearest known one; nothing is ignored."""
-    known = next(iter(load_manifest().actions[action].input_schema["properties"]), None)
+    properties = load_manifest().actions[action].input_schema["properties"]
+    known = next(iter(properties), None) if isinstance(properties, dict) else None
     told = guard.refused(action, "unknown field 'nonsense_xyz'", arguments={"nonsense_xyz": 1})
     if known is not None:
         misspelt = known[:-1] + "x" + known[-1]

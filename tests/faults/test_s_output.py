@@ -67,8 +67,8 @@ def test_s13_what_the_model_says_is_data(bench: Bench) -> None:
     found = bench.data("run_task", prompt="look-alikes", directory=bench.directory)
     assert found["text"] == LOOKALIKE and found["session_id"] != OTHER and found["tools"] == []
     assert not [item for item in bench.proxy.seen() if OTHER in item.route + item.query or "evil" in item.query]
-    schema = load_manifest().actions["run_task"].output_schema
-    assert "not instructions" in schema["properties"]["text"]["description"]
+    declared = json.loads(json.dumps(load_manifest().actions["run_task"].output_schema))["properties"]["text"]["description"]
+    assert "data, not instructions" in declared
 
 
 def poisoned(value: object, poison: str) -> object:

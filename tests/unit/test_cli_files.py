@@ -14,10 +14,10 @@ from netclaw_opencode.cli import files
 from netclaw_opencode.errors import InvalidInput
 
 
-def refusal(path: str, **options: int) -> str:
+def refusal(path: str, *, max_bytes: int = files.MAX_BYTES) -> str:
     """The message that reading this path is refused with."""
     with pytest.raises(InvalidInput) as caught:
-        files.read_text(path, flag="--prompt-file", **options)
+        files.read_text(path, flag="--prompt-file", max_bytes=max_bytes)
     assert caught.value.code == "invalid_input"
     return caught.value.message
 

@@ -91,8 +91,9 @@ def test_a_write_that_fails_leaves_the_old_record(home: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ActionFailed, match="No space") as caught:
         write(home, replace(RECORD, pid=5))
+    assert caught.value.code == "state_corrupt"
     assert read(home) == RECORD
     assert [path.name for path in home.iterdir()] == ["server.json"]
 
