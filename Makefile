@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint schemas skill suite bench clean ready ready-dev ready-opencode
+.PHONY: help demo test lint schemas skill suite coverage bench clean ready ready-dev ready-opencode
 
 # The first one that can make a virtual environment; PYTHON=/path/to/python overrides the choice.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -24,6 +24,7 @@ help:
 	@echo 'make test    everything that CI runs: lint, types, schemas, SKILL.md, all tests, the built wheel'
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make suite   the tests alone; PYTEST_ARGS="-k name" chooses some'
+	@echo 'make coverage  the tests one at a time, with the share of lines and branches that they reach'
 	@echo 'make bench   this driver beside bare HTTP and `opencode run`, as ratios'
 	@echo 'make clean   remove what the others have made'
 
@@ -47,7 +48,11 @@ skill: ready-dev
 	@rm -rf build/skill && mkdir -p build/skill/opencode-driver && cp SKILL.md build/skill/opencode-driver
 	$(BIN)/agentskills validate build/skill/opencode-driver
 
+# Two at a time: most of a test's time is OpenCode's. A file stays together, with one server for each worker.
 suite: ready-dev ready-opencode
+	$(WITH_OPENCODE) $(BIN)/pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+
+coverage: ready-dev ready-opencode
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(WITH_OPENCODE) $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report > build/coverage/report.txt

@@ -30,6 +30,8 @@ _PROBES = 3
 _ABORT_SECONDS = 10.0
 _PORT_TRIES = 3
 _LOCK = "server"
+_LOG = "server.log"
+"""Beside the state file; the record tells it to people, and no path of the record is ever removed."""
 _LOCK_SECONDS = 60.0
 
 
@@ -242,7 +244,7 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
 
 def _log_file(state_dir: Path) -> Path:
     """The log of the server that is about to start; the one before it is replaced."""
-    log_file = state.folder(state_dir) / "server.log"
+    log_file = state.folder(state_dir) / _LOG
     log_file.unlink(missing_ok=True)
     return log_file
 
@@ -273,7 +275,7 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
             await end_orphans(record)
             state.remove(settings.state_dir)
             if record is not None:
-                Path(record.log_file).unlink(missing_ok=True)
+                (settings.state_dir / _LOG).unlink(missing_ok=True)
             return Stopped(record, None, ())
         asked(
             recorder,
@@ -295,7 +297,7 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
         if ended.processes_left == 0:
             await end_orphans(record)
             state.remove(settings.state_dir)
-            Path(record.log_file).unlink(missing_ok=True)
+            (settings.state_dir / _LOG).unlink(missing_ok=True)
         return Stopped(record, ended, aborted)
 
 

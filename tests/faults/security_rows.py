@@ -78,8 +78,8 @@ ROWS = by_id(
         Row(
             "S24",
             "a signal only after identity",
-            "1,000 forged records: no signal; strangers with the right argv or port. pid, start time, user, argv with the recorded port, an "
-            "answer that is not OpenCode's; silence is no proof, since ours may hang",
+            "1,000 forged records: no signal; strangers with the right argv or port. pid, start time, user, argv with the recorded port, "
+            "an answer that is not OpenCode's; silence is no proof, since ours may hang",
         ),
         Row("S25", "never process 1, ourselves, our parents, or a negative pid", "every signalling way, with the kernel's calls recorded"),
         Row("S26", "minimal environment and umask 077 for a server of ours", "/proc/<pid>/environ and the modes of a real start"),

@@ -160,18 +160,17 @@ def test_s22_planted_links_are_not_followed(tmp_path: Path) -> None:
 
 SWAPPING = """
 import os, sys
+from contextlib import suppress
 state, aside, victim = sys.argv[1:]
 for swap in range(10_000):
-    try:
-        os.rename(state, aside)
+    # A name of its own each time: the writer may have made a new folder in the meantime.
+    with suppress(OSError):
+        os.rename(state, f"{aside}-{swap}")
+    with suppress(OSError):
         os.symlink(victim, state)
         os.unlink(state)
-    except OSError:
-        pass
-    try:
-        os.rename(aside, state)
-    except OSError:
-        pass
+    with suppress(OSError):
+        os.rename(f"{aside}-{swap}", state)
 print("swapped")
 """
 
@@ -194,7 +193,8 @@ def test_s22_link_planted_during_the_write(tmp_path: Path, monkeypatch: pytest.M
             except OSError:
                 outcomes["refused"] += 1
         assert swapping.stdout is not None and swapping.stdout.read() == b"swapped\n"
-    assert all(outcomes.values()), outcomes
+    # How often a write met the link is the scheduler's choice; that none of them got through is the claim.
+    assert outcomes["written"] > 0, outcomes
     assert list(victim.iterdir()) == []
 
 

@@ -61,6 +61,7 @@ def test_s24_a_thousand_forged_records(tmp_path: Path, signals: Signals, monkeyp
     """S24: pids, start times, programs and ports of live processes of all kinds, ourselves among them: not one signal."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     draw = random.Random(24)
+    (tmp_path / "precious").write_text("mine", encoding="utf-8")
     # A process of the kernel has no command line, and would be given a second to end.
     found = [(item.pid, item.create_time(), item.info["cmdline"]) for item in psutil.process_iter(["cmdline"]) if item.info["cmdline"]]
     outcomes: dict[str, int] = {}
@@ -71,10 +72,11 @@ def test_s24_a_thousand_forged_records(tmp_path: Path, signals: Signals, monkeyp
             create_time=draw.choice((*[create_time] * 4, create_time + draw.choice((-1, 0.02, 1, 3600)), 0.0, -1.0, 1e308)),
             binary=draw.choice((argv[0], argv[0], argv[-1], "/opt/opencode", "", "serve")),
             url=draw.choice(("http://127.0.0.1:1", "http://127.0.0.1", "http://127.0.0.1:4096", "nonsense")),
+            log_file=str(tmp_path / "precious"),
         )
         outcome = stopping(tmp_path, record)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    assert signals == []
+    assert signals == [] and (tmp_path / "precious").exists(), "nor is a file that a record names removed"
     assert set(outcomes) <= {"forgotten", "kill_refused", "state_corrupt"} and outcomes["kill_refused"] > 100, outcomes
 
 
