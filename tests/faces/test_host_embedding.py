@@ -38,7 +38,7 @@ def opencode() -> Iterator[OpenCode]:
 def errors() -> Iterator[DriverError]:
     """One error of each code, half of them with everything that an error can carry."""
 
-    for number, (code, row) in enumerate(CODES.items()):
+    for number, code in enumerate(CODES):
         extra: dict[str, object] = {"rule": "deadline", "next": "do it", "details": {"a": [1, {"b": None}]}} if number % 2 else {}
         yield error_of(code, f"message of {code}", **extra)  # type: ignore[arg-type]
 
