@@ -48,7 +48,7 @@ SESSION_CHILDREN = Route("session_children", "GET", "/session/{session_id}/child
 SESSION_FORK = Route("session_fork", "POST", "/session/{session_id}/fork", retry="connect", limit_seconds=15.0)
 SESSION_ABORT = Route("session_abort", "POST", "/session/{session_id}/abort", limit_seconds=3.0)
 SESSION_DIFF = Route("session_diff", "GET", "/session/{session_id}/diff", limit_bytes=16 * MIB)
-MESSAGES = Route("messages", "GET", "/session/{session_id}/message", limit_bytes=16 * MIB, limit_seconds=30.0)
+MESSAGES = Route("messages", "GET", "/session/{session_id}/message", limit_bytes=16 * MIB, limit_seconds=15.0)
 PROMPT_ASYNC = Route("prompt_async", "POST", "/session/{session_id}/prompt_async", retry="connect")
 PERMISSIONS = Route("permissions", "GET", "/permission")
 PERMISSION_REPLY = Route("permission_reply", "POST", "/permission/{request_id}/reply", retry="connect")
