@@ -6,6 +6,7 @@ import json
 
 from netclaw_opencode import __version__
 from tests.packaging.conftest import ROOT, Installed
+from tests.support.binary import opencode_binary
 
 
 def test_the_command_says_its_version(installed: Installed) -> None:
@@ -63,3 +64,11 @@ def test_the_environment_is_complete_and_free_of_test_tools(installed: Installed
     installed.run("python", "-m", "pip", "check")
     listed = {each["name"].lower() for each in json.loads(installed.run("python", "-m", "pip", "list", "--format", "json").stdout)}
     assert not listed & {"pytest", "mypy", "ruff", "hatchling", "coverage", "hypothesis"}
+
+
+def test_a_whole_coding_task_runs_from_the_wheel(installed: Installed) -> None:
+    """The demo of the installed command: a real OpenCode server, one task through run_task, and nothing left afterwards."""
+    done = installed.run("netclaw-opencode", "demo", timeout_seconds=180, OPENCODE_DRIVER_BINARY=opencode_binary())
+    assert "A slugify.py  +29 -0" in done.stdout
+    assert "session deleted, server stopped, nothing left" in done.stdout
+    assert done.stderr == ""
