@@ -35,7 +35,9 @@ class Installed:
 
     def run(self, program: str, *arguments: str, timeout_seconds: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment, with these variables; a failure shows what it printed."""
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {"HOME": str(self.elsewhere)} | variables
+        environ = (
+            {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {"HOME": str(self.elsewhere)} | variables
+        )
         command = [str(self.prefix / "bin" / program), *arguments]
         done = subprocess.run(
             command,
