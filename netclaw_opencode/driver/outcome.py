@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
+
 from netclaw_opencode.client.types import FileChange, Usage
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.verdict import Snapshot, Verdict
 
 _SHELL_NOTE = "files_changed leaves out what shell commands changed: OpenCode sees that only inside a git repository"
+_SNAPSHOT_LOOKS = 10
+_SNAPSHOT_PAUSE_SECONDS = 0.1
 _WRITERS = ("write", "edit", "patch", "apply_patch", "multiedit")
 
 
@@ -117,7 +121,7 @@ async def gather(connection: Connection, session: Session, seen: Snapshot, verdi
     replies = seen.replies
     tools = {part.tool for message in replies for part in message.parts if part.tool}
     # Files change by tools, and sub-agents run by the task tool: a plain answer needs no further reading.
-    snapshots = await connection.diff(session, message_id=seen.message_id) if tools else ()
+    snapshots = await _snapshots(connection, session, seen) if tools else ()
     usage = _sum(replies)
     for child in await connection.children(session) if "task" in tools else ():
         # A fork's or an earlier turn's sub-agents are older than this prompt and were counted then.
@@ -158,6 +162,21 @@ def _elapsed(seen: Snapshot, final: Message) -> float:
     """Seconds between prompt and completion by the server's clock, for turns that another process began."""
     prompt = next((item for item in seen.messages if item.id == seen.message_id), None)
     return ((final.completed_ms or final.created_ms) - (prompt or final).created_ms) / 1000
+
+
+async def _snapshots(connection: Connection, session: Session, seen: Snapshot) -> tuple[FileChange, ...]:
+    """What the turn changed, by the server's snapshots; empty outside a git repository.
+
+    A ``patch`` part tells that a step changed files. The sum over the turn is made when the turn is over, a moment after its
+    last message was complete, so it is waited for where such a part announces it.
+    """
+    announced = any(part.type == "patch" for message in seen.replies for part in message.parts)
+    for _ in range(_SNAPSHOT_LOOKS if announced else 1):
+        found = await connection.diff(session, message_id=seen.message_id)
+        if found or not announced:
+            return found
+        await anyio.sleep(_SNAPSHOT_PAUSE_SECONDS)
+    return ()
 
 
 def _files_of_tools(replies: tuple[Message, ...], directory: str) -> tuple[FileChange, ...]:

@@ -63,8 +63,9 @@ class EventLog:
     def __enter__(self) -> Self:
         self._thread.start()
         self.wait_for(lambda event: event.type == "server.connected")
-        # The global stream loses what happens right after this event (up to 1 in 4); one round trip later it is complete.
-        self._client.get("/global/health").raise_for_status()
+        # The global stream loses what happens right after this event (up to 1 in 4); a few round trips later it is complete.
+        for _ in range(5):
+            self._client.get("/session/status", params=self._params).raise_for_status()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
