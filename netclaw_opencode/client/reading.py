@@ -197,7 +197,13 @@ def part(value: object) -> Part:
         tool_input=_object_or_empty(state.get("input")),
         tool_metadata=_object_or_empty(state.get("metadata")),
         tool_error=optional_text(state, "error") or "",
+        # Only parts of type "patch" have a list here; other kinds use the name otherwise.
+        files=_texts(source.get("files")),
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def file_changes(value: object) -> tuple[FileChange, ...]:

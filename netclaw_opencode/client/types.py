@@ -108,7 +108,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a message. Only tool parts have ``tool`` and what follows it."""
+    """A part of a message. Only tool parts have ``tool`` and what follows it; ``files`` are the absolute paths that a step changed."""
 
     id: str
     type: str
@@ -121,6 +121,7 @@ class Part:
     tool_input: JsonObject = field(default_factory=dict)
     tool_metadata: JsonObject = field(default_factory=dict)
     tool_error: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

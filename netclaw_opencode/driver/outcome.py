@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.verdict import Snapshot, Verdict
 
 _SHELL_NOTE = "files_changed leaves out what shell commands changed: OpenCode sees that only inside a git repository"
-_SNAPSHOT_LOOKS = 10
-_SNAPSHOT_PAUSE_SECONDS = 0.1
+_SNAPSHOT_LOOKS = 20
+_SNAPSHOT_PAUSE_SECONDS = 0.05
 _WRITERS = ("write", "edit", "patch", "apply_patch", "multiedit")
 
 
@@ -167,16 +167,21 @@ def _elapsed(seen: Snapshot, final: Message) -> float:
 async def _snapshots(connection: Connection, session: Session, seen: Snapshot) -> tuple[FileChange, ...]:
     """What the turn changed, by the server's snapshots; empty outside a git repository.
 
-    A ``patch`` part tells that a step changed files. The sum over the turn is made when the turn is over, a moment after its
-    last message was complete, so it is waited for where such a part announces it.
+    A ``patch`` part names the files that one step changed. The sum over the turn is made anew after each step, the last time a
+    moment after the turn's answer was complete; so it is read until it holds every announced file and, where several steps
+    changed the same one, until two looks agree. A file that was made and removed again never comes: the wait has an end.
     """
-    announced = any(part.type == "patch" for message in seen.replies for part in message.parts)
-    for _ in range(_SNAPSHOT_LOOKS if announced else 1):
-        found = await connection.diff(session, message_id=seen.message_id)
-        if found or not announced:
-            return found
+    steps = [part.files for message in seen.replies for part in message.parts if part.files]
+    announced = {_relative(path, session.directory) for files in steps for path in files}
+    settled = sum(map(len, steps)) == len(announced)
+    found = await connection.diff(session, message_id=seen.message_id)
+    for _ in range(_SNAPSHOT_LOOKS):
+        if settled and announced <= {change.path for change in found}:
+            break
         await anyio.sleep(_SNAPSHOT_PAUSE_SECONDS)
-    return ()
+        earlier, found = found, await connection.diff(session, message_id=seen.message_id)
+        settled = settled or found == earlier
+    return found
 
 
 def _files_of_tools(replies: tuple[Message, ...], directory: str) -> tuple[FileChange, ...]:

@@ -9,6 +9,7 @@ import pytest
 from netclaw_opencode.offline import Text, ToolCall
 from tests.support.leaks import LeakCheck
 from tests.support.raw import RawOpenCode, field, listed
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real
 STEPS = (
@@ -31,13 +32,20 @@ def test_in_a_git_repository_the_diff_of_a_prompt_is_complete(raw: RawOpenCode, 
     raw.directory = str(git_workdir)
     leak_check.watch(git_workdir)
     session_id, prompt_id = changed(raw)
-    by_prompt = raw.get(f"/session/{session_id}/diff", messageID=prompt_id).json()
+    by_prompt: list[dict[str, object]] = []
+
+    def all_there() -> bool:
+        # It is summed up after each step, and for the last time a moment after the turn's answer.
+        by_prompt[:] = raw.get(f"/session/{session_id}/diff", messageID=prompt_id).json()
+        return len(by_prompt) == 3
+
+    wait_until(all_there, what="the sum over the whole turn")
     assert {item["file"]: (item["status"], item["additions"], item["deletions"]) for item in by_prompt} == {
         "kept.txt": ("deleted", 0, 1),
         "new.txt": ("added", 2, 0),
         "shell.txt": ("added", 1, 0),
     }
-    assert "+TWO" in next(item["patch"] for item in by_prompt if item["file"] == "new.txt")
+    assert "+TWO" in next(str(item["patch"]) for item in by_prompt if item["file"] == "new.txt")
     assert raw.get(f"/session/{session_id}/diff").json() == []
     patches = [part for item in raw.messages(session_id) for part in listed(item, "parts") if part["type"] == "patch"]
     named = {Path(str(name)).name for part in patches for name in part["files"]}  # type: ignore[attr-defined]

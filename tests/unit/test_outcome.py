@@ -78,6 +78,7 @@ class Recorded:
     """A connection that answers from what the test says, and notes what it was asked."""
 
     snapshots: tuple[FileChange, ...] = ()
+    later: list[tuple[FileChange, ...]] = field(default_factory=list)
     families: dict[str, tuple[Session, ...]] = field(default_factory=dict)
     stored: dict[str, tuple[Message, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -85,7 +86,8 @@ class Recorded:
     async def diff(self, session: Session, *, message_id: str) -> tuple[FileChange, ...]:
         """The server's snapshots of one turn."""
         self.asked.append(f"diff {message_id}")
-        return self.snapshots
+        now, self.snapshots = self.snapshots, self.later.pop(0) if self.later else self.snapshots
+        return now
 
     async def children(self, session: Session) -> tuple[Session, ...]:
         """Sub-agents of a session."""
@@ -253,3 +255,35 @@ def test_the_result_fits_its_schema_and_carries_its_evidence() -> None:
     assert (wire["truncated"], wire["filtered"], wire["phases"]) == (True, False, {"send": 0.123})
     assert wire["tools"] == [{"tool": "read", "status": "error", "title": "Read"}]
     assert "structured" not in plain.to_wire() and "thinking" not in plain.to_wire()
+
+
+def patched(*paths: str) -> Part:
+    """What the server says of a step that changed files inside a git repository."""
+    return Part(f"prt_{'_'.join(paths)}", "patch", files=tuple(f"/d/{path}" for path in paths))
+
+
+def test_the_sum_over_a_turn_is_waited_for_until_it_holds_every_announced_file() -> None:
+    """The server sums up after each step, the last time after the answer: a sum that leaves out an announced file is not the last."""
+    other = FileChange("b.py", "added", 1, 0, "+b\n")
+    connection = Recorded((), later=[(DIFF,), (DIFF, other)])
+    steps = reply(1, tool("bash"), patched("src/a.py"), finish="tool-calls"), reply(2, tool("bash"), patched("b.py"), finish="tool-calls")
+    assert result_of(*steps, connection=connection).files == (DIFF, other)
+    assert len(connection.asked) == 3
+
+
+def test_a_file_that_several_steps_changed_is_read_until_two_looks_agree() -> None:
+    """The file's name alone does not tell whether the sum already holds its last change."""
+    last = replace(DIFF, additions=2)
+    connection = Recorded((DIFF,), later=[(last,)])
+    steps = (
+        reply(1, tool("edit"), patched("src/a.py"), finish="tool-calls"),
+        reply(2, tool("edit"), patched("src/a.py"), finish="tool-calls"),
+    )
+    assert result_of(*steps, connection=connection).files == (last,)
+    assert len(connection.asked) == 3
+
+
+def test_a_file_made_and_removed_again_ends_the_wait() -> None:
+    """It is announced and never summed up; the result comes all the same."""
+    connection = Recorded((DIFF,))
+    assert result_of(reply(1, tool("bash"), patched("src/a.py", "gone.txt")), connection=connection).files == (DIFF,)
