@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 _RECENT = 200
 """As many sessions as the first changing call looks through for leftovers; ``cleanup`` looks at more."""
 
+_TIDY_SECONDS = 30.0
+"""How long a look for leftovers counts, in a process that goes on."""
+
 
 class Driver:
     """Use as an async context manager. ``decide`` answers the agent's requests, ``emit`` takes progress."""
@@ -59,7 +62,7 @@ class Driver:
         self._tasks: TaskGroup | None = None
         self._connection: Connection | None = None
         self._connecting = anyio.Lock()
-        self._is_tidy = False
+        self._tidied_at: float | None = None
         self._given_up: set[str] = set()
 
     async def __aenter__(self) -> Driver:
@@ -120,19 +123,20 @@ class Driver:
     async def tidied(self) -> tuple[Connection, list[str]]:
         """The connection, and what was left behind on that server by processes that are gone.
 
-        Looked for once, by the first call that is about to change something, and again after a removal that failed; what was
-        found is stopped and removed before the call goes on, and told in one sentence each.
+        Looked for by the first call that is about to change something, then at most every half minute (a host may live for
+        weeks, and others die beside it), and at once after a removal that failed; what was found is stopped and removed before
+        the call goes on, and told in one sentence each.
         """
         from netclaw_opencode.driver import sweeping
 
         connection = await self.connect()
-        if self._is_tidy and not self._given_up:
+        if self._tidied_at is not None and self._clock() < self._tidied_at + _TIDY_SECONDS and not self._given_up:
             return connection, []
         locks.sweep(self.settings.state_dir)
         found = await sweeping.leftovers(connection, given_up=self.given_up, limit=_RECENT)
         swept = await sweeping.sweep(connection, tuple(item for item in found if item.reason in ("owner_gone", "not_removed")))
         self.swept(swept)
-        self._is_tidy = True
+        self._tidied_at = self._clock()
         for item in swept:
             self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
         return connection, [item.sentence() for item in swept]

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from netclaw_opencode.driver import driver
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Hang, OfflineModel, Status
 from netclaw_opencode.settings import Settings
@@ -50,11 +51,17 @@ def test_cleanup_finds_what_a_killed_caller_left(acting: Acting, opencode_server
     assert left == {kept, foreign}
 
 
-def test_the_next_task_sweeps_and_says_so(acting: Acting, opencode_server: OpenCodeServer, tmp_path: Path, settings: Settings) -> None:
-    """nothing-left: nobody has to call cleanup; a fresh host's next task removes the leftover before it begins, in its notes."""
+@pytest.mark.parametrize("host_is", ["fresh", "older"])
+def test_the_next_task_sweeps_and_says_so(
+    acting: Acting, opencode_server: OpenCodeServer, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, host_is: str
+) -> None:
+    """nothing-left: nobody has to call cleanup; the next task removes the leftover and says so; a host that lives on looks again."""
+    monkeypatch.setattr(driver, "_TIDY_SECONDS", 0.0)
     acting.raw.model.when("hang for sweep", Hang())
-    killed_run(opencode_server, tmp_path, acting.directory, "hang for sweep")
     with Host(settings, entry_points=False) as host:
+        if host_is == "older":
+            assert data_of(host.call("run_task", prompt="before the kill"))["notes"] == []
+        killed_run(opencode_server, tmp_path, acting.directory, "hang for sweep")
         notes = data_of(host.call("run_task", prompt="after the kill"))["notes"]
     assert len(notes) == 1
     assert "left behind by a process that is gone, was stopped and removed" in notes[0]

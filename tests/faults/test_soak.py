@@ -1,0 +1,41 @@
+"""The long runs of ``make soak`` in small: that they work at all, and that the first random schedules hold."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.soak import chaos, loads
+from tests.soak.__main__ import FIGURES, RUNS
+
+pytestmark = pytest.mark.real
+
+
+def test_the_first_random_schedules_leave_nothing_and_tell_no_false_success(tmp_path: Path) -> None:
+    """G21 for seeds 0 to 7: faults of wire and model at random; whatever comes of the turn, nothing is left on the server."""
+    figure = chaos.schedules(tmp_path / "soak", 0.008)
+    assert figure.held, figure.reading
+
+
+def test_whole_tasks_side_by_side(tmp_path: Path) -> None:
+    """G7 in small: tasks at the same time on one server, each with its own answer."""
+    figure = loads.lifecycles(tmp_path / "soak", 0.04)
+    assert figure.held, figure.reading
+
+
+def test_kept_figures_are_of_the_runs_that_there_are() -> None:
+    """The page shows no figure that no run makes, and each says when and on what machine it was read."""
+    kept = json.loads(FIGURES.read_text(encoding="utf-8"))
+    assert kept and set(kept) <= set(RUNS)
+    assert all(set(each) == {"goal", "reading", "held", "seconds", "date", "machine"} for each in kept.values())
+
+
+@pytest.mark.parametrize(("words", "said"), [(["G99"], "there is no figure G99"), (["--share", "0.5", "--write"], "only runs of full size")])
+def test_a_wrong_call_says_what_is_wrong(words: list[str], said: str) -> None:
+    """Nothing is run for a figure that does not exist, and no small run is kept as if it were a full one."""
+    done = subprocess.run([sys.executable, "-m", "tests.soak", *words], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and said in done.stderr
