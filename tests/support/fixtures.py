@@ -1,6 +1,6 @@
 """The fixtures of every test on the real server.
 
-Owns their scope: one server for the whole run, one fresh directory for each test.
+Owns short ways to raw calls; the server and the leak check are those of the kit that we give to others.
 """
 
 from __future__ import annotations
@@ -13,19 +13,13 @@ import httpx
 import pytest
 
 from netclaw_opencode.offline import OfflineModel
+from netclaw_opencode.testing.fixtures import leak_check, opencode_server
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import OpenCodeServer
 from tests.support.event_log import EventLog
-from tests.support.leaks import LeakCheck
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer, running_server
 
 __all__ = ["events", "git_workdir", "leak_check", "opencode_server", "raw", "scripted", "wire", "workdir"]
-
-
-@pytest.fixture(scope="session")
-def opencode_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCodeServer]:
-    """A real OpenCode server with the offline model behind it, for the whole run."""
-    with OfflineModel() as model, running_server(tmp_path_factory.mktemp("opencode-home"), model) as server:
-        yield server
 
 
 @pytest.fixture
@@ -61,17 +55,6 @@ def git_workdir(tmp_path: Path) -> Path:
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):
         subprocess.run(["git", *settings, *arguments], cwd=directory, check=True, stdin=subprocess.DEVNULL)  # noqa: S607 - git of PATH
     return directory
-
-
-@pytest.fixture
-def leak_check(opencode_server: OpenCodeServer, tmp_path: Path) -> Iterator[LeakCheck]:
-    """Fails the test if it leaves a session, a turn, a request, a process or a model call on the server."""
-    check = LeakCheck(opencode_server)
-    yield check
-    for name in ("work", "repo"):
-        if (tmp_path / name).is_dir():
-            check.watch(tmp_path / name)
-    check.check()
 
 
 @pytest.fixture

@@ -1,0 +1,3 @@
+"""The fixtures of the conformance kit, and nothing else."""
+
+pytest_plugins = ["netclaw_opencode.testing"]
