@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from yaml.events import Event
@@ -24,7 +24,12 @@ Steps = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\Z")
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?\Z")
+# A string, a bracket, or a run of anything else; in valid JSON the rest are numbers and constants.
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
+
+
+FaultKind = Literal["unreadable", "not_utf8", "syntax", "duplicate_key", "not_plain", "too_deep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Fault:
     mend: str
     line: int | None = None
     column: int | None = None
+    kind: FaultKind = "syntax"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,12 @@ class Document:
 
 def read_yaml(path: Path) -> Document:
     """Read one YAML document; never raises for what is in the file, nor for a file that cannot be read."""
-    text = _text(path)
-    if isinstance(text, Fault):
-        return _unread(text)
+    text = read_text(path)
+    return _unread(text) if isinstance(text, Fault) else parse_yaml(text)
+
+
+def parse_yaml(text: str) -> Document:
+    """``read_yaml`` for a text that is at hand, such as the frontmatter of a page."""
     import yaml
 
     loader_class = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -87,53 +96,113 @@ def read_yaml(path: Path) -> Document:
     return Document(reader.value, tuple(reader.faults), reader.wants_more, reader.lines, reader.columns)
 
 
-def read_json(path: Path) -> Document:
-    """Read one JSON document; never raises for what is in the file, nor for a file that cannot be read."""
-    text = _text(path)
-    if isinstance(text, Fault):
-        return _unread(text)
-    faults: list[Fault] = []
+def read_json(path: Path, *, places: bool = False) -> Document:
+    """Read one JSON document; never raises for what is in the file, nor for a file that cannot be read.
+
+    ``places`` also notes where each value stands, which only whoever reports faults of its meaning needs.
+    """
+    text = read_text(path)
+    return _unread(text) if isinstance(text, Fault) else parse_json(text, places=places)
+
+
+def parse_json(text: str, *, places: bool = False) -> Document:
+    """``read_json`` for a text that is at hand."""
+    odd = False
 
     def object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal odd
         result = dict(pairs)
-        if len(result) < len(pairs):
-            names = [name for name, _ in pairs]
-            faults.extend(
-                Fault(f"the key {name[:60]!r} stands twice in one object", "keep one of them") for name in result if names.count(name) > 1
-            )
+        odd |= len(result) < len(pairs)
         return result
 
-    def constant(name: str) -> None:
-        faults.append(Fault(f"{name} is not JSON", "write a finite number"))
+    def constant(_: str) -> None:
+        nonlocal odd
+        odd = True
 
     try:
         value: object = json.loads(text, object_pairs_hook=object_of, parse_constant=constant)
     except json.JSONDecodeError as error:
-        return _unread(Fault(f"not JSON: {error.msg} (column {error.colno})", "correct the syntax at that line", error.lineno))
+        what = f"not JSON: {error.msg} (column {error.colno})"
+        return _unread(Fault(what, "correct the syntax at that line", error.lineno, error.colno))
     except (RecursionError, ValueError):  # nested too deeply; a number of thousands of digits
-        return _unread(Fault("it is nested too deeply, or holds a number too large to read", "make it flatter and smaller"))
-    return Document(value, tuple(faults))
+        what = "it is nested too deeply, or holds a number too large to read"
+        return _unread(Fault(what, "make it flatter and smaller", kind="too_deep"))
+    if not odd and not places:
+        return Document(value)
+    lines, columns, faults = _json_places(text)
+    return Document(value, tuple(faults), True, lines, columns)
+
+
+def _json_places(text: str) -> tuple[dict[Steps, int], dict[Steps, int], list[Fault]]:
+    """Line and column of each value of a text that Python read as JSON (of its key in an object), and what JSON has not.
+
+    A loop, since the nesting is a stranger's.
+    """
+    faults: list[Fault] = []
+    lines: dict[Steps, int] = {}
+    columns: dict[Steps, int] = {}
+    open_: list[_Open] = []
+    line, line_start, seen = 1, 0, 0
+    for token in _JSON_TOKEN.finditer(text):
+        line += text.count("\n", seen, token.start())
+        line_start = max(line_start, text.rfind("\n", seen, token.start()) + 1)
+        seen, word = token.start(), token[0]
+        if word in ",:":
+            continue
+        if word in "}]":
+            open_.pop()
+            continue
+        inside = open_[-1] if open_ else None
+        if inside is None:
+            steps: Steps = ()
+        elif isinstance(inside.container, list):
+            steps = (*inside.steps, len(inside.container))
+            inside.container.append(None)
+        elif inside.key is None:
+            inside.key = str(json.loads(word))
+            steps = (*inside.steps, inside.key)
+            if steps in lines:
+                what = f"the key {inside.key[:60]!r} stands twice in one object"
+                faults.append(Fault(what, "keep one of them", line, token.start() - line_start + 1, "duplicate_key"))
+        else:
+            steps, inside.key = (*inside.steps, inside.key), None
+        if word in ("NaN", "Infinity", "-Infinity"):
+            faults.append(Fault(f"{word} is not JSON", "write a finite number", line, token.start() - line_start + 1))
+        if steps not in lines:
+            lines[steps], columns[steps] = line, token.start() - line_start + 1
+        if word in "{[":
+            open_.append(_Open({} if word == "{" else [], steps))
+    return lines, columns, faults
 
 
 def _unread(fault: Fault) -> Document:
     return Document(None, (fault,), whole=False)
 
 
-def _text(path: Path) -> str | Fault:
-    try:
-        if not path.is_file():  # a folder, a device or a pipe could hang the read
-            return Fault("there is no such file" if not path.exists() else "it is not a regular file", "check the path")
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        return Fault(f"it cannot be read: {error.strerror}", "check the path and its permissions")
-    if len(raw) > MAX_BYTES:
-        return Fault(f"it is larger than {MAX_BYTES} bytes", "make it smaller")
+def read_text(path: Path) -> str | Fault:
+    """A text file of bounded size, without the mark of its byte order; what keeps it from being read is the fault."""
+    raw = read_bytes(path)
+    if isinstance(raw, Fault):
+        return raw
     try:
         return raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        return Fault(f"it is not UTF-8 (byte {error.start})", "save it as UTF-8", line)
+        return Fault(f"it is not UTF-8 (byte {error.start})", "save it as UTF-8", line, kind="not_utf8")
+
+
+def read_bytes(path: Path) -> bytes | Fault:
+    """A regular file of bounded size; never waits for a pipe or a device."""
+    try:
+        if not path.is_file():  # a folder, a device or a pipe could hang the read
+            what = "there is no such file" if not path.exists() else "it is not a regular file"
+            return Fault(what, "check the path", kind="unreadable")
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        return Fault(f"it cannot be read: {reason}", "check the path and its permissions", kind="unreadable")
+    return Fault(f"it is larger than {MAX_BYTES} bytes", "make it smaller", kind="unreadable") if len(raw) > MAX_BYTES else raw
 
 
 @dataclass(slots=True)
@@ -182,15 +251,15 @@ class _YamlReader:
                 if self._documents > 1:
                     self._stop("a second document begins", "keep one document in the file", line)
 
-    def _fault(self, what: str, mend: str, line: int) -> None:
-        self.faults.append(Fault(what, mend, line, self._column))
+    def _fault(self, what: str, mend: str, line: int, kind: FaultKind = "not_plain") -> None:
+        self.faults.append(Fault(what, mend, line, self._column, kind))
 
     def _note(self, steps: Steps, line: int) -> None:
         self.lines[steps] = line
         self.columns[steps] = self._column
 
-    def _stop(self, what: str, mend: str, line: int) -> None:
-        self._fault(what, mend, line)
+    def _stop(self, what: str, mend: str, line: int, kind: FaultKind = "not_plain") -> None:
+        self._fault(what, mend, line, kind)
         self.wants_more = False
 
     def _plain(self, event: Event, line: int) -> None:
@@ -215,7 +284,7 @@ class _YamlReader:
         place.drop = text in place.container
         if place.drop:
             first = self.lines.get((*place.steps, text))
-            self._fault(f"the key {text[:60]!r} stands twice in one map (first in line {first})", "keep one of them", line)
+            self._fault(f"the key {text[:60]!r} stands twice in one map (first in line {first})", "keep one of them", line, "duplicate_key")
         else:
             self._note((*place.steps, text), line)
 
@@ -226,7 +295,7 @@ class _YamlReader:
         steps = self._place(container, line)
         self._open.append(_Open(container, steps))
         if len(self._open) > MAX_DEPTH:
-            self._stop(f"it is nested deeper than {MAX_DEPTH} levels", "make it flatter", line)
+            self._stop(f"it is nested deeper than {MAX_DEPTH} levels", "make it flatter", line, "too_deep")
 
     def _place(self, value: object, line: int) -> Steps:
         if not self._open:
@@ -254,4 +323,17 @@ def _typed(text: str) -> object:
     return float(text) if _FLOAT.match(text) else text
 
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Fault", "Steps", "read_json", "read_yaml"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "Document",
+    "Fault",
+    "FaultKind",
+    "Steps",
+    "parse_json",
+    "parse_yaml",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "read_yaml",
+]

@@ -17,6 +17,13 @@ def check_manifest(path: Path | None = None, *, check_handlers: bool = False) ->
     return mismatches(bundled("skill.yaml") if path is None else path.absolute(), check_handlers=check_handlers)
 
 
+def doubts_of(path: Path) -> list[ManifestProblem]:
+    """``check_manifest``, and besides what is allowed, but not carried by every host."""
+    from netclaw_opencode.manifest.checking import mismatches
+
+    return mismatches(path.absolute(), check_handlers=False, doubts=True)
+
+
 __all__ = [
     "ActionEntry",
     "EnvironmentVariable",
@@ -24,6 +31,7 @@ __all__ = [
     "Manifest",
     "ManifestProblem",
     "check_manifest",
+    "doubts_of",
     "load_checked_manifest",
     "load_manifest",
     "own_manifest",

@@ -16,12 +16,19 @@ from netclaw_opencode.jsontypes import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class ManifestProblem:
-    """One mismatch: ``where`` (a key path in the manifest, or a schema file and a path in it), what is wrong, how to mend it."""
+    """One mismatch: ``where`` (a key path in the manifest, or a schema file and a path in it), what is wrong, how to mend it.
+
+    ``code`` is stable and stands in the table of ``authoring.codes``. ``file`` is the schema file, relative to the manifest's
+    folder, that ``line`` and ``column`` belong to; without one they belong to the manifest.
+    """
 
     where: str
     what: str
     mend: str
     line: int | None = None
+    column: int | None = None
+    code: str = "bad_value"
+    file: str | None = None
 
     def __str__(self) -> str:
         place = self.where if self.line is None else f"{self.where} (line {self.line})"
@@ -29,7 +36,7 @@ class ManifestProblem:
 
     def to_wire(self) -> dict[str, object]:
         """The form used in ``details.problems`` of an error envelope."""
-        wire: dict[str, object] = {"where": self.where, "what": self.what, "mend": self.mend}
+        wire: dict[str, object] = {"code": self.code, "where": self.where, "what": self.what, "mend": self.mend}
         if self.line is not None:
             wire["line"] = self.line
         return wire
@@ -59,6 +66,7 @@ class ActionEntry:
     """One action as the manifest declares it.
 
     ``errors`` are the codes of its own, beside the manifest's ``common_errors``. ``handler`` is ``"module:function"``.
+    ``hints`` say what a host may tell its user before a call: ``destructive``, ``idempotent``, ``open_world``.
     """
 
     name: str
@@ -71,6 +79,7 @@ class ActionEntry:
     deadline_seconds: float
     errors: tuple[str, ...]
     examples: tuple[Example, ...]
+    hints: tuple[str, ...] = ()
     _schemas: dict[Path, JsonObject] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

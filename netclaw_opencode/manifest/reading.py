@@ -95,6 +95,7 @@ def _action(entry: JsonObject, folder: Path) -> ActionEntry:
         deadline_seconds=_number(entry, "deadline_seconds"),
         errors=_texts(entry, "errors"),
         examples=tuple(_example(_object(item)) for item in _list(entry, "examples")),
+        hints=_texts(entry, "hints"),
     )
 
 
@@ -112,7 +113,11 @@ def _example(entry: JsonObject) -> Example:
 def below(folder: Path, relative: str) -> Path:
     """The path of a schema file; raises where it would leave the manifest's folder, by ``..`` or by a link."""
     path = folder / relative
-    if Path(relative).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = not Path(relative).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
+        inside = False
+    if not inside:
         raise _OddFormError
     return path
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.jsontypes import JsonObject
@@ -50,6 +50,7 @@ class SchemaProblem:
 
     ``path`` is the field (``model.providerID``, ``answers[0]``; empty for the whole value), ``value_shortened`` the value
     made safe to print, ``rule`` what holds instead, ``hint`` an example or the nearest known name. ``message`` says all.
+    ``steps`` is the path in its parts and ``keyword`` that of the schema, for whoever sorts problems or looks for their place.
     """
 
     path: str
@@ -57,6 +58,8 @@ class SchemaProblem:
     value_shortened: str
     rule: str
     hint: str | None = None
+    steps: tuple[str | int, ...] = field(default=(), compare=False, repr=False)
+    keyword: str = field(default="", compare=False, repr=False)
 
     def to_wire(self) -> dict[str, object]:
         """The form used in ``details.problems`` of an error envelope."""
@@ -120,7 +123,7 @@ def problem_of(error: ValidationError) -> SchemaProblem:
     hint = hint or _example(schema)
     message = f"{path}: " if path else ""
     message += f"{shown} {phrase}" + (f" ({rule})" if tell_rule else "") + (f", {hint}" if hint else "")
-    return SchemaProblem(path, message, shown, rule, hint)
+    return SchemaProblem(path, message, shown, rule, hint, tuple(steps), str(error.validator))
 
 
 def _unknown(path: str, steps: list[str | int], value: object, schema: JsonObject) -> SchemaProblem:
@@ -131,12 +134,13 @@ def _unknown(path: str, steps: list[str | int], value: object, schema: JsonObjec
     hint = f"did you mean {near[0]!r}?" if near else None
     parent = path.removesuffix(pointed("", name)).rstrip(".")
     message = f"{parent + ': ' if parent else ''}unknown field {shortened(name)}; {hint or rule}"
-    return SchemaProblem(path, message, shortened(value), rule, hint)
+    return SchemaProblem(path, message, shortened(value), rule, hint, tuple(steps), "additionalProperties")
 
 
 def _missing(path: str, steps: list[str | int], schema: JsonObject) -> SchemaProblem:
     hint = _example(mapping_or_empty(mapping_or_empty(schema.get("properties")).get(str(steps[-1])))) if steps else None
-    return SchemaProblem(path, f"{path}: is missing" + (f", {hint}" if hint else ""), "(missing)", "required", hint)
+    message = f"{path}: is missing" + (f", {hint}" if hint else "")
+    return SchemaProblem(path, message, "(missing)", "required", hint, tuple(steps), "required")
 
 
 def _broken_rule(error: ValidationError, name: str) -> tuple[str, str, bool]:

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.documents import MAX_BYTES, Document, read_json, read_yaml
+from netclaw_opencode.documents import MAX_BYTES, Document, parse_json, parse_yaml, read_json, read_yaml
 
 
 def of_yaml(text: str | bytes, folder: Path) -> Document:
@@ -112,6 +112,41 @@ def test_places_are_known_down_to_each_value(tmp_path: Path) -> None:
         1,
         1,
     ]
+
+
+def test_places_in_json_are_known_where_they_are_asked_for() -> None:
+    """Of a key in an object, of an item in a list; tabs, escapes and brackets in text do not confuse them."""
+    text = '{\n\t"a\\"{": [1, {"b": "}]"}],\r\n "c"\n:\n null}'
+    document = parse_json(text, places=True)
+    assert document.value == {'a"{': [1, {"b": "}]"}], "c": None}
+    found = {steps: document.place_of(steps) for steps in document.lines}
+    assert found == {(): (1, 1), ('a"{',): (2, 2), ('a"{', 0): (2, 11), ('a"{', 1): (2, 14), ('a"{', 1, "b"): (2, 15), ("c",): (3, 2)}
+    assert document.place_of(("c", "d")) == (3, 2)
+    assert parse_json(text).lines == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "kind"),
+    [
+        ('{"a": 1,\n "a": 2}', 2, 2, "duplicate_key"),
+        ("[1,\n NaN]", 2, 2, "syntax"),
+        ("{\n 'a': 1}", 2, 2, "syntax"),
+        ("[" * 100_000, None, None, "too_deep"),
+    ],
+)
+def test_a_fault_in_json_has_its_place_and_kind(text: str, line: int | None, column: int | None, kind: str) -> None:
+    """Also where nobody asked for places."""
+    (fault,) = parse_json(text).faults
+    assert (fault.line, fault.column, fault.kind) == (line, column, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("a: 1\na: 2", "duplicate_key"), ("a: &x 1", "not_plain"), ("[" * 100, "too_deep"), ("a: [", "syntax")],
+)
+def test_a_fault_in_yaml_has_its_kind(text: str, kind: str) -> None:
+    """Whoever sorts faults needs no words for it."""
+    assert {fault.kind for fault in parse_yaml(text).faults} == {kind}
 
 
 @pytest.mark.parametrize("read", [read_yaml, read_json])

@@ -1,0 +1,5 @@
+"""A handler."""
+
+
+async def keep(arguments, context):
+    return {"count": 1}

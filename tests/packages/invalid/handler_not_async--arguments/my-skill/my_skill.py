@@ -1,0 +1,5 @@
+"""A handler."""
+
+
+async def keep():
+    return {"count": 1}

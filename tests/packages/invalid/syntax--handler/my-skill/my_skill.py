@@ -1,0 +1,4 @@
+"""A handler."""
+
+
+async def keep(:
