@@ -158,7 +158,7 @@ _ROWS = (
     ErrorCode("vetoed", 4, False, "A plugin of the host vetoed the call.", "Read the reason; ask whoever runs the host."),
     ErrorCode("kill_refused", 4, False, "The process could not be proved to be our server, so it was not signalled.", "Stop it by hand after a look at it."),
     # no usable server
-    ErrorCode("binary_not_found", 5, False, "OpenCode is not installed, or not where it was looked for.", "npm install -g opencode-ai"),
+    ErrorCode("binary_not_found", 5, False, "OpenCode is not installed, or not where it was looked for.", "npm install -g opencode-ai@1.18.33"),
     ErrorCode("unsupported_version", 5, False, "The server's version is outside 1.18 <= v < 2.", "npm install -g opencode-ai@1.18.33"),
     ErrorCode("vulnerable_version", 5, False, "The OpenCode version has a known vulnerability, so it is not started.", "npm install -g opencode-ai@1.18.33"),
     ErrorCode("api_drift", 5, False, "The server's API is not the one that this skill rests on.", "npm install -g opencode-ai@1.18.33"),
@@ -174,6 +174,7 @@ _ROWS = (
     # the deadline passed
     ErrorCode("request_timeout", 6, True, "One request took longer than its limit.", "Try again; then check_availability."),
     ErrorCode("turn_timeout", 6, False, "The turn did not finish before its deadline and was stopped.", "Use send_message_async with wait_for_session, or raise deadline_seconds."),
+    ErrorCode("call_timeout", 6, False, "The call outlasted OPENCODE_DRIVER_CALL_SECONDS and was cancelled; what it ran was told to stop.", "Use send_message_async with wait_for_session for long work; see get_session_status for what is left."),
     # waiting
     ErrorCode("permission_required", 7, False, "The agent asked for a permission and nobody may grant it.", "Allow it by a policy file (see check_policy) or a plugin, or word the task so that it is not needed."),
     ErrorCode("question_pending", 7, False, "The agent asked a question and nobody answers.", "Put the answer into the prompt, or into a policy file (see check_policy)."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,12 @@ from netclaw_opencode.errors import InvalidInput, Refused
 
 DEFAULT_URL = "http://localhost:4096"
 DEFAULT_USERNAME = "opencode"
+SMALLEST_OUTPUT = 500
+"""The smallest limit for printed JSON, in characters: what an envelope needs that tells where the rest is."""
+RESULTS = "results"
+"""The folder below the state folder that keeps results too large for their caller."""
+SHORTEST_CALL_SECONDS = 10.0
+"""The shortest cap on calls, in seconds: below it nothing would be left for stopping and cleaning up."""
 _SECRET_SUFFIXES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _SHORTEST_SECRET = 12
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"})
@@ -47,6 +54,10 @@ class Settings:
     record: Path | None = None
     roots: tuple[Path, ...] = ()
     """Folders in (or below) which sessions may work; none named: anywhere but the system's and the bare home directory."""
+    call_seconds: float | None = None
+    """No call may last longer, its stop and clean-up included, in seconds; None: only the calls' own deadlines hold."""
+    max_chars: int | None = None
+    """How long the JSON may be that the command line prints, in characters; 0: as long as it is, None: the default."""
     password_empty: bool = False
     """The password's variable is set, to nothing: it counts as no password (the server sees it so, too)."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -72,7 +83,7 @@ class Settings:
             username=username,
             password=password,
             binary=environ.get("OPENCODE_DRIVER_BINARY") or None,
-            state_dir=_state_dir(environ),
+            state_dir=state_dir(environ),
             directory=environ.get("OPENCODE_DRIVER_DIRECTORY") or str(Path.cwd()),
             model=environ.get("OPENCODE_DRIVER_MODEL") or None,
             server_env=tuple(name for name in environ.get("OPENCODE_DRIVER_SERVER_ENV", "").replace(" ", "").split(",") if name),
@@ -80,6 +91,8 @@ class Settings:
             audit=_absolute(environ, "OPENCODE_DRIVER_AUDIT"),
             record=_absolute(environ, "OPENCODE_DRIVER_RECORD"),
             roots=_roots(environ),
+            call_seconds=_call_seconds(environ),
+            max_chars=max_chars(environ),
             password_empty=environ.get("OPENCODE_SERVER_PASSWORD") == "",
             environ=MappingProxyType(dict(environ)),
         )
@@ -88,6 +101,11 @@ class Settings:
     def home(self) -> Path:
         """The user's home directory."""
         return Path(self.environ.get("HOME") or Path.home())
+
+    @property
+    def results(self) -> Path:
+        """The folder of results that were too large for their caller (``spill``)."""
+        return self.state_dir / RESULTS
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -185,7 +203,35 @@ def _check_credentials(username: str, password: str | None) -> None:
             raise InvalidInput("invalid_input", f"{name} holds a control character (a trailing line break?)")
 
 
-def _state_dir(environ: Mapping[str, str]) -> Path:
+def max_chars(environ: Mapping[str, str]) -> int | None:
+    """``OPENCODE_DRIVER_MAX_CHARS``, or None where it is not set; raises ``InvalidInput``."""
+    text = environ.get("OPENCODE_DRIVER_MAX_CHARS")
+    if not text:
+        return None
+    number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+    if number != 0 and number < SMALLEST_OUTPUT:
+        raise InvalidInput(
+            "invalid_input",
+            f"OPENCODE_DRIVER_MAX_CHARS {text[:40]!r} must be 0 (no limit) or {SMALLEST_OUTPUT} and more, such as 1800",
+        )
+    return number
+
+
+def _call_seconds(environ: Mapping[str, str]) -> float | None:
+    text = environ.get("OPENCODE_DRIVER_CALL_SECONDS")
+    if not text:
+        return None
+    seconds = float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text) else 0.0
+    if seconds < SHORTEST_CALL_SECONDS:
+        raise InvalidInput(
+            "invalid_input",
+            f"OPENCODE_DRIVER_CALL_SECONDS {text[:40]!r} must be a number of seconds from {SHORTEST_CALL_SECONDS:g} on, such as 50",
+        )
+    return seconds
+
+
+def state_dir(environ: Mapping[str, str]) -> Path:
+    """The folder that remembers our server (``OPENCODE_DRIVER_STATE_DIR``); raises ``InvalidInput`` where it is not absolute."""
     given = _absolute(environ, "OPENCODE_DRIVER_STATE_DIR")
     if given is not None:
         return given

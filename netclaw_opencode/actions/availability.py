@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import servers
 from netclaw_opencode.driver.api_check import ApiCheck, check_api
@@ -60,7 +61,8 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
             severity="warning",
         )
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
-    await _check_server(report, context, directory, may_start=may_start, within_seconds=read.seconds(arguments, "deadline_seconds", 45))
+    within_seconds = calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 45))
+    await _check_server(report, context, directory, may_start=may_start, within_seconds=within_seconds)
     output: dict[str, object] = {
         "available": True,
         "binary": report.binary,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver.sessions import iso
 from netclaw_opencode.facts import ProgressEvent
@@ -32,7 +33,7 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
     events: list[dict[str, object]] = []
     ended = "time"
     async with connection.events.subscribe(wanted) as subscription:
-        with anyio.move_on_after(read.seconds(arguments, "wait_seconds", 30)):
+        with anyio.move_on_after(calltime.current().fitted(read.seconds(arguments, "wait_seconds", 30), stops=False)):
             await connection.events.ready(within_seconds=10)
             while len(events) < most:
                 event = await subscription.next()
@@ -45,7 +46,11 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
                     break
             else:
                 ended = "limit"
-    return {"events": events, "count": len(events), "dropped": subscription.dropped, "ended": ended}
+    output: dict[str, object] = {"events": events, "count": len(events), "dropped": subscription.dropped, "ended": ended}
+    note = calltime.current().note()
+    if note is not None and ended == "time":
+        output["notes"] = [note]
+    return output
 
 
 def _wire(event: ServerEvent, connection: Connection) -> dict[str, object]:

@@ -13,14 +13,19 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from netclaw_opencode import calltime
 from netclaw_opencode.actions.context import ActionCall, ActionContext
-from netclaw_opencode.errors import DriverError, InvalidInput, Refused
+from netclaw_opencode.calltime import CallTime
+from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.redaction import hidden
 
 Handler = Callable[[JsonObject, ActionContext], Awaitable[JsonObject]]
 
 _log = logging.getLogger("netclaw_opencode")
+
+_OF_TIME = frozenset({"turn_timeout", "request_timeout", "provider_retrying", "server_not_ready"})
+"""Endings that a cap on calls may have brought about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +99,32 @@ class Registry:
 
         Raises nothing but cancellation and process-ending exceptions.
         """
-        with context.record.call(str(name).replace("-", "_")):
-            envelope = await self._invoke(name, arguments, context)
+        with (
+            context.record.call(str(name).replace("-", "_")),
+            calltime.of_call(context.settings.call_seconds, clock=context.clock) as time_of_call,
+        ):
+            envelope = _explained(await self._in_time(name, arguments, context, time_of_call), time_of_call)
             # Imported here: listing actions needs no driver.
             from netclaw_opencode.driver import rules
 
             rules.no_silence(envelope)
             context.record.result(envelope)
         return envelope
+
+    async def _in_time(self, name: str, arguments: JsonObject, context: ActionContext, time_of_call: CallTime) -> dict[str, object]:
+        """The call, which is cancelled where it outlasts the operator's cap: the last resort, since every wait in it keeps the cap."""
+        if time_of_call.cap_seconds is None:
+            return await self._invoke(name, arguments, context)
+        from anyio import move_on_after
+
+        with move_on_after(max(0.0, time_of_call.ends - time_of_call.clock())):
+            return await self._invoke(name, arguments, context)
+        problem = OutOfTime(
+            "call_timeout",
+            f"{name} did not end within {time_of_call.cap_seconds:g} s ({calltime.SETTING}) and was cancelled; its work was told to stop",
+            details={"call_seconds": time_of_call.cap_seconds},
+        )
+        return error_envelope(name, problem)
 
     async def _invoke(self, name: str, arguments: JsonObject, context: ActionContext) -> dict[str, object]:
         call: ActionCall | None = None
@@ -122,6 +145,18 @@ class Registry:
         if call is not None:
             _tell(call, envelope)
         return envelope
+
+
+def _explained(envelope: dict[str, object], time_of_call: CallTime) -> dict[str, object]:
+    """The envelope of a call that ran out of time, with the cap named where that cut its time."""
+    note, error = time_of_call.note(), envelope.get("error")
+    if note is None or not isinstance(error, dict) or error.get("code") not in _OF_TIME:
+        return envelope
+    facts = {"call_seconds": time_of_call.cap_seconds, "asked_seconds": time_of_call.asked}
+    told = {**error, "message": f"{error['message']}; {note}", "details": {**error.get("details", {}), **facts}}
+    if error["code"] == "turn_timeout":
+        told["next"] = "Use send_message_async with wait_for_session: here no call may last long enough."
+    return {**envelope, "error": told}
 
 
 def error_envelope(action: str, error: DriverError) -> dict[str, object]:

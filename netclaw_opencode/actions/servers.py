@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import rules, servers
 from netclaw_opencode.errors import ActionFailed, InvalidInput
@@ -26,7 +27,10 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
             "invalid_input", f"port {port} is reserved for the system: give 0 (any free one) or 1024 to 65535, for example 4096"
         )
     found = await servers.start(
-        context.settings, port=port, directory=directory, within_seconds=read.seconds(arguments, "deadline_seconds", 45)
+        context.settings,
+        port=port,
+        directory=directory,
+        within_seconds=calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 45)),
     )
     await context.driver.disconnect()
     record = found.record

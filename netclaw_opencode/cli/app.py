@@ -1,6 +1,6 @@
-"""The tree of commands: four tiers of actions made from the manifest, and ``actions``, ``demo``, ``--version``.
+"""The tree of commands: four tiers of actions made from the manifest, and ``actions``, ``demo``, ``skill``, ``mcp``.
 
-Owns names, help and usage errors. What a command does stands in ``calls`` and ``demo``, which are imported when it is run.
+Owns names, help and usage errors. What a command does stands in ``calls``, ``demo`` and ``skill``, imported when it is run.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def _run(argv: list[str], asked: str | None) -> int:
         code = _root().main(argv, prog_name=PROGRAM, standalone_mode=False)
         return code if isinstance(code, int) else EXIT_DONE
     except click.UsageError as error:
-        return output.show_usage_error(error, asked)
+        return output.show_usage_error(error, asked, limit=output.max_chars_asked(argv))
     except (click.Abort, KeyboardInterrupt):
         return output.show_interrupted(asked)
     except DriverError as error:
-        return output.show_error(PROGRAM, error, asked)
+        return output.show_error(PROGRAM, error, asked, limit=output.max_chars_asked(argv))
 
 
 class MissingCommand(click.UsageError):
@@ -126,7 +126,7 @@ class _Action(click.Command):
             from netclaw_opencode.cli.flags import options_of
 
             streams = self._entry.name == "watch_events"
-            self.params = [*options_of(self.flags), _format_option("lines" if streams else None), *self._record_option()]
+            self.params = [*options_of(self.flags), _format_option("lines" if streams else None), _limit_option(), *self._record_option()]
         return super().get_params(ctx)
 
     def _record_option(self) -> list[click.Parameter]:
@@ -177,9 +177,28 @@ def _root() -> click.Group:
     )
     for tier, summary in catalogue.TIERS.items():
         root.add_command(_Tier(tier, help=summary))
-    root.add_command(click.Command("actions", callback=_list_actions, params=[_format_option()], help="Show every action in one table."))
+    root.add_command(
+        click.Command("actions", callback=_list_actions, params=[_format_option(), _limit_option()], help="Show every action in one table.")
+    )
     root.add_command(_demo_command())
+    root.add_command(_skill_group())
+    root.add_command(_mcp_command())
     return root
+
+
+def _skill_group() -> click.Group:
+    from netclaw_opencode.cli import skill
+
+    group = _Group("skill", help=skill.SUMMARY)
+    for command in skill.commands():
+        group.add_command(command)
+    return group
+
+
+def _mcp_command() -> click.Command:
+    from netclaw_opencode.cli import mcp_command
+
+    return mcp_command.command()
 
 
 def _demo_command() -> click.Command:
@@ -204,10 +223,26 @@ def _format_option(extra: str | None = None) -> click.Option:
     return click.Option(["--format", "output_format"], type=click.Choice(choices), default=None, help=text)
 
 
-def _list_actions(output_format: str | None) -> int:
+def _limit_option() -> click.Option:
+    text = (
+        "The most JSON to print, in characters; the whole of a longer result goes into a file that is named in its place. "
+        "0 stands for no limit. Default: 1800 where stdout is no terminal."
+    )
+    return click.Option(["--max-chars"], type=click.IntRange(0), callback=_checked_limit, default=None, metavar="INTEGER", help=text)
+
+
+def _checked_limit(_ctx: click.Context, _option: click.Parameter, given: int | None) -> int | None:
+    from netclaw_opencode.settings import SMALLEST_OUTPUT
+
+    if given and given < SMALLEST_OUTPUT:
+        raise click.BadParameter(f"{given} is too small: give 0 (no limit), or {SMALLEST_OUTPUT} or more.")
+    return given
+
+
+def _list_actions(output_format: str | None, max_chars: int | None) -> int:
     from netclaw_opencode.cli import calls
 
-    return calls.list_actions(output_format)
+    return calls.list_actions(output_format, max_chars)
 
 
 def _demo(model: str | None, directory: str | None, keep: bool, deadline_seconds: float) -> int:  # noqa: FBT001 - click's names

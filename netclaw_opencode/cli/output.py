@@ -1,6 +1,7 @@
 """Where a result goes: one JSON envelope or readable text on stdout, text errors on stderr, and the exit code.
 
-Owns the choice of the form and the writing of bytes. How text looks is decided in ``views``.
+Owns the choice of the form, the limit on the JSON's length, and the writing of bytes. How text looks is decided in ``views``,
+how an envelope is shortened in ``spill``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -17,17 +19,31 @@ import click
 from netclaw_opencode.cli import PROGRAM
 from netclaw_opencode.cli.terminal import harmless, json_text, one_line
 from netclaw_opencode.errors import CODES, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, DriverError, Interrupted, InvalidInput
+from netclaw_opencode.settings import RESULTS, SMALLEST_OUTPUT, max_chars, state_dir
+
+MAX_CHARS = 1800
+"""As much JSON as is printed by default where stdout is no terminal: hosts show 2,000 characters, some only the last ones."""
 
 _FORMATS = ("json", "text", "lines")
 
 
 def format_asked(argv: Sequence[str]) -> str | None:
     """What ``--format`` asks for, read before the command line is parsed: a usage error needs it too."""
+    value = _word_behind("--format", argv)
+    return value if value in _FORMATS else None
+
+
+def max_chars_asked(argv: Sequence[str]) -> int | None:
+    """What ``--max-chars`` asks for, read before the command line is parsed."""
+    text = _word_behind("--max-chars", argv) or ""
+    return int(text) if text == "0" or (text.isascii() and text.isdigit() and int(text[:9]) >= SMALLEST_OUTPUT) else None
+
+
+def _word_behind(flag: str, argv: Sequence[str]) -> str | None:
     for position, word in enumerate(argv):
         name, equals, value = word.partition("=")
-        if name == "--format":
-            value = value if equals else next(iter(argv[position + 1 :]), "")
-            return value if value in _FORMATS else None
+        if name == flag:
+            return value if equals else next(iter(argv[position + 1 :]), "")
     return None
 
 
@@ -44,20 +60,62 @@ def is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def show(envelope: Mapping[str, object], asked: str | None, *, shown_live: bool = False) -> int:
-    """Print the envelope in the form asked for and return the exit code; ``shown_live``: events were printed already."""
+def limit_for(given: int | None) -> int:
+    """The limit on printed JSON in characters, 0 for none: ``--max-chars``, else the setting, else the default."""
+    if given is None:
+        with suppress(DriverError):  # a setting that is wrong is told by whoever reads all of them
+            given = max_chars(os.environ)
+    if given is None:
+        return 0 if is_terminal(sys.stdout) else MAX_CHARS
+    return given
+
+
+def show(
+    envelope: Mapping[str, object],
+    asked: str | None,
+    *,
+    limit: int | None = None,
+    schema: Mapping[str, object] | None = None,
+    shown_live: bool = False,
+) -> int:
+    """Print the envelope in the form asked for and return the exit code.
+
+    ``limit`` is what ``--max-chars`` says, ``schema`` the action's output schema; ``shown_live``: events were printed already.
+    """
     if format_for(asked) == "text":
         from netclaw_opencode.cli.views import print_envelope
 
         print_envelope(envelope, shown_live=shown_live)
     else:
-        write_json(envelope, pretty=asked != "lines" and is_terminal(sys.stdout))
+        pretty = asked != "lines" and is_terminal(sys.stdout)
+        write_json(envelope, limit=limit, schema=schema, pretty=pretty)
     return exit_code(envelope)
 
 
-def write_json(value: object, *, pretty: bool = False) -> None:
-    """One JSON document and a line break on stdout, in UTF-8, at once."""
-    write_line(json_text(value, indent=2 if pretty else None))
+def write_json(
+    envelope: Mapping[str, object], *, limit: int | None = None, schema: Mapping[str, object] | None = None, pretty: bool = False
+) -> None:
+    """One JSON document and a line break on stdout, in UTF-8, at once; at most as long as ``limit_for`` says."""
+
+    def text(value: object) -> str:
+        return json_text(value, indent=2 if pretty else None)
+
+    longest = limit_for(limit)
+    line = text(envelope)
+    # Imported where it is needed: most envelopes are short.
+    if longest and len(line) * 2 >= longest:
+        from netclaw_opencode.spill import shortened
+
+        line = text(shortened(envelope, max_chars=longest - 1, folder=results_folder(), schema=schema, text=text))
+    write_line(line)
+
+
+def results_folder() -> Path:
+    """The folder of results that were too long to be printed."""
+    try:
+        return state_dir(os.environ) / RESULTS
+    except DriverError:  # the setting is wrong, and what is printed says so
+        return state_dir({**os.environ, "OPENCODE_DRIVER_STATE_DIR": ""}) / RESULTS
 
 
 def write_line(line: str) -> None:
@@ -76,9 +134,9 @@ def exit_code(envelope: Mapping[str, object]) -> int:
     return code.exit_code if code is not None else EXIT_FAILED
 
 
-def show_error(action: str, error: DriverError, asked: str | None) -> int:
+def show_error(action: str, error: DriverError, asked: str | None, *, limit: int | None = None) -> int:
     """Print the error envelope of a call that was not made."""
-    return show({"ok": False, "action": action, "error": error.to_wire()}, asked)
+    return show({"ok": False, "action": action, "error": error.to_wire()}, asked, limit=limit)
 
 
 def show_interrupted(asked: str | None) -> int:
@@ -86,7 +144,7 @@ def show_interrupted(asked: str | None) -> int:
     return show_error(PROGRAM, Interrupted("cancelled", "cancelled before anything was started"), asked)
 
 
-def show_usage_error(error: click.UsageError, asked: str | None) -> int:
+def show_usage_error(error: click.UsageError, asked: str | None, *, limit: int | None = None) -> int:
     """A command line that cannot be understood: exit code 2, with the nearest valid name."""
     path = error.ctx.command_path if error.ctx is not None else PROGRAM
     if format_for(asked) == "text":
@@ -95,7 +153,7 @@ def show_usage_error(error: click.UsageError, asked: str | None) -> int:
     words = path.split()
     problem = InvalidInput(getattr(error, "error_code", "invalid_input"), harmless(error.format_message()), next=f"{path} --help")
     action = words[-1].replace("-", "_") if len(words) == 3 else PROGRAM
-    write_json({"ok": False, "action": action, "error": problem.to_wire()})
+    write_json({"ok": False, "action": action, "error": problem.to_wire()}, limit=limit)
     return EXIT_USAGE
 
 
@@ -125,12 +183,16 @@ def _give_up_stdout() -> None:
 
 
 __all__ = [
+    "MAX_CHARS",
     "exit_code",
     "format_asked",
     "format_for",
     "is_terminal",
+    "limit_for",
+    "max_chars_asked",
     "notice",
     "reader_left",
+    "results_folder",
     "show",
     "show_error",
     "show_interrupted",

@@ -17,6 +17,7 @@ from typing import NoReturn
 import anyio
 import httpx
 
+from netclaw_opencode import calltime
 from netclaw_opencode.client.bounded import BoundedEvents
 from netclaw_opencode.client.exchange import Exchange
 from netclaw_opencode.client.routes import Route
@@ -87,7 +88,7 @@ class HttpClient:
         """
         path = _path(route, ids or {})
         params = {**(query or {}), **({"directory": directory} if directory is not None else {})}
-        limit = min(route.limit_seconds, limit_seconds) if limit_seconds is not None else route.limit_seconds
+        limit = calltime.within(min(route.limit_seconds, limit_seconds) if limit_seconds is not None else route.limit_seconds)
         # Less than the whole limit, so that "nobody accepts" is told from "accepted and silent" (F2).
         connect = min(_CONNECT_SECONDS, 0.9 * limit)
         request = self._client.build_request(route.method, path, params=params, json=body, timeout=httpx.Timeout(None, connect=connect))

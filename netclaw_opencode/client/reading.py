@@ -18,6 +18,7 @@ from netclaw_opencode.client.types import (
     Model,
     ModelRef,
     Part,
+    PermissionRule,
     Provider,
     ServerEvent,
     Session,
@@ -78,6 +79,16 @@ def health(value: object) -> Health:
     if not isinstance(source.get("healthy"), bool):
         raise bad("health.healthy is not a boolean")
     return Health(healthy=source["healthy"] is True, version=text_of(source, "version", "health"))
+
+
+def agent_rules(value: object) -> tuple[str, tuple[PermissionRule, ...]]:
+    """An agent's name and its effective rules; none where it tells no rules in the form that we know."""
+    source = as_object(value, "agent")
+    listed = source.get("permission")
+    parts = [part for part in listed if isinstance(part, Mapping)] if isinstance(listed, list) else []
+    texts = [tuple(optional_text(part, key) for key in ("permission", "pattern", "action")) for part in parts]
+    rules = tuple(PermissionRule(*[word or "" for word in words]) for words in texts if all(words))
+    return text_of(source, "name", "agent"), rules
 
 
 def session(value: object) -> Session:

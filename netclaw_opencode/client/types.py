@@ -32,6 +32,15 @@ class ModelRef:
 
 
 @dataclass(frozen=True, slots=True)
+class PermissionRule:
+    """A rule of an agent; of several that fit, the last one decides."""
+
+    permission: str
+    pattern: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """The answer of ``/global/health`` (F3)."""
 

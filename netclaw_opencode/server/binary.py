@@ -12,6 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from netclaw_opencode import calltime
 from netclaw_opencode.errors import ServerProblem
 
 SUPPORTED = "1.18 <= version < 2"
@@ -77,7 +78,7 @@ def _asked_version(path: str) -> str:
             [path, "--version"],
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=_VERSION_SECONDS,
+            timeout=calltime.within(_VERSION_SECONDS),
             check=False,
             encoding="utf-8",
         )

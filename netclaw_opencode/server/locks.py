@@ -14,6 +14,7 @@ from pathlib import Path
 
 import anyio
 
+from netclaw_opencode import calltime
 from netclaw_opencode.server.state import corrupt, folder
 
 _PAUSE_SECONDS = 0.05
@@ -27,7 +28,7 @@ async def held(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIte
     """
     path = folder(state_dir) / f"{name}.lock"
     handle: int | None = None
-    with anyio.move_on_after(within_seconds) as waiting:
+    with anyio.move_on_after(calltime.within(within_seconds)) as waiting:
         while (handle := _acquired(path)) is None and not waiting.cancel_called:
             if within_seconds <= 0:
                 break

@@ -25,6 +25,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
+from netclaw_opencode import calltime
 from netclaw_opencode.errors import ServerProblem
 
 TERM_SECONDS = 5.0
@@ -175,14 +176,14 @@ def _end(pid: int, create_time: float) -> Ended:
     below = _children(server)
     signal = "SIGTERM"
     _signal(server, kill=False)
-    if not _gone(server, TERM_SECONDS):
+    if not _gone(server, calltime.within(TERM_SECONDS, stopping=True)):
         signal = "SIGKILL"
         below = [*below, *(child for child in _children(server) if child not in below)]
         _signal(server, kill=True)
-        _gone(server, _KILL_SECONDS)
+        _gone(server, calltime.within(_KILL_SECONDS))
     for child in below:
         _signal(child, kill=True)
-    until = time.monotonic() + _KILL_SECONDS
+    until = time.monotonic() + calltime.within(_KILL_SECONDS)
     left = sum(not _gone(item, until - time.monotonic()) for item in (server, *below))
     return Ended(signal, 1 + len(below) - left, left)
 

@@ -24,6 +24,7 @@ VIEWS = {
     "cleanup": upkeep.cleanup,
     "create_session": states.created,
     "delete_session": states.deleted,
+    "doctor": checks.doctor,
     "explain": lists.stories,
     "get_session_result": turns.turn,
     "get_session_status": lists.statuses,

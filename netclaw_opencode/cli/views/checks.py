@@ -1,4 +1,4 @@
-"""``check_availability`` as a check list: what is there, what is missing, and the remedy of each problem."""
+"""``check_availability``, ``doctor`` and ``check_policy`` as check lists: what is there, what is missing, and what helps."""
 
 from __future__ import annotations
 
@@ -41,6 +41,23 @@ def availability(data: Data) -> Iterator[RenderableType]:
         yield Text(note, style="dim")
     if "elapsed_seconds" in data:
         yield Text(f"checked in {seconds(number(data, 'elapsed_seconds'))}", style="dim")
+
+
+_MARKS = {"fail": ("✗ ", "bold red"), "warn": ("! ", "bold yellow"), "unknown": ("? ", "dim"), "ok": ("✓ ", "bold green")}
+
+
+def doctor(data: Data) -> Iterator[RenderableType]:
+    """One line for each check, the graver the earlier, with the remedy below what is wrong; then the sum."""
+    for check in parts(data, "checks"):
+        mark = _MARKS.get(word(check, "status"), _MARKS["unknown"])
+        yield Text.assemble(mark, f"{word(check, 'title'):<16}", word(check, "seen"))
+        if word(check, "remedy"):
+            yield Text("    → " + word(check, "remedy"), style="cyan")
+    counts = part(data, "counts")
+    told = ", ".join(f"{number(counts, name):g} {name}" for name in ("fail", "warn", "unknown", "ok") if number(counts, name))
+    able = data.get("can_run") is True
+    yield headline(*(("✓", "green") if able else ("✗", "red")), "a task can run here" if able else "a task cannot run here now")
+    yield Text(f"{told}; looked for {seconds(number(data, 'elapsed_seconds'))}", style="dim")
 
 
 def policy(data: Data) -> Iterator[RenderableType]:
@@ -86,4 +103,4 @@ def _check(passed: object, what: str, where: str = "", *, optional: bool = False
     return Text.assemble(mark, what, (f"  {where}" if where else "", "dim"))
 
 
-__all__ = ["availability", "is_report", "policy"]
+__all__ = ["availability", "doctor", "is_report", "policy"]

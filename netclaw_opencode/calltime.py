@@ -1,0 +1,90 @@
+"""How long one call may take in all: the operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``), shared out.
+
+Owns the sharing: the work, then the stop and the clean-up, then what it takes to hand the result over. The door sets it for
+each call; whoever waits for something asks how much is left. A call without a cap has no end here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+SETTING = "OPENCODE_DRIVER_CALL_SECONDS"
+
+_HANDOVER_SECONDS = 1.5
+"""For the start of the interpreter, and for writing the result."""
+_RESERVE_SHARE = 0.15
+_LEAST_RESERVE_SECONDS = 3.0
+_MOST_RESERVE_SECONDS = 12.0
+"""The bounds of the time for stopping and cleaning up, which is a share of the cap."""
+_LOOK_SECONDS = 2.0
+"""For the last look after a wait, which has nothing to stop."""
+_FLOOR_SECONDS = 0.5
+"""What may begin although the time is over (an abort, a delete) still gets this long."""
+_STOP_SHARE = 0.7
+"""A stop leaves some of the time to what follows it: the session's removal."""
+
+
+@dataclass(slots=True)
+class CallTime:
+    """The time of one call; ``asked`` is the longest limit that was cut to what there is, 0 where none was."""
+
+    clock: Callable[[], float]
+    began: float
+    cap_seconds: float | None = None
+    asked: float = 0.0
+
+    @property
+    def ends(self) -> float:
+        """When everything must be over, on the clock; infinity without a cap."""
+        return self.began + self.cap_seconds - _HANDOVER_SECONDS if self.cap_seconds is not None else float("inf")
+
+    def fitted(self, limit: float, *, stops: bool = True) -> float:
+        """A limit of the work that begins now, cut to what there is; ``stops``: something must be stopped at its end."""
+        if self.cap_seconds is None:
+            return limit
+        reserve = min(max(self.cap_seconds * _RESERVE_SHARE, _LEAST_RESERVE_SECONDS), _MOST_RESERVE_SECONDS) if stops else _LOOK_SECONDS
+        most = round(max(0.1, self.ends - reserve - self.clock()), 1)
+        if limit <= most:
+            return limit
+        self.asked = max(self.asked, limit)
+        return most
+
+    def note(self) -> str | None:
+        """One sentence on a limit that was cut, or None where none was."""
+        if self.cap_seconds is None or not self.asked:
+            return None
+        return f"{SETTING} is {self.cap_seconds:g}, so the call could not use the {self.asked:g} s that it was given"
+
+
+_current: ContextVar[CallTime | None] = ContextVar("netclaw_opencode_call_time", default=None)
+
+
+def current() -> CallTime:
+    """The time of the call that is running here; one without an end where there is none."""
+    return _current.get() or CallTime(time.monotonic, 0.0)
+
+
+@contextmanager
+def of_call(cap_seconds: float | None, *, clock: Callable[[], float]) -> Iterator[CallTime]:
+    """The time of a call that begins now; one within another call has that one's time."""
+    outer = _current.get()
+    here = CallTime(clock, outer.began if outer is not None and outer.clock is clock else clock(), cap_seconds)
+    token = _current.set(here)
+    try:
+        yield here
+    finally:
+        _current.reset(token)
+
+
+def within(seconds: float, *, stopping: bool = False) -> float:
+    """These seconds, or what is left of the call's time, but never nothing: what has begun may be seen through."""
+    here = current()
+    left = here.ends - here.clock()
+    return min(seconds, max(_FLOOR_SECONDS, left * _STOP_SHARE if stopping else left))
+
+
+__all__ = ["SETTING", "CallTime", "current", "of_call", "within"]
