@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint schemas skill suite coverage bench clean ready ready-dev ready-opencode
+.PHONY: help demo test lint schemas skill suite coverage bench soak clean ready ready-dev ready-opencode
 
 # The first one that can make a virtual environment; PYTHON=/path/to/python overrides the choice.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -17,6 +17,7 @@ WITH_OPENCODE = OPENCODE_DRIVER_BINARY="$$(cat .tools/opencode.path)"
 unexport OPENCODE_API_URL OPENCODE_SERVER_USERNAME OPENCODE_SERVER_PASSWORD
 unexport OPENCODE_DRIVER_STATE_DIR OPENCODE_DRIVER_DIRECTORY OPENCODE_DRIVER_MODEL OPENCODE_DRIVER_SERVER_ENV
 unexport OPENCODE_DRIVER_POLICY OPENCODE_DRIVER_AUDIT OPENCODE_DRIVER_RECORD
+unexport OPENCODE_DRIVER_ROOTS OPENCODE_DRIVER_CALL_SECONDS OPENCODE_DRIVER_MAX_CHARS
 unexport PYTHONPATH PYTHONHOME
 
 help:
@@ -25,6 +26,7 @@ help:
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make suite   the tests alone; PYTEST_ARGS="-k name" chooses some'
 	@echo 'make coverage  the tests one at a time, with the share of lines and branches that they reach'
+	@echo 'make soak    the long runs (loads, races, kill -9, a day in half an hour, random faults): about two hours; SOAK="G9 G10" chooses some'
 	@echo 'make bench   this driver beside bare HTTP and `opencode run`, as ratios'
 	@echo 'make clean   remove what the others have made'
 
@@ -42,11 +44,13 @@ schemas: ready-dev
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json schemas/actions/*.json
 	$(BIN)/check-jsonschema --schemafile schemas/skill.schema.json skill.yaml
 	$(BIN)/check-jsonschema --schemafile schemas/policy.schema.json examples/policy.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 
 # The validator wants a folder of the skill's name, with nothing but the skill in it.
 skill: ready-dev
 	@rm -rf build/skill && mkdir -p build/skill/opencode-driver && cp SKILL.md build/skill/opencode-driver
 	$(BIN)/agentskills validate build/skill/opencode-driver
+	$(BIN)/netclaw-opencode skill validate --strict --import . examples/permission_policy
 
 # Two at a time: most of a test's time is OpenCode's. A file stays together, with one server for each worker.
 suite: ready-dev ready-opencode
@@ -58,8 +62,12 @@ coverage: ready-dev ready-opencode
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report > build/coverage/report.txt
 	@echo "coverage: $$($(BIN)/coverage report --format=total) % of lines and branches; by file: build/coverage/report.txt"
 
+# SOAK="--share 0.05" makes them small; SOAK=--write keeps the readings for docs/reliability.md.
+soak: ready-dev ready-opencode
+	@$(WITH_OPENCODE) $(BIN)/python -m tests.soak $(SOAK)
+
 bench: ready ready-opencode
-	@$(WITH_OPENCODE) $(BIN)/python scripts/bench.py
+	@$(WITH_OPENCODE) $(BIN)/python -m scripts.bench
 
 clean:
 	rm -rf .venv .tools build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

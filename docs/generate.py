@@ -1,13 +1,14 @@
-"""Makes ``docs/actions.md`` and ``docs/errors.md`` from the manifest, its schemas and the table of error codes.
+"""Makes ``docs/actions.md``, ``docs/errors.md``, ``references/`` and the tables of ``SKILL.md``.
 
-``python docs/generate.py`` writes them; ``--check`` only says whether they are up to date (exit code 1: they are not).
-It owns the layout of the two pages and not a word of their content.
+They come from the manifest, its schemas and the table of error codes. ``python docs/generate.py`` writes them; ``--check``
+only says whether they are up to date (exit code 1: they are not). It owns their layout and not a word of their content.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,20 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from docs.generate_codes import author_page  # noqa: E402
 from netclaw_opencode.cli.flags import command_of, flags_of  # noqa: E402 - the checkout beside this file, not an installed copy
 from netclaw_opencode.errors import CODES  # noqa: E402
 from netclaw_opencode.manifest import ActionEntry, Manifest, load_manifest  # noqa: E402
 
 Schema = Mapping[str, object]
+
+# What an agent meets often enough to have it at hand; the others stand in references/errors.md.
+AT_HAND = {
+    *("binary_not_found", "server_unreachable", "server_died", "server_not_ready", "auth_failed", "turn_timeout", "connection_lost"),
+    *("session_busy", "session_used", "session_waiting", "permission_required", "question_pending"),
+    *("provider_unavailable", "provider_auth", "provider_error", "provider_retrying", "model_not_found", "agent_not_found"),
+    *("thinking_unsupported", "invalid_input"),
+}
 
 TIERS = {
     "inspect": "only reads",
@@ -46,6 +56,68 @@ MADE = "<!-- Made by docs/generate.py from skill.yaml, schemas/ and netclaw_open
 def pages(manifest: Manifest) -> dict[str, str]:
     """The text of each page by its name."""
     return {"actions.md": "\n".join(_actions_page(manifest)) + "\n", "errors.md": "\n".join(_errors_page(manifest)) + "\n"}
+
+
+def skill_pages(manifest: Manifest, skill: str) -> dict[str, str]:
+    """What an exported skill consists of, by its path in the repository; ``skill`` is the text of SKILL.md as it stands."""
+    for name, rows in {"commands": _commands_table(manifest), "errors": _at_hand()}.items():
+        skill = _between_marks(skill, name, "\n".join(rows))
+    return {
+        "SKILL.md": skill,
+        "references/actions.md": "\n".join(_actions_reference(manifest)) + "\n",
+        "references/errors.md": "\n".join(_errors_reference()) + "\n",
+    }
+
+
+def _between_marks(text: str, name: str, table: str) -> str:
+    begin, end = f"<!-- made: {name} -->\n", f"<!-- end: {name} -->\n"
+    marks = re.compile(f"({re.escape(begin)}).*?({re.escape(end)})", re.DOTALL)
+    new, found = marks.subn(lambda both: f"{both[1]}{table}\n{both[2]}", text)
+    if found != 1:
+        raise SystemExit(f"SKILL.md: the marks {begin.strip()} and {end.strip()} must stand there once")
+    return new
+
+
+def _commands_table(manifest: Manifest) -> Iterator[str]:
+    names = {tier: [f"`{_command(entry)}`" for entry in manifest.actions.values() if entry.tier == tier] for tier in TIERS}
+    return _table(("Tier", "Effect", "Commands"), [(f"`{tier}`", meaning, ", ".join(names[tier])) for tier, meaning in TIERS.items()])
+
+
+def _at_hand() -> Iterator[str]:
+    rows = (row for row in CODES.values() if row.code in AT_HAND)
+    return _table(("`error.code`", "What to do"), ((f"`{row.code}`", _remedy(row.remedy)) for row in rows))
+
+
+def _actions_reference(manifest: Manifest) -> Iterator[str]:
+    yield from ("# Every command", "", MADE, "")
+    yield "Values stand behind flags only. `*`: the flag must be given. Each command has `--help`."
+    for tier, meaning in TIERS.items():
+        yield from ("", f"## netclaw-opencode {tier}", "", f"{meaning[0].upper()}{meaning[1:]}.", "")
+        rows = ((f"`{_command(entry)}`", entry.summary, _flags(entry)) for entry in manifest.actions.values() if entry.tier == tier)
+        yield from _table(("Command", "What it does", "Flags"), rows)
+
+
+def _command(entry: ActionEntry) -> str:
+    return entry.name.replace("_", "-")
+
+
+def _flags(entry: ActionEntry) -> str:
+    return ", ".join(f"`{flag.name}`{'*' if flag.required else ''}" for flag in flags_of(entry.input_schema)) or "none"
+
+
+def _remedy(text: str) -> str:
+    """A command is shown as one."""
+    return f"`{text}`" if re.fullmatch(r"(netclaw-opencode|npm) [a-z-]+ [a-z@0-9. -]+", text) else text
+
+
+def _errors_reference() -> Iterator[str]:
+    yield from ("# Every error code", "", MADE, "")
+    yield "`error.next` of an answer goes before the remedy here: it knows the case. Again: whether the same call may succeed later."
+    yield ""
+    yield from _table(
+        ("`error.code`", "What happened", "What to do", "Again"),
+        ((f"`{row.code}`", row.summary, _remedy(row.remedy), "yes" if row.retryable else "no") for row in CODES.values()),
+    )
 
 
 def _actions_page(manifest: Manifest) -> Iterator[str]:
@@ -212,17 +284,24 @@ def _mapping(value: object) -> Schema:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pages, or with ``--check`` compare them; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Write docs/actions.md and docs/errors.md.")
+    parser = argparse.ArgumentParser(description="Write docs/actions.md, docs/errors.md, references/ and the tables of SKILL.md.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a page is out of date")
     check = parser.parse_args(arguments).check
     stale = False
-    for name, text in pages(load_manifest()).items():
-        page = ROOT / "docs" / name
+    manifest = load_manifest()
+    skill = (ROOT / "SKILL.md").read_text(encoding="utf-8")
+    made = {f"docs/{name}": text for name, text in pages(manifest).items()} | skill_pages(manifest, skill)
+    authors = ROOT / "docs" / "authors.md"
+    if authors.is_file():  # written by hand, but for its tables
+        made["docs/authors.md"] = author_page(authors.read_text(encoding="utf-8"))
+    for name, text in made.items():
+        page = ROOT / name
         if page.is_file() and page.read_text(encoding="utf-8") == text:
             continue
         stale = True
-        sys.stderr.write(f"docs/{name} {'is out of date: run python docs/generate.py' if check else 'written'}\n")
+        sys.stderr.write(f"{name} {'is out of date: run python docs/generate.py' if check else 'written'}\n")
         if not check:
+            page.parent.mkdir(exist_ok=True)
             page.write_text(text, encoding="utf-8")
     return 1 if check and stale else 0
 

@@ -1,4 +1,4 @@
-"""Where the files that travel with the package are: ``skill.yaml``, ``SKILL.md``, ``schemas/``.
+"""Where the files that travel with the package are: ``skill.yaml``, ``SKILL.md``, ``references/``, ``schemas/``.
 
 Owns one question, asked the same way in a checkout (they stand beside the package) and in an installed wheel (they stand
 in ``netclaw_opencode/_bundled/``). It reads nothing and must never look in the working directory: what lies there is the

@@ -26,6 +26,7 @@ import httpx
 
 from netclaw_opencode import Host, Settings
 from netclaw_opencode.offline import OfflineModel, keep_from_installing
+from scripts import bench_turns
 
 OURS = [sys.executable, "-m", "netclaw_opencode"]
 
@@ -141,8 +142,8 @@ async def messages(host: Host, server: Server, *, pairs: int) -> list[Pair]:
 
 
 @contextmanager
-def private_environ() -> Iterator[tuple[dict[str, str], str]]:
-    """The environment of a private server with the offline model, and an empty working directory."""
+def private_environ() -> Iterator[tuple[dict[str, str], str, OfflineModel]]:
+    """The environment of a private server, an empty working directory, and the offline model behind the server."""
     with tempfile.TemporaryDirectory(prefix="netclaw-bench-") as folder, OfflineModel() as model:
         work = Path(folder, "work")
         work.mkdir()
@@ -160,12 +161,13 @@ def private_environ() -> Iterator[tuple[dict[str, str], str]]:
                 "OPENCODE_DRIVER_DIRECTORY": str(work),
             },
             str(work),
+            model,
         )
 
 
 async def main(pairs: int) -> None:
     """Measure everything and print the table."""
-    with private_environ() as (environ, work):
+    with private_environ() as (environ, work, model):
         async with Host(Settings.from_environment(environ), entry_points=False) as host:
             started = await host.invoke("start_server", {})
             if not started["ok"]:
@@ -173,7 +175,9 @@ async def main(pairs: int) -> None:
             try:
                 record = json.loads(Path(environ["OPENCODE_DRIVER_STATE_DIR"], "server.json").read_text(encoding="utf-8"))
                 client = environ | {"OPENCODE_API_URL": record["url"], "OPENCODE_SERVER_PASSWORD": record["password"]}
-                await measure(host, Server(record["url"], record["password"], work, client), record, pairs)
+                server = Server(record["url"], record["password"], work, client)
+                await measure(host, server, record, pairs)
+                await measure_turns(host, server, model, turns=pairs * 3)
             finally:
                 await host.invoke("stop_server", {})
 
@@ -187,6 +191,24 @@ async def measure(host: Host, server: Server, record: Mapping[str, str], pairs: 
     row("send_message, all rules : bare POST /message", found, goal="<= 1.10 x", reached=cost <= 1.10, figure=f"{cost:.2f} x")
     # Processes run one at a time while the event loop waits; nothing else is on it.
     await anyio.to_thread.run_sync(measure_processes, server, record["binary"], pairs)
+
+
+async def measure_turns(host: Host, server: Server, model: OfflineModel, *, turns: int) -> None:
+    """The figures of this driver alone."""
+    print()
+
+    def recorded(file: Path) -> Host:
+        return Host(Settings.from_environment({**server.environ, "OPENCODE_DRIVER_RECORD": str(file)}), entry_points=False)
+
+    with bench_turns.IdleClock(server.url, server.password, server.directory) as clock, tempfile.TemporaryDirectory() as folder:
+        readings = [
+            await bench_turns.after_idle(host, clock, turns=turns),
+            await bench_turns.after_deadline(host, model, turns=turns),
+            await anyio.to_thread.run_sync(bench_turns.per_waiting_task, server.environ, model, server.directory),
+            await bench_turns.requests_per_turn(recorded, model, Path(folder)),
+        ]
+    for reading in readings:
+        print(f"{reading.name:<75}  {reading.figure:>10}  {reading.goal:<12} {'met' if reading.reached else 'MISSED'}")
 
 
 def measure_processes(server: Server, binary: str, pairs: int) -> None:

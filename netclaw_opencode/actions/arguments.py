@@ -17,7 +17,7 @@ from netclaw_opencode.jsontypes import JsonObject
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.sending import Prompt
+    from netclaw_opencode.driver.sending import Prompt, RetryLimit
     from netclaw_opencode.settings import Settings
 
 PROMPT_BYTES = 1024 * 1024
@@ -49,6 +49,14 @@ def integer(arguments: JsonObject, name: str, default: int) -> int:
     """A whole number."""
     value = arguments.get(name, default)
     return value if isinstance(value, int) else default
+
+
+def retries(arguments: JsonObject) -> RetryLimit:
+    """How long and how often a provider that refuses may be asked again."""
+    from netclaw_opencode.driver.sending import RetryLimit
+
+    attempts = integer(arguments, "retry_attempts", 0) if "retry_attempts" in arguments else None
+    return RetryLimit(optional_seconds(arguments, "retry_budget_seconds"), attempts)
 
 
 def flag(arguments: JsonObject, name: str, *, default: bool = False) -> bool:

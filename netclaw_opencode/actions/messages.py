@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sending, sessions
 from netclaw_opencode.driver.places import Places
@@ -26,6 +27,7 @@ _START_SECONDS = 15.0
 async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and wait: 60 s at most, then abort, verified."""
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
+    limit = calltime.current().fitted(limit)
     read.require_sound(arguments, context.settings)
     began = context.clock()
     with sending.unsent_after(limit):
@@ -37,7 +39,7 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
         ends=began + limit,
         deadline_seconds=limit,
         reuse_session=read.flag(arguments, "reuse_session"),
-        retry_budget_seconds=read.optional_seconds(arguments, "retry_budget_seconds"),
+        retries=read.retries(arguments),
     )
     return result.to_wire()
 
@@ -60,7 +62,11 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     if prompt.output_schema is not None:
         marks["output_schema"] = prompt.output_schema
     turn, verdict = await turns.start(
-        session, prompt, within_seconds=_START_SECONDS, marks=marks, reuse_session=read.flag(arguments, "reuse_session")
+        session,
+        prompt,
+        within_seconds=calltime.within(_START_SECONDS, stopping=True),
+        marks=marks,
+        reuse_session=read.flag(arguments, "reuse_session"),
     )
     return _started(turn, verdict, prompt)
 
@@ -105,7 +111,7 @@ async def get_session_result(arguments: JsonObject, context: ActionContext) -> J
 async def wait_for_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """A bounded wait for the end of a turn, or for progress beyond ``cursor``."""
     began = context.clock()
-    limit = read.seconds(arguments, "wait_seconds", 45)
+    limit = calltime.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
     connection, turn, verdict = await _attach(arguments, context)
     turns = await context.driver.turns(sending=False)
@@ -129,6 +135,9 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         "progress": _progress(turn),
         "pending": [item.to_wire() for item in turn.seen.pending],
     }
+    note = calltime.current().note()
+    if note is not None and not verdict.ended:
+        output["notes"] = [note]
     if verdict.ended:
         output["result"] = await _result(connection, context, turn, verdict)
     else:

@@ -43,7 +43,8 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
     key = keys.key_of(arguments, action="create_session")
     new = True
     if key is None:
-        session = await sessions.create(connection, wanted)
+        with context.driver.remembering(wanted.created_by):
+            session = await sessions.create(connection, wanted)
     else:
         wanted = replace(wanted, marks=key.marks())
         session, new = await keys.claimed(connection, key, lambda: sessions.create(connection, wanted))

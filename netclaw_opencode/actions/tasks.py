@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, owners, rules, sending, sessions, stopping
 from netclaw_opencode.driver.models import parse_model
@@ -31,6 +32,9 @@ _REMOVE_SECONDS = 5.0
 PLAN_INSTRUCTION = "Make a plan for the following task. Do not change any file. Answer with the plan alone.\n\n"
 IMPLEMENT_INSTRUCTION = "Implement the following task according to the plan.\n\n# Task\n\n{prompt}\n\n# Plan\n\n{plan}\n"
 
+
+_SHARED = ("directory", "title", "model", "retry_budget_seconds", "retry_attempts", "fallback_models")
+"""What planning and implementing have in common."""
 
 FALLBACK_CODES = frozenset({"provider_retrying", "provider_error", "provider_auth", "runaway_turn", "empty_output"})
 """Failures that another model may not have."""
@@ -61,7 +65,7 @@ class _Job:
 
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
-    limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS)
+    limit = calltime.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     key = keys.key_of(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
@@ -113,17 +117,19 @@ def _fallbacks(arguments: JsonObject) -> list[object]:
 async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Plan in one session, implement in a fresh one with the plan as its context."""
     began = context.clock()
-    limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS)
+    limit = calltime.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     keep = read.flag(arguments, "keep_sessions")
     prompt = read.required_text(arguments, "prompt")
-    common = {name: arguments[name] for name in ("directory", "title", "model") if name in arguments}
+    common = {name: arguments[name] for name in _SHARED if name in arguments}
     to_plan = {**common, "prompt": PLAN_INSTRUCTION + prompt, "agent": read.text(arguments, "plan_agent") or "plan"}
     if "plan_model" in arguments:
         to_plan["model"] = arguments["plan_model"]
     if "thinking" in arguments:
         to_plan["thinking"] = arguments["thinking"]
-    plan_job, plan = await _one(_Task("plan", to_plan, ends=began + limit, limit_seconds=limit, keep=keep), context)
+    plan_job, plan, plan_attempts = await _with_fallbacks(
+        _Task("plan", to_plan, ends=began + limit, limit_seconds=limit, keep=keep), context
+    )
     if plan.verdict.flag is not None:
         raise ActionFailed(
             "turn_incomplete",
@@ -136,11 +142,14 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
         "agent": read.text(arguments, "agent") or "build",
     }
     try:
-        job, done = await _one(_Task("implement", to_build, ends=began + limit, limit_seconds=limit, keep=keep), context)
+        job, done, attempts = await _with_fallbacks(
+            _Task("implement", to_build, ends=began + limit, limit_seconds=limit, keep=keep), context
+        )
     except DriverError as error:
         error.details["plan"] = plan.text
         raise
     jobs = (plan_job, job)
+    failed = [{"part": "plan", **item} for item in plan_attempts] + [{"part": "implementation", **item} for item in attempts]
     return {
         "plan": plan.to_wire(),
         "implementation": done.to_wire(),
@@ -149,6 +158,7 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
             "sessions_deleted": [item.session.id for item in jobs if item.deleted],
             "sessions_kept": [item.session.id for item in jobs if not item.deleted],
         },
+        **({"attempts": failed} if failed else {}),
     }
 
 
@@ -181,7 +191,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
             ends=task.ends,
             deadline_seconds=task.limit_seconds,
             message_id=marked if isinstance(marked, str) else None,
-            retry_budget_seconds=read.optional_seconds(task.arguments, "retry_budget_seconds"),
+            retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
         )
     return job, result
@@ -202,7 +212,8 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         if task.key is not None:
             session, new = await keys.claimed(connection, task.key, lambda: sessions.create(connection, wanted))
         else:
-            session, new = await sessions.create(connection, wanted), True
+            with context.driver.remembering(wanted.created_by):
+                session, new = await sessions.create(connection, wanted), True
     job = _Job(session, new)
     if new:
         context.driver.tell(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
@@ -224,7 +235,7 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
 async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:
     """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
     problem: DriverError | None = None
-    with anyio.move_on_after(_REMOVE_SECONDS):
+    with anyio.move_on_after(calltime.within(_REMOVE_SECONDS)):
         try:
             await stopping.delete(connection, job.session, report=stopping.at_rest(job.session) if at_rest else None)
             job.deleted = True

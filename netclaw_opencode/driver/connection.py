@@ -26,7 +26,7 @@ from netclaw_opencode.server import locks
 if TYPE_CHECKING:
     from netclaw_opencode.client.events import EventHub
     from netclaw_opencode.client.http import HttpClient
-    from netclaw_opencode.client.types import FileChange, Health, Message, Provider, Session, SessionStatus
+    from netclaw_opencode.client.types import FileChange, Health, Message, PermissionRule, Provider, Session, SessionStatus
 
 _CATALOGUE_SECONDS = 30.0
 
@@ -190,6 +190,10 @@ class Connection:
         """Names of the agents that a prompt may name."""
         answer = await self.http.call(routes.AGENTS, directory=directory)
         return reading.as_list(answer, "agent list", lambda item: reading.text_of(reading.as_object(item, "agent"), "name", "agent"))
+
+    async def rules(self, directory: str) -> Mapping[str, tuple[PermissionRule, ...]]:
+        """What each agent may do without asking, by its name."""
+        return dict(reading.as_list(await self.http.call(routes.AGENTS, directory=directory), "agent list", reading.agent_rules))
 
     async def require_agent(self, name: str, *, directory: str) -> None:
         """Refuse an agent that the server does not know, before sending (F15)."""

@@ -6,8 +6,8 @@ Owns their life. It connects when first needed and again after a failure; it dec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -143,12 +143,21 @@ class Driver:
 
     @property
     def given_up(self) -> frozenset[str]:
-        """Sessions that a call of this process could not remove, and that nobody waits for."""
+        """Sessions that a call of this process could not remove, by id, or whose creation it lost sight of, by its mark."""
         return frozenset(self._given_up)
 
     def give_up(self, session_id: str) -> None:
         """Remember a session that could not be removed: this process lives on, so its marks do not give it away."""
         self._given_up.add(session_id)
+
+    @contextmanager
+    def remembering(self, created_by: str) -> Iterator[None]:
+        """A creation; where it fails, the session may be there all the same, and the next look for leftovers knows its mark."""
+        try:
+            yield
+        except BaseException:
+            self.give_up(created_by)
+            raise
 
     def swept(self, swept: tuple[Swept, ...]) -> None:
         """Forget what is gone by now."""

@@ -59,6 +59,14 @@ class Prompt:
         return body
 
 
+@dataclass(frozen=True, slots=True)
+class RetryLimit:
+    """How long (seconds) and how often a provider that refuses may be asked again; None: as far as the deadline allows."""
+
+    seconds: float | None = None
+    attempts: int | None = None
+
+
 @dataclass(slots=True)
 class Turn:
     """A prompt on its way.
@@ -74,7 +82,7 @@ class Turn:
     seen: Snapshot
     resumed: bool = False
     sent: bool = False
-    retry_budget_seconds: float | None = None
+    retries: RetryLimit = RetryLimit()
     retrying_since: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
     refused: list[PendingRequest] = field(default_factory=list)
@@ -164,9 +172,10 @@ async def _history(connection: Connection, session: Session, *, untouched: bool)
 
 async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
     """Send the prompt; after an ambiguous loss ask the message store, and repeat only with the same ids (F27)."""
-    sending = (turn.message_id, ids.part_of(turn.message_id))
     sent: list[tuple[str, str]] = []
     while True:
+        # Made anew each time, so that the rule has something to see: the ids that really go out.
+        sending = (turn.message_id, ids.part_of(turn.message_id))
         asked(connection.record, rules.send_once, message_id=sending[0], part_id=sending[1], sent=sent)
         connection.record.note("send", session_id=turn.session.id, message_id=turn.message_id, attempt=len(sent) + 1)
         turn.sent = True

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
+from netclaw_opencode import calltime
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
@@ -327,7 +328,7 @@ async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> N
 async def _abort_all(record: state.ServerRecord, recorder: Recorder) -> tuple[str, ...]:
     """Abort every running session, in each directory: tool children outlive their server (F5)."""
     aborted: list[str] = []
-    with anyio.move_on_after(_ABORT_SECONDS):
+    with anyio.move_on_after(calltime.within(_ABORT_SECONDS, stopping=True)):
         recorder.hide(record.password)
         async with Address(record.url, record.username, record.password, record).client(recorder) as client:
             try:

@@ -44,6 +44,8 @@ class NewSession:
     parent_id: str | None = None
     directory_given: bool = False
     marks: Mapping[str, object] = field(default_factory=dict)
+    created_by: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Tells this very creation from every other, where its answer is lost."""
     places: Places = field(default_factory=Places)
 
 
@@ -55,7 +57,7 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
         await connection.require_agent(wanted.agent, directory=wanted.directory)
     if wanted.parent_id is not None:
         return await _fork(connection, wanted, parent_id=wanted.parent_id)
-    mark = {**_mark(wanted), "created_by": secrets.token_hex(8)}
+    mark = {**_mark(wanted), "created_by": wanted.created_by}
     body: dict[str, object] = {"metadata": {MARK: mark}}
     if wanted.title is not None:
         body["title"] = wanted.title

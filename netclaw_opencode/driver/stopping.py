@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from netclaw_opencode import calltime
 from netclaw_opencode.client import routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver import requests, rules
@@ -99,7 +100,7 @@ async def stop(
     """
     started = connection.clock()
     done = _Stopping(connection, session, message_id, (session.id,))
-    with anyio.move_on_after(STOP_SECONDS if within_seconds is None else within_seconds):
+    with anyio.move_on_after(calltime.within(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
         while not done.confirmed:
             try:
                 await _round(done)

@@ -74,7 +74,7 @@ async def leftovers(
 ) -> tuple[Leftover, ...]:
     """Sessions of ours whose process is gone, whose deadline has passed while they run, or (asked for) which are old.
 
-    ``given_up`` are those that a call of this very process could not remove.
+    ``given_up`` are those that a call of this very process could not remove (ids) or lost sight of (the mark of their creation).
     """
     now_ms = time.time() * 1000
     found: list[Leftover] = []
@@ -86,7 +86,8 @@ async def leftovers(
                 key: state_of(status, ()) for key, status in (await connection.statuses(session.directory)).items()
             }
         state = states[session.directory].get(session.id, "ready")
-        reason = "not_removed" if session.id in given_up else _reason(session, state, now_ms=now_ms, older_than_seconds=older_than_seconds)
+        lost = session.id in given_up or (mark_of(session) or {}).get("created_by") in given_up
+        reason = "not_removed" if lost else _reason(session, state, now_ms=now_ms, older_than_seconds=older_than_seconds)
         if reason is not None:
             found.append(Leftover(session, reason, state))
     return tuple(found)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from netclaw_opencode import calltime
 from netclaw_opencode.driver import answering, outcome, sending, stopping, structured
 from netclaw_opencode.driver.noting import looked
-from netclaw_opencode.driver.sending import Prompt, Turn
+from netclaw_opencode.driver.sending import Prompt, RetryLimit, Turn
 from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
 from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem, error_of
 from netclaw_opencode.facts import PendingRequest, ProgressEvent
@@ -58,20 +59,20 @@ class Turns:
         deadline_seconds: float,
         reuse_session: bool = False,
         message_id: str | None = None,
-        retry_budget_seconds: float | None = None,
+        retries: RetryLimit | None = None,
         untouched: bool = False,
     ) -> outcome.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
         At the deadline the turn is aborted, the stop verified and ``OutOfTime`` (``turn_timeout``) raised, within
-        ``deadline_seconds`` + 15 s in total. A provider that keeps refusing for longer than ``retry_budget_seconds`` ends
+        ``deadline_seconds`` + 15 s in total. A provider that keeps refusing beyond ``retries`` ends
         it earlier (``provider_retrying``). On cancellation it is stopped and verified too, and a ``stopping`` event
         says so, before the cancellation goes on. Every other ending than success raises its error.
         """
         clock = self._connection.clock
         async with self._connection.events.subscribe(session.id) as events:
             turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
-            turn.retry_budget_seconds = retry_budget_seconds
+            turn.retries = retries or turn.retries
             try:
                 verdict = Verdict("running")
                 with anyio.move_on_after(max(0.0, ends - clock())):
@@ -219,14 +220,16 @@ class Turns:
         return looked(connection.record, turn.session.id, judge(turn.seen))
 
     def _hopeless(self, turn: Turn, left_seconds: float) -> bool:
-        """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or the budget is used up."""
+        """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or its limit is used up."""
         status, now = turn.seen.status, self._connection.clock()
         if status is None or status.kind != "retry":
             turn.retrying_since = None
             return False
         turn.retrying_since = now if turn.retrying_since is None else turn.retrying_since
-        if turn.retry_budget_seconds is not None:
-            left_seconds = min(left_seconds, turn.retrying_since + turn.retry_budget_seconds - now)
+        if turn.retries.seconds is not None:
+            left_seconds = min(left_seconds, turn.retrying_since + turn.retries.seconds - now)
+        if turn.retries.attempts is not None and status.attempt > turn.retries.attempts:
+            return True
         return status.next_ms / 1000 - time.time() > left_seconds
 
     def _retry_text(self, turn: Turn) -> str:
@@ -275,7 +278,7 @@ class Turns:
         """Stop and prove it; the failure to do so is part of the report, never a second error over the first."""
         report = None
         try:
-            with anyio.move_on_after(CLEANUP_SECONDS):
+            with anyio.move_on_after(calltime.within(CLEANUP_SECONDS)):
                 report = await stopping.stop(self._connection, turn.session, message_id=turn.message_id)
         except DriverError as error:
             turn.progress.tell("stopping", f"{why}; the stop failed: {error.message}", {"session_id": turn.session.id, "confirmed": False})
@@ -287,7 +290,7 @@ class Turns:
 
     async def _read_partial(self, turn: Turn) -> None:
         """See what the stopped turn wrote until then; without it the error is as true, only poorer."""
-        with suppress(DriverError), anyio.move_on_after(_PARTIAL_SECONDS):
+        with suppress(DriverError), anyio.move_on_after(calltime.within(_PARTIAL_SECONDS, stopping=True)):
             turn.seen = replace(turn.seen, messages=await self._connection.messages(turn.session))
 
     def _failure(self, turn: Turn, verdict: Verdict, report: StopReport | None) -> DriverError:

@@ -39,7 +39,7 @@ def story(tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch) -> Iter
         for name in [name for name in os.environ if name.startswith(("OPENCODE", "XDG_"))]:
             monkeypatch.delenv(name)
         environ = private_environment(os.environ, tmp_path / "private", config=told.model.provider_config())
-        for name, value in (environ | {"OPENCODE_DRIVER_BINARY": binary}).items():
+        for name, value in (environ | {"OPENCODE_DRIVER_BINARY": binary, "OPENCODE_DRIVER_MAX_CHARS": "0"}).items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(names.home / "project")
         try:

@@ -17,6 +17,7 @@ from netclaw_opencode.manifest import load_manifest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = ("actions.md", "errors.md")
+SKILL_PAGES = ("SKILL.md", "references/actions.md", "references/errors.md")
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +41,37 @@ def test_a_generated_page_is_up_to_date(name: str, generate: ModuleType) -> None
     assert page(name) == generate.pages(load_manifest())[name], "run: python docs/generate.py"
 
 
+@pytest.mark.parametrize("name", SKILL_PAGES)
+def test_a_generated_part_of_the_skill_is_up_to_date(name: str, generate: ModuleType) -> None:
+    """The tables of SKILL.md and its references are those of the manifest and of the error codes."""
+    skill = (DOCS.parent / "SKILL.md").read_text(encoding="utf-8")
+    text = (DOCS.parent / name).read_text(encoding="utf-8")
+    assert text == generate.skill_pages(load_manifest(), skill)[name], "run: python docs/generate.py"
+
+
+def test_a_table_without_its_marks_is_not_passed_over(generate: ModuleType) -> None:
+    """A SKILL.md whose marks were edited away would keep an old table for ever."""
+    with pytest.raises(SystemExit, match="must stand there once"):
+        generate.skill_pages(load_manifest(), "# No marks\n")
+
+
 def test_check_says_what_is_out_of_date_and_writes_nothing(
     generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``--check`` ends with 1 and names the pages; without it they are written, and then there is nothing to do."""
     (tmp_path / "docs").mkdir()
+    skill = (DOCS.parent / "SKILL.md").read_text(encoding="utf-8")
+    (tmp_path / "SKILL.md").write_text(skill.replace("| `inspect` |", "| `old` |"), encoding="utf-8")
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     assert generate.main(["--check"]) == 1
-    assert "docs/actions.md is out of date" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "docs/actions.md is out of date" in told and "SKILL.md is out of date" in told
     assert list((tmp_path / "docs").iterdir()) == []
     assert generate.main([]) == 0
     assert generate.main(["--check"]) == 0
     assert {path.name for path in (tmp_path / "docs").iterdir()} == set(PAGES)
+    assert all((tmp_path / name).is_file() for name in SKILL_PAGES)
+    assert (tmp_path / "SKILL.md").read_text(encoding="utf-8") == skill
 
 
 def test_every_action_has_a_chapter_with_all_its_fields() -> None:

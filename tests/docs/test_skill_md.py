@@ -79,6 +79,7 @@ def test_the_reference_validator_accepts_the_skill(tmp_path: Path) -> None:
     folder = tmp_path / MANIFEST.name
     folder.mkdir()
     shutil.copy(ROOT / "SKILL.md", folder)
+    shutil.copytree(ROOT / "references", folder / "references")
     assert validate(folder) == []
 
 
@@ -125,7 +126,8 @@ def test_the_commands_cover_what_a_task_needs() -> None:
 
 def test_nothing_says_to_ask_again_and_again() -> None:
     """Waiting is a long poll; the skill does not tell an agent to poll, sleep or loop."""
-    assert not re.search(r"\bpoll|\bsleep|\bloop|every \d+ seconds|again and again|\bretry\b(?<!no case for a retry)", BODY, re.IGNORECASE)
+    text = re.sub("no case for a retry|a retry does not help", "", BODY)
+    assert not re.search(r"\bpoll|\bsleep|\bloop|every \d+ seconds|again and again|\bretry\b", text, re.IGNORECASE)
 
 
 def test_the_table_of_errors_names_codes_that_exist() -> None:
@@ -134,6 +136,7 @@ def test_the_table_of_errors_names_codes_that_exist() -> None:
     rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
     named = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row)}
     assert named <= set(CODES)
+    assert named, "the table is empty"
     wanted = {"binary_not_found", "server_unreachable", "provider_unavailable", "provider_auth", "model_not_found", "auth_failed"}
     assert named >= wanted | {"session_busy", "provider_retrying", "permission_required", "turn_timeout"}
     assert "npm install -g opencode-ai" in table
@@ -147,9 +150,16 @@ def test_no_phrase_that_a_hosts_scanner_rejects(rule: str) -> None:
 
 
 def test_files_that_it_names_exist_and_stand_beside_it() -> None:
-    """A link leads to a file under references/, or there is none."""
-    links = re.findall(r"\]\(([^)]+)\)", BODY)
-    assert all(link.startswith("references/") and (ROOT / link).is_file() for link in links)
+    """Each link leads to a file under references/, and each file there is led to."""
+    links = set(re.findall(r"\]\(([^)]+)\)", BODY))
+    assert links == {f"references/{path.name}" for path in (ROOT / "references").iterdir()}
+
+
+def test_a_call_that_may_last_long_is_made_in_the_background() -> None:
+    """Hosts end a call after a minute: the one blocking command in steps of a task has a deadline below that."""
+    blocking = [call for call in map(call_of, COMMANDS) if call is not None and call.action in ("run_task", "send_message")]
+    assert blocking
+    assert all(0 < float(str(call.arguments["deadline_seconds"])) <= 45 for call in blocking)
 
 
 def test_blocks_hold_nothing_but_our_commands() -> None:

@@ -219,6 +219,13 @@ def test_no_color_takes_the_colour_away(host: RecordingHost, monkeypatch: pytest
     assert host.asked
 
 
+def test_json_on_a_terminal_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person can scroll: the limit is for hosts, unless it is asked for."""
+    out, _ = look_at(monkeypatch)
+    assert cli("actions", "--format", "json") == 0
+    assert len(json.loads(out.text())["data"]["actions"]) == len(MANIFEST.actions)
+
+
 def test_json_on_a_terminal_is_indented_and_harmless(host: RecordingHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """--format json on a terminal is the same envelope, easier to read, with no character that the terminal obeys."""
     out, _ = look_at(monkeypatch)
@@ -266,7 +273,7 @@ def test_a_broken_plugin_is_named_on_stderr(host: RecordingHost, capsys: pytest.
 
 def test_the_table_of_actions_has_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     """`netclaw-opencode actions` lists each action with its command, tier, summary and deadline."""
-    assert cli("actions") == 0
+    assert cli("actions", "--max-chars", "0") == 0
     data = envelope(capsys)["data"]
     assert isinstance(data, dict)
     assert [row["name"] for row in data["actions"]] == list(MANIFEST.actions)

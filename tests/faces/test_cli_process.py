@@ -12,7 +12,7 @@ import pytest
 from netclaw_opencode import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("httpx", "jsonschema", "rich", "anyio", "pluggy", "asyncio", "psutil")
+HEAVY = ("httpx", "jsonschema", "rich", "anyio", "pluggy", "asyncio", "psutil", "mcp", "pydantic")
 
 
 def run_python(code: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -68,7 +68,7 @@ def test_completion_knows_commands_options_and_values() -> None:
         assert f"plain,{expected}" in result.stdout
 
 
-@pytest.mark.parametrize("words", ["actions", "inspect nope"])
+@pytest.mark.parametrize("words", ["actions --max-chars 0", "inspect nope"])
 def test_a_reader_that_leaves_gets_no_traceback(words: str) -> None:
     """`… | head -0`: the command ends with exit code 1 and is silent."""
     reading, writing = os.pipe()
@@ -89,7 +89,8 @@ def test_a_reader_that_leaves_gets_no_traceback(words: str) -> None:
 def test_a_result_that_cannot_be_written_is_not_lost_in_silence() -> None:
     """A full disk, or a closed stdout, is told on stderr with exit code 1."""
     for closing in ("os.close(1)", "sys.stdout = None"):
-        result = run_python(f"import os, sys\nfrom netclaw_opencode.cli.app import run\n{closing}\nsys.exit(run(['actions']))")
+        code = f"import os, sys\nfrom netclaw_opencode.cli.app import run\n{closing}\nsys.exit(run(['actions', '--max-chars=0']))"
+        result = run_python(code)
         assert result.returncode == 1
         assert result.stderr.startswith("netclaw-opencode: the result could not be written: ")
         assert result.stderr.count("\n") == 1

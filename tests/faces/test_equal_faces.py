@@ -1,7 +1,7 @@
 """The same call through every face gives the same envelope; and every action runs on the real server by command line.
 
-Faces are: the host (blocking and async), the Python form (``OpenCode``, ``AsyncOpenCode``), and the command line as a
-process of its own, which is told everything by environment variables.
+Faces are: the host (blocking and async), the Python form (``OpenCode``, ``AsyncOpenCode``), and the command line,
+the MCP server and the Hermes plugin as processes of their own, which are told everything by environment variables.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from netclaw_opencode.validation import problems_of
 from tests.real.acting import Acting, Json, Policy, data_of
 from tests.support.binary import opencode_binary
 from tests.support.leaks import LeakCheck
+from tests.support.mcp_client import connected
 from tests.support.raw import RawOpenCode
 from tests.support.server import OpenCodeServer, free_port, server_environment
 from tests.support.waiting import wait_until
@@ -62,6 +63,8 @@ def environ(opencode_server: OpenCodeServer, tmp_path: Path, workdir: Path) -> d
         "OPENCODE_DRIVER_DIRECTORY": str(workdir),
         "OPENCODE_DRIVER_BINARY": opencode_binary(),
         "OPENCODE_DRIVER_POLICY": str(tmp_path / "policy.yaml"),
+        # The whole envelope is compared; tests/faces/test_shell_route.py is about what is printed by default.
+        "OPENCODE_DRIVER_MAX_CHARS": "0",
         "HOME": str(tmp_path),
     }
 
@@ -132,7 +135,52 @@ def by_async_python(environ: Mapping[str, str], action: str, arguments: Json) ->
     return anyio.run(main)
 
 
+def by_mcp(environ: Mapping[str, str], action: str, arguments: Json) -> Envelope:
+    """Through the MCP server and its official client, which checks the result against the tool's schema."""
+
+    async def main() -> Envelope:
+        async with connected(environ) as client:
+            result = await client.call_tool(action, arguments)
+        envelope: Envelope = result.structured_content
+        assert result.is_error is not envelope["ok"]
+        return envelope
+
+    return anyio.run(main)
+
+
+HERMES = """
+import json, sys
+from netclaw_opencode import hermes
+
+class Context:
+    handlers = {}
+    def register_tool(self, *, name, handler, **_): self.handlers[name] = handler
+    def register_skill(self, **_): pass
+    def register_command(self, **_): pass
+
+hermes.register(Context())
+print(Context.handlers[hermes.PREFIX + sys.argv[1]](json.loads(sys.argv[2]), task_id="t1"))
+"""
+
+
+def by_hermes(environ: Mapping[str, str], action: str, arguments: Json) -> Envelope:
+    """Through the plugin for Hermes Agent, called as that host does; tests/packaging/test_hermes.py has the real host."""
+    done = subprocess.run(
+        [sys.executable, "-c", HERMES, action, json.dumps(arguments)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
+        cwd=environ["HOME"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=CALL_SECONDS,
+        check=True,
+    )
+    envelope: Envelope = json.loads(done.stdout)
+    return envelope
+
+
 IN_PROCESS: tuple[Callable[[Mapping[str, str], str, Json], Envelope], ...] = (by_host, by_async_host, by_python, by_async_python)
+OTHERS = (*IN_PROCESS, by_mcp, by_hermes)
 
 
 def alike(value: object, key: str = "") -> object:
@@ -216,7 +264,7 @@ def test_every_face_gives_the_same_envelope(acting: Acting, environ: dict[str, s
     assert (printed["ok"], exit_code) == (case.code is None, 0 if case.code is None else CODES[case.code].exit_code)
     if case.code is not None:
         assert isinstance(printed["error"], dict) and printed["error"]["code"] == case.code
-    for face in IN_PROCESS:
+    for face in OTHERS:
         assert alike(face(environ, case.action, arguments)) == alike(printed), face.__name__
     assert acting.raw.statuses() == {}
 
@@ -269,6 +317,7 @@ RUNS: dict[str, Callable[[Acting], Json]] = {
     "reply_question": asking_question,
     "check_policy": lambda _: {"permission": "bash", "pattern": "rm -rf /"},
     "cleanup": lambda _: {"dry_run": True},
+    "doctor": lambda _: {},
     "recover": lambda _: {},
 }
 APART = {"start_server", "stop_server", "explain"}

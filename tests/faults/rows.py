@@ -6,9 +6,11 @@ was followed rather than the letter of a row, or what the fast form leaves to ``
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.faults import bad_rows, security_rows
 
@@ -24,6 +26,9 @@ class Fault(bad_rows.Row):
 def _row(number: str, title: str, outcome: str, shown: str, note: str = "") -> Fault:
     return Fault(number, title, shown, outcome=outcome, note=note)
 
+
+FIGURES = Path(__file__).resolve().parents[2] / "docs" / "figures.json"
+"""Readings of the long runs, written by ``python -m tests.soak --write``."""
 
 MODEL = "the offline model"
 WIRE = "the proxy"
@@ -216,6 +221,21 @@ def _lines() -> Iterator[str]:
         yield "| --- | --- | --- |"
         for other in rows.values():
             yield f"| {other.id} | {_cell(other.title)} | {_cell(other.reason if other.reason is not None else other.shown)} |"
+    yield from _figures()
+
+
+def _figures() -> Iterator[str]:
+    yield ""
+    yield "## Figures"
+    yield ""
+    yield "Readings of the long runs (`make soak`), of the mutation check (`make mutants`, G19) and of the benches; each with its date and"
+    yield "machine. They are read by hand, not by CI: what matters of each run stands in its fast form above."
+    yield ""
+    yield "| Figure | Goal | Reading | Met | When and where |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, each in json.loads(FIGURES.read_text(encoding="utf-8")).items():
+        where = f"{each['date']}, {each['seconds']} s; {each['machine']}"
+        yield f"| {name} | {_cell(each['goal'])} | {_cell(each['reading'])} | {'yes' if each['held'] else 'NO'} | {_cell(where)} |"
 
 
 def _cell(text: str) -> str:

@@ -37,6 +37,7 @@ def caller(bench: Bench, prompt: str, *more: str) -> subprocess.Popen[str]:
         "OPENCODE_SERVER_PASSWORD": settings.password or "",
         "OPENCODE_DRIVER_STATE_DIR": str(settings.state_dir),
         "OPENCODE_DRIVER_DIRECTORY": bench.directory,
+        "OPENCODE_DRIVER_MAX_CHARS": "0",
     }
     command = [sys.executable, "-m", "netclaw_opencode", "run", "run-task", "--prompt", prompt, "--deadline-seconds", "60", *more]
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)

@@ -110,6 +110,19 @@ def test_r22_reset_of_the_creation(bench: Bench) -> None:
     assert bench.proxy.count("POST /session") == 1
 
 
+def test_r22_creation_that_is_lost_and_cannot_be_looked_for(bench: Bench) -> None:
+    """R22; nothing-left: where neither answer nor list comes through, the next call knows the session by its mark and removes it."""
+    bench.proxy.on("POST /session", Cut(body=20))
+    bench.proxy.on("GET /session", Cut(body=20))
+    timed = bench.failed("run_task", within=10, prompt="made and lost", deadline_seconds=10)
+    assert timed.code in ("connection_lost", "bad_response")
+    assert len(bench.raw.get("/session").json()) == 1
+    bench.proxy.clear()
+    notes = bench.data("run_task", prompt="after the loss")["notes"]
+    assert [note for note in notes if "could not remove, was stopped and removed" in note]
+    assert bench.raw.get("/session").json() == []
+
+
 @pytest.mark.parametrize("fault", [Cut(head=30), Cut(body=0), Cut(body=100)], ids=["in-the-head", "no-body", "in-the-body"])
 def test_r23_answer_ends_early(bench: Bench, fault: Fault) -> None:
     """R23: half an answer is connection_lost, never a result; the turn is stopped."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.rows import FIGURES
 from tests.soak import chaos, loads
-from tests.soak.__main__ import FIGURES, RUNS
+from tests.soak.__main__ import RUNS
 
 pytestmark = pytest.mark.real
 
@@ -34,7 +35,9 @@ def test_kept_figures_are_of_the_runs_that_there_are() -> None:
     assert all(set(each) == {"goal", "reading", "held", "seconds", "date", "machine"} for each in kept.values())
 
 
-@pytest.mark.parametrize(("words", "said"), [(["G99"], "there is no figure G99"), (["--share", "0.5", "--write"], "only runs of full size")])
+@pytest.mark.parametrize(
+    ("words", "said"), [(["G99"], "there is no figure G99"), (["--share", "0.5", "--write"], "only runs of full size")]
+)
 def test_a_wrong_call_says_what_is_wrong(words: list[str], said: str) -> None:
     """Nothing is run for a figure that does not exist, and no small run is kept as if it were a full one."""
     done = subprocess.run([sys.executable, "-m", "tests.soak", *words], capture_output=True, text=True, timeout=60, check=False)

@@ -13,7 +13,10 @@ from netclaw_opencode import __version__
 from netclaw_opencode.manifest import load_manifest
 from tests.packaging.conftest import ROOT, Built
 
-BUNDLED = ["skill.yaml", "SKILL.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "schemas").rglob("*.json"))]
+BUNDLED = [
+    *("skill.yaml", "SKILL.md", "references/actions.md", "references/errors.md"),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "schemas").rglob("*.json")),
+]
 
 
 def metadata(built: Built) -> Message:
@@ -37,7 +40,7 @@ def test_the_wheel_holds_the_package_and_nothing_beside_it(built: Built) -> None
 
 
 def test_the_bundled_files_are_those_of_the_checkout(built: Built) -> None:
-    """Manifest, SKILL.md and every schema travel byte for byte."""
+    """Manifest, SKILL.md with its references and every schema travel byte for byte."""
     with zipfile.ZipFile(built.wheel) as wheel:
         for name in BUNDLED:
             assert wheel.read(f"netclaw_opencode/_bundled/{name}") == (ROOT / name).read_bytes(), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from netclaw_opencode import __version__
 from tests.packaging.conftest import ROOT, Installed
@@ -17,7 +18,7 @@ def test_the_command_says_its_version(installed: Installed) -> None:
 
 def test_the_command_lists_the_actions_of_the_checkout(installed: Installed) -> None:
     """The table of actions is made from the bundled manifest, and is complete."""
-    listed = installed.run("netclaw-opencode", "actions", "--format", "json").stdout
+    listed = installed.run("netclaw-opencode", "actions", "--format", "json", "--max-chars", "0").stdout
     names = sorted(path.name.removesuffix(".input.json") for path in (ROOT / "schemas" / "actions").glob("*.input.json"))
     assert names
     assert not [name for name in names if name not in listed]
@@ -53,6 +54,13 @@ def test_the_plugin_is_found_by_its_entry_point(installed: Installed) -> None:
     assert installed.evaluate(code) == "[('opencode-driver', 'netclaw_opencode.plugin')]"
 
 
+def test_a_new_skill_package_can_be_made_and_checked(installed: Installed, tmp_path: Path) -> None:
+    """The template and the schema of manifests travel in the wheel; the new package loads in the host."""
+    installed.run("netclaw-opencode", "skill", "new", "word-counter", "--to", str(tmp_path))
+    report = installed.run("netclaw-opencode", "skill", "validate", "--strict", "--import", str(tmp_path / "word-counter")).stdout
+    assert json.loads(report)["packages"][0]["findings"] == []
+
+
 def test_type_checkers_are_told_to_read_it(installed: Installed) -> None:
     """The marker of PEP 561 is where a type checker looks for it."""
     code = "from importlib.resources import files\nprint((files('netclaw_opencode') / 'py.typed').is_file())"
@@ -64,6 +72,18 @@ def test_the_environment_is_complete_and_free_of_test_tools(installed: Installed
     installed.run("python", "-m", "pip", "check")
     listed = {each["name"].lower() for each in json.loads(installed.run("python", "-m", "pip", "list", "--format", "json").stdout)}
     assert not listed & {"pytest", "mypy", "ruff", "hatchling", "coverage", "hypothesis"}
+
+
+def test_the_extra_for_mcp_is_an_extra(installed: Installed) -> None:
+    """Without it the command says what to install, on stderr alone; all the rest works, as the other tests show."""
+    code = (
+        "import subprocess, sys\n"
+        "command = [sys.executable, '-m', 'netclaw_opencode', 'mcp']\n"
+        "done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)\n"
+        "print(done.returncode, [done.stdout, done.stderr])"
+    )
+    told = "netclaw-opencode mcp: the MCP SDK is not installed; pip install 'netclaw-opencode[mcp]'\n"
+    assert installed.evaluate(code) == f"2 {['', told]}"
 
 
 def test_a_whole_coding_task_runs_from_the_wheel(installed: Installed) -> None:

@@ -80,6 +80,25 @@ def test_a_retry_budget_ends_an_endless_retry(acting: Acting) -> None:
     assert error["details"]["cleanup"] == {"session_deleted": True, "session_kept": False, "notes": []}
 
 
+def test_a_limit_of_attempts_ends_an_endless_retry(acting: Acting) -> None:
+    """R29: after so many refusals the provider is given up, and the model was called no more often than that."""
+    acting.raw.model.when("refused thrice", Status(429))
+    error = acting.error("run_task", prompt="refused thrice", retry_attempts=1, deadline_seconds=60)
+    assert (error["code"], error["details"]["stopped"]["confirmed"]) == ("provider_retrying", True)
+    assert len(acting.raw.model.calls_with("refused thrice")) == 2
+
+
+def test_a_plan_falls_back_and_the_implementation_too(acting: Acting) -> None:
+    """The same limits and fallbacks hold for both parts, and the result says what failed in which."""
+    acting.raw.model.when("two parts", lambda conversation: Text("rescued") if conversation.model == "thinker" else Status(401))
+    result = acting.data("run_plan_and_implement", prompt="two parts", model="offline/scripted", fallback_models=["offline/thinker"])
+    assert (result["plan"]["text"], result["implementation"]["text"]) == ("rescued", "rescued")
+    assert [(item["part"], item["model"], item["code"]) for item in result["attempts"]] == [
+        ("plan", "offline/scripted", "provider_auth"),
+        ("implementation", "offline/scripted", "provider_auth"),
+    ]
+
+
 def test_a_fallback_model_takes_over_in_a_fresh_session(acting: Acting) -> None:
     """The result says which model answered, and which failed before it with what."""
     acting.raw.model.when("fall back", lambda conversation: Text("rescued") if conversation.model == "thinker" else Status(401))

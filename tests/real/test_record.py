@@ -182,7 +182,7 @@ def test_explaining_leaves_no_trace_in_the_record(acting: Acting, record_file: P
 def environment_of(settings: Settings, *without: str) -> dict[str, str]:
     """The environment of a command line that uses the test server."""
     kept = {name: value for name, value in settings.environ.items() if name not in without}
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **kept}
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "OPENCODE_DRIVER_MAX_CHARS": "0", **kept}
 
 
 def command(*words: str) -> list[str]:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import psutil
 
+from tests.faults.rows import FIGURES
 from tests.soak import chaos, loads, races
 from tests.soak.stage import Run
 from tests.support.binary import opencode_binary
 
-FIGURES = Path(__file__).resolve().parents[2] / "docs" / "figures.json"
 RUNS: dict[str, Run] = {
     "G4": loads.hard_limit,
     "G6": loads.many_hanging,

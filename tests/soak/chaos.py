@@ -39,21 +39,23 @@ class Tally:
         self.codes.append(code)
         self.overrun = max(self.overrun, seconds - deadline)
         if code == "ok" and (not may_succeed or (text is not None and envelope["data"]["text"] != text)):
-            self.wrong.append(f"{name}: a success that is none")
+            self.note(f"{name}: a success that is none")
         if code == "internal_error":
-            self.wrong.append(f"{name}: {envelope['error']['message']}")
+            self.note(f"{name}: {envelope['error']['message']}")
         if seconds > deadline + _BOUND_SECONDS:
-            self.wrong.append(f"{name}: {seconds:.1f} s with a deadline of {deadline:g} s")
-        if self.wrong:
-            sys.stderr.write(f"  {self.wrong[-1]}\n")
+            self.note(f"{name}: {seconds:.1f} s with a deadline of {deadline:g} s")
+
+    def note(self, finding: str) -> None:
+        """Keep what is wrong, and show it at once: a run is long."""
+        self.wrong.append(finding)
+        sys.stderr.write(f"  {finding}\n")
 
     def clean(self, name: str, leaks: LeakCheck) -> None:
         """Note what is left."""
         try:
             leaks.check()
         except AssertionError as found:
-            self.wrong.append(f"{name}: {found}")
-            sys.stderr.write(f"  {self.wrong[-1]}\n")
+            self.note(f"{name}: {found}")
 
     @property
     def told(self) -> str:
@@ -121,7 +123,7 @@ def _one_of_the_day(scene: Stage, host: Host, number: int, draw: random.Random, 
     seconds = time.monotonic() - began
     tally.turn(f"turn {number}, {name}", envelope, seconds=seconds, deadline=deadline, may_succeed=may_succeed, text=text or None)
     if name == "no fault" and code_of(envelope) != "ok":
-        tally.wrong.append(f"turn {number} without a fault: {envelope['error']}")
+        tally.note(f"turn {number} without a fault: {envelope['error']}")
 
 
 def _die(scene: Stage, host: Host, number: int, tally: Tally) -> None:
@@ -162,6 +164,10 @@ def schedules(folder: Path, share: float) -> Figure:
             for each in done:
                 each.result()
             tally.clean(f"seeds {seeds.start} to {seeds.stop - 1}", leaks)
+            if tally.wrong:
+                # What was left would be found again and again; the schedules before it were clean.
+                number = seeds.stop
+                break
             scene.model.clear()
     return Figure(
         "1,000 random schedules of faults (seeds 0 to 999): nothing left, no success that is none",
@@ -197,7 +203,7 @@ def _schedule(seed: int, server: OpenCodeServer, lane: tuple[FaultProxy, Path, P
         host.call("cleanup")
     proxy.forget()
     if litter(settings.state_dir):
-        tally.wrong.append(f"{name}: {litter(settings.state_dir)}")
+        tally.note(f"{name}: {litter(settings.state_dir)}")
         shutil.rmtree(settings.state_dir)
 
 

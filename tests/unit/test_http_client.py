@@ -135,7 +135,7 @@ def test_a_web_page_is_not_opencode(kind: str) -> None:
         *(b"\xff\xfe\xfa", b'{"a": "\xff"}'),
         *("[" * 200_000, '{"a":' * 100_000, "1" * 5000),
     ],
-    ids=lambda text: repr(text)[:20],
+    ids=lambda text: ascii(text)[:20].replace("\\", "|"),
 )
 def test_what_is_not_json_is_a_bad_response(text: str | bytes) -> None:
     """Cut, lax, not a number, not text, nested without end, or a number without end: no crash and no guess (S18)."""

@@ -129,7 +129,7 @@ def test_the_shortest_and_the_longest_id_pass(length: int) -> None:
         # B9: the id of something else
         *("msg_aaaaaaaaaa", "per_aaaaaaaaaa"),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=lambda value: ascii(value)[:40].replace("\\", "|"),
 )
 def test_a_bad_id_is_refused_before_anything_is_sent(bad: object) -> None:
     """The error names the field and what an id looks like, and shows the value shortened and escaped (B1-B9)."""
@@ -140,6 +140,29 @@ def test_a_bad_id_is_refused_before_anything_is_sent(bad: object) -> None:
     assert "session_id" in error.message and "ses_" in error.message
     assert len(error.message) < 200
     assert error.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (7, "message_id must be text such as msg_…, not 7"),
+        (["x" * 90], f"message_id must be text such as msg_…, not ['{'x' * 58}"),
+        ("msg_x", "message_id 'msg_x' must be msg_ and 10 to 64 ASCII letters or digits"),
+    ],
+    ids=["number", "list", "short"],
+)
+def test_a_refusal_shows_the_value_shortened_and_what_an_id_looks_like(bad: object, said: str) -> None:
+    """Word for word: a person reads it."""
+    with pytest.raises(InvalidInput) as caught:
+        checked(bad, field="message_id")
+    assert (caught.value.code, caught.value.message) == ("invalid_input", said)
+
+
+def test_the_count_goes_up_by_one_within_a_millisecond_and_begins_with_the_clock() -> None:
+    """So 4096 ids fit into a millisecond, and the first one of a maker holds the bare time."""
+    ids = IdMaker(epoch_ms=lambda: NOW_MS)
+    assert [int(ids.message()[4:16], 16) & 0xFFF for _ in range(3)] == [0, 1, 2]
+    assert [int(IdMaker(epoch_ms=lambda: 0).message()[4:16], 16)] == [1]
 
 
 @settings(deadline=None)

@@ -25,6 +25,7 @@ ORIGINAL = {
 AROUND = {
     *("start_server", "stop_server", "wait_for_session", "get_session_result", "run_task"),
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
+    "doctor",
 }
 # Said by a host or a face before there is an action: no action returns them.
 NOT_OF_ACTIONS = {"invalid_manifest", "unknown_action", "name_clash"}

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    "relative", ["skill.yaml", "schemas/skill.schema.json", "schemas/result.schema.json", "schemas/actions", "SKILL.md"]
+    "relative", ["skill.yaml", "schemas/skill.schema.json", "schemas/result.schema.json", "schemas/actions", "SKILL.md", "references"]
 )
 def test_what_travels_with_the_package_is_found(relative: str) -> None:
     """Each bundled file is there, by an absolute path."""

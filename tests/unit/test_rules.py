@@ -7,7 +7,7 @@ a check that always says yes, or is taken out, makes it fail.
 from __future__ import annotations
 
 import math
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -217,6 +217,61 @@ def test_rule_own_things_only_for_processes(found: ProcessFacts, reason: str) ->
     with pytest.raises(Refused, match=reason) as caught:
         rules.own_process(found)
     refusal(caught.value, "own-things-only", "kill_refused")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"pid": 1}, "the recorded pid is not one of a server"),
+        ({"pid": 2}, None),
+        ({"caller": frozenset({7, 4242})}, "it is the caller itself, or what started it"),
+        ({"caller": frozenset({7})}, None),
+        ({"create_time": 1000.23}, "the pid now belongs to another process (its start time differs)"),
+        ({"recorded_create_time": 0.0, "create_time": 0.01}, None),
+        ({"argv": (BINARY, "run")}, "its command line is not that of 'opencode serve'"),
+        ({"recorded_port": 4099}, None),
+        ({"recorded_port": 4098}, "its command line does not name the recorded port 4098"),
+        (
+            {"recorded_port": 4099, "argv": (BINARY, "serve", "--port", "4099", "x")},
+            "its command line does not name the recorded port 4099",
+        ),
+        ({"recorded_port": 4099, "argv": (BINARY, "serve", "--Port", "4099")}, "its command line does not name the recorded port 4099"),
+        ({"same_user": False}, "it belongs to another user"),
+    ],
+    ids=str,
+)
+def test_rule_own_things_only_says_why_a_process_is_no_server_of_ours(change: dict[str, object], why: str | None) -> None:
+    """Each doubt has its own sentence; the last thing on the command line is the port, and it is the recorded one."""
+    asked = replace(OURS, **change)  # type: ignore[arg-type]  # fields of the facts
+    if why is None:
+        rules.own_process(asked)
+        return
+    with pytest.raises(Refused) as caught:
+        rules.own_process(asked)
+    assert caught.value.message == f"process {asked.pid} was not signalled: {why}"
+    assert caught.value.details == {"pid": asked.pid}
+
+
+def test_refusals_about_a_session_name_it_and_what_was_not_done() -> None:
+    """Word for word: a person has to know which session it is, and that nothing happened to it."""
+    stranger = Session(ID, "t" * 300, "/d", 1, 1)
+    with pytest.raises(Refused) as foreign:
+        rules.own_things_only(stranger)
+    assert foreign.value.message == f"session {ID} ('{'t' * 60}') was not created by this skill"
+    assert foreign.value.details == {"session_id": ID, "title": "t" * 200, "directory": "/d"}
+    with pytest.raises(ActionFailed) as running:
+        rules.delete_after_stop(ID, confirmed=False)
+    assert running.value.message == f"session {ID} is not seen stopped, so it was not deleted"
+    with pytest.raises(InvalidInput) as endless:
+        rules.deadline(61.0, longest=60)
+    assert endless.value.message == "deadline_seconds 61.0 must be more than 0 and at most 60 seconds"
+
+
+def test_a_mark_that_is_no_object_is_no_mark() -> None:
+    """Whoever wrote it, it says nothing of ours."""
+    assert rules.mark_of(Session(ID, "t", "/d", 1, 1, metadata={rules.MARK: "task"})) is None
+    assert not rules.is_ours(Session(ID, "t", "/d", 1, 1, metadata={rules.MARK: "task"}))
+    assert rules.mark_of(session(task="x")) == {"task": "x"}
 
 
 def test_rule_stuck_server() -> None:

@@ -146,7 +146,31 @@ def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ActionFailed) as caught:
         anyio.run(tried, place)
     assert caught.value.code == "state_corrupt"
+    assert caught.value.message == f"{place / 'server.lock'}: the lock cannot be opened (Too many levels of symbolic links)"
     assert victim.read_text(encoding="utf-8") == "mine"
+
+
+def test_a_sweep_takes_what_nobody_holds_and_nothing_else(tmp_path: Path) -> None:
+    """Names of killed holders go; a held lock, and every other file, stays."""
+    for name in ("ses_gone.lock", "server.json", "lock"):
+        (tmp_path / name).touch()
+
+    async def run() -> None:
+        async with locks.held(tmp_path, "server", within_seconds=0):
+            locks.sweep(tmp_path)
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "server.json", "server.lock"]
+            assert not await tried(tmp_path)
+
+    anyio.run(run)
+    lowest = os.dup(0)
+    os.close(lowest)
+    for _ in range(3):
+        (tmp_path / "ses_gone.lock").touch()
+        locks.sweep(tmp_path)
+    again = os.dup(0)
+    os.close(again)
+    assert again == lowest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "server.json"]
 
 
 def test_no_open_file_is_left(tmp_path: Path) -> None:

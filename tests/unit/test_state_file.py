@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.server import state
 from netclaw_opencode.server.state import ServerRecord, folder, read, remove, write
 
 RECORD = ServerRecord("http://127.0.0.1:4096", 4242, 1000.25, "opencode", "canary-pass", "/opt/opencode", "1.18.33", "/s/server.log")
@@ -136,7 +140,7 @@ GOOD = {
         *(json.dumps({**GOOD, key: 5}) for key in ("url", "username", "password", "binary", "opencode_version", "log_file")),
         json.dumps({**GOOD, "create_time": "1.5"}),
     ],
-    ids=lambda text: text[:30],
+    ids=lambda text: ascii(text)[:30].replace("\\", "|"),
 )
 def test_a_damaged_file_is_named_and_not_believed(text: str, home: Path) -> None:
     """Empty, cut, of another version, with a field missing, unknown or of another type (R63)."""
@@ -244,3 +248,90 @@ def test_a_link_above_the_folder_must_be_the_systems_or_ours(tmp_path: Path, mon
         monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
         with pytest.raises(ActionFailed, match="symbolic link"):
             folder(tmp_path / "link" / "state")
+
+
+LINK = "it is a symbolic link, which could lead anywhere"
+ROOT = "it is the root of the file system; name a folder of your own, for example ~/.local/state/netclaw-opencode"
+
+
+def refused(call: Callable[[], object]) -> ActionFailed:
+    """The error with which a state folder or file is not believed."""
+    with pytest.raises(ActionFailed) as caught:
+        call()
+    assert caught.value.code == "state_corrupt"
+    return caught.value
+
+
+def test_each_doubt_names_the_place_the_reason_and_the_way_out(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Word for word: whoever reads it has to find the place, and must not be told to remove more than that."""
+    record, link, file = home / "server.json", tmp_path / "link", tmp_path / "file"
+    link.symlink_to(home)
+    file.touch()
+    uid = os.getuid()
+
+    def told(call: Callable[[], object], place: Path, why: str, next_step: str | None = None) -> None:
+        error = refused(call)
+        assert error.message == f"{place}: {why}"
+        assert error.next == (next_step or f"look at {place}, then remove it or set OPENCODE_DRIVER_STATE_DIR")
+        assert error.details == {"path": str(place)}
+
+    told(lambda: read(link), link, LINK)
+    told(lambda: folder(link), link, LINK)
+    told(lambda: read(file), file, "it is not a folder")
+    told(lambda: read(Path("/")), Path("/"), ROOT)
+    told(lambda: read(file / "below"), file / "below", "the folder cannot be used (Not a directory)")
+    told(lambda: folder(file / "below"), file / "below", "the folder cannot be made (Not a directory)")
+    record.write_text("{}", encoding="utf-8")
+    told(lambda: read(home), record, "it is not a record of this version")
+    record.chmod(0o640)
+    told(lambda: read(home), record, "it does not belong to this user alone (mode 0600)")
+    record.unlink()
+    record.mkdir()
+    told(lambda: read(home), record, "it is not a file")
+    record.rmdir()
+    record.symlink_to(file)
+    told(lambda: read(home), record, "it cannot be opened (Too many levels of symbolic links)")
+    home.chmod(0o750)
+    told(lambda: read(home), home, f"the folder (owner {uid}, mode 0750) can be entered or written by others", f"chmod 700 {home}")
+    home.chmod(0o700)
+    monkeypatch.setattr(os, "getuid", lambda: uid + 1)
+    told(lambda: read(home), home, f"the folder (owner {uid}, mode 0700) belongs to another user, not to {uid + 1}")
+
+
+def test_a_full_disk_is_told_with_what_helps(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is fine, so nobody is told to remove it."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    error = refused(lambda: write(home, RECORD))
+    assert error.message == f"{home / 'server.json'}: it cannot be written (No space left on device)"
+    assert error.next == "make room there, then call again"
+    assert error.details == {"path": str(home / "server.json")}
+
+
+def test_a_new_file_is_made_for_this_user_alone_and_never_through_a_link(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is faster by a moment cannot have the password written into a file of theirs."""
+    opened: dict[str, tuple[int, int]] = {}
+    real = os.open
+
+    def noting(path: Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        opened[Path(path).name] = (flags, mode)
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "supports_dir_fd", {noting})
+    monkeypatch.setattr(os, "open", noting)
+    write(home, RECORD)
+    assert opened[".server.json.new"] == (os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
+@pytest.mark.parametrize(("owner", "last", "trusted"), [(0, False, True), (None, False, True), (4321, False, False), (None, True, False)])
+def test_a_link_above_the_folder_is_the_systems_or_our_own(owner: int | None, last: bool, trusted: bool) -> None:
+    """Systems have links of their own (/tmp on macOS); a stranger's could be turned, and the folder itself is none at all."""
+    uid = os.getuid() if owner is None else owner
+    item = cast(Path, SimpleNamespace(lstat=lambda: SimpleNamespace(st_uid=uid)))
+    if trusted:
+        state._require_trusted_link(item, is_last=last)
+        return
+    assert LINK in refused(lambda: state._require_trusted_link(item, is_last=last)).message

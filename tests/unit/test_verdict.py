@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.client.types import Message, MessageError, Part, SessionStatus
-from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Snapshot, code_of_announcement, judge
+from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Snapshot, Verdict, code_of_announcement, judge
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.facts import PendingRequest
 
@@ -135,6 +135,43 @@ def test_every_other_ending_has_its_name(seen: Snapshot, code: str) -> None:
     assert (verdict.state, verdict.code) == ("failed", code)
     assert verdict.ended
     assert code in CODES
+
+
+ENDLESS = tuple(reply(number, finish="unknown") for number in range(1, RUNAWAY_CALLS + 1))
+FAILED, LIMITED = reply(error=ABORTED), reply(error=MessageError("APIError", "", 429))
+CUT, RUNNING, EMPTY = reply(completed=False), reply(tool="running"), reply(text="")
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict"),
+    [
+        (of(reply()), Verdict("completed", final=reply())),
+        (of(reply(finish="length")), Verdict("completed", final=reply(finish="length"), flag="truncated")),
+        (
+            of(*ENDLESS),
+            Verdict("failed", "runaway_turn", "the server calls the model again and again without a usable answer", ENDLESS[-1]),
+        ),
+        (of(), Verdict("not_started", "turn_incomplete", "the prompt was accepted but no turn was started for it")),
+        (of(announced=("no way",)), Verdict("failed", "provider_error", "OpenCode reports: no way")),
+        (of(FAILED), Verdict("failed", "turn_aborted", "OpenCode reports: The operation was aborted.", FAILED)),
+        (of(LIMITED), Verdict("failed", "provider_error", "", LIMITED)),
+        (of(CUT), Verdict("failed", "interrupted", "the turn ended before its message was complete", CUT)),
+        (of(RUNNING), Verdict("failed", "interrupted", "the turn ended before its message was complete", RUNNING)),
+        (of(STEP), Verdict("failed", "turn_incomplete", "the turn ended with finish 'tool-calls'", STEP)),
+        (of(reply(finish=None)), Verdict("failed", "turn_incomplete", "the turn ended with finish 'nothing'", reply(finish=None))),
+        (of(EMPTY), Verdict("failed", "empty_output", "the model finished without any text", EMPTY)),
+    ],
+)
+def test_a_verdict_says_what_happened_and_which_message_decided(seen: Snapshot, verdict: Verdict) -> None:
+    """State, code, sentence, message and flag, word for word: this is what a person gets to read."""
+    assert judge(seen) == verdict
+
+
+def test_a_runaways_newest_call_has_usually_just_begun() -> None:
+    """It says nothing yet, so the ended ones before it decide; and one without an end or an error is no call that ended."""
+    begun = reply(9, finish=None, completed=False, text="")
+    assert judge(of(*ENDLESS, begun, status=BUSY)).code == "runaway_turn"
+    assert judge(of(*ENDLESS[1:], begun, status=BUSY)).state == "running"
 
 
 @pytest.mark.parametrize(

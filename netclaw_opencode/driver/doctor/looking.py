@@ -1,0 +1,165 @@
+"""The look itself: this machine and the server side by side, each within its time.
+
+Owns what is read and in which order, and the bound on all of it. It decides nothing, and it changes nothing: no server is
+started, no file written, no request of the agent answered.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from netclaw_opencode import calltime, policy
+from netclaw_opencode.driver import servers, sweeping
+from netclaw_opencode.driver.doctor import integrations
+from netclaw_opencode.driver.doctor.facts import Facts, Room
+from netclaw_opencode.driver.places import checked_directory
+from netclaw_opencode.errors import DriverError
+from netclaw_opencode.server import neighbours, orphans, process, state
+
+if TYPE_CHECKING:
+    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.settings import Settings
+
+SECONDS = 10.0
+"""The whole look takes no longer."""
+_LOCAL_SECONDS = 5.0
+_SERVER_SECONDS = 9.0
+_STEP_SECONDS = 5.0
+
+
+async def look(settings: Settings, connect: Callable[[], Awaitable[Connection]], *, directory: str | None = None) -> Facts:
+    """Everything that can be seen within the time; ``connect`` gives the connection to the server that would be used."""
+    facts = Facts(settings)
+    try:
+        facts.directory = checked_directory(directory or settings.directory)
+    except DriverError as error:
+        facts.directory = error
+    with anyio.move_on_after(calltime.within(SECONDS)):
+        async with anyio.create_task_group() as group:
+            for step in (_program, _state, _processes, _rooms, _configured, _hosts):
+                group.start_soon(_in_thread, step, facts)
+            group.start_soon(_server, facts, connect)
+    return facts
+
+
+async def _in_thread(step: Callable[[Facts], None], facts: Facts) -> None:
+    # A file system that hangs must not hang the doctor: what the thread would have told stays unknown.
+    with anyio.move_on_after(_LOCAL_SECONDS):
+        await anyio.to_thread.run_sync(step, facts, abandon_on_cancel=True)
+
+
+def _program(facts: Facts) -> None:
+    with calltime.of_call(_LOCAL_SECONDS, clock=time.monotonic):
+        try:
+            facts.program = servers.program(facts.settings)
+        except DriverError as error:
+            facts.program = error
+
+
+def _state(facts: Facts) -> None:
+    try:
+        facts.record = state.read(facts.settings.state_dir)
+    except DriverError as error:
+        facts.state_problem = error
+    if facts.record is not None:
+        facts.record_alive = process.is_alive(facts.record.pid, facts.record.create_time)
+        facts.server_mark = orphans.mark_of(facts.record.url, facts.record.password)
+    facts.state_seen = True
+
+
+def _processes(facts: Facts) -> None:
+    facts.neighbours = neighbours.running()
+
+
+def _rooms(facts: Facts) -> None:
+    data_dir = neighbours.data_dir(facts.settings.environ or os.environ)
+    places = [("state", facts.settings.state_dir), *([("OpenCode's data", data_dir)] if data_dir is not None else [])]
+    facts.rooms = tuple(Room(what, path, free) for what, path in places if (free := neighbours.free_bytes(path)) is not None)
+
+
+def _configured(facts: Facts) -> None:
+    settings = facts.settings
+    try:
+        facts.policy = policy.load(settings.policy)
+    except DriverError as error:
+        facts.policy = error
+    named = {"OPENCODE_DRIVER_AUDIT": settings.audit, "OPENCODE_DRIVER_RECORD": settings.record}
+    unusable = [f"{name} names {path}, in a folder that is not there" for name, path in named.items() if path and not path.parent.is_dir()]
+    unusable += [f"OPENCODE_DRIVER_ROOTS names {root}, which is no folder" for root in settings.roots if not root.is_dir()]
+    unusable += [
+        f"OPENCODE_DRIVER_SERVER_ENV names {name}, which is not set" for name in settings.server_env if name not in settings.environ
+    ]
+    if settings.password_empty:
+        unusable.append("OPENCODE_SERVER_PASSWORD is set, but empty: that counts as no password")
+    facts.unusable = tuple(unusable)
+
+
+def _hosts(facts: Facts) -> None:
+    environ = facts.settings.environ or os.environ
+    facts.command = shutil.which("netclaw-opencode", path=environ.get("PATH"))
+    try:
+        facts.mcp_version = importlib.metadata.version("mcp")
+    except importlib.metadata.PackageNotFoundError:
+        facts.mcp_version = None
+    facts.integrations = integrations.found(environ, Path(facts.settings.home))
+
+
+async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) -> None:
+    with anyio.move_on_after(_SERVER_SECONDS):
+        try:
+            address = servers.locate(facts.settings)
+            facts.url, facts.ours = address.url, address.record is not None
+            connection = await connect()
+            facts.health = connection.health
+            facts.asks_password = await servers.asks_for_password(address)
+        except DriverError as error:
+            facts.health = error
+            return
+        if not isinstance(facts.directory, str):
+            return
+        directory = facts.directory
+        try:
+            await connection.require_sessions(directory)
+            facts.serves_sessions = True
+        except DriverError as error:
+            # The rest would only tell the same once more.
+            facts.serves_sessions = error
+            return
+        for step in (_catalogue, _rules, _left):
+            with anyio.move_on_after(_STEP_SECONDS):
+                await step(facts, connection, directory)
+
+
+async def _catalogue(facts: Facts, connection: Connection, directory: str) -> None:
+    try:
+        facts.catalogue = await connection.catalogue(directory)
+    except DriverError as error:
+        facts.catalogue = error
+
+
+async def _rules(facts: Facts, connection: Connection, directory: str) -> None:
+    try:
+        facts.rules = await connection.rules(directory)
+    except DriverError:
+        # Only a look at how much will be asked: unknown is an answer.
+        facts.rules = None
+
+
+async def _left(facts: Facts, connection: Connection, directory: str) -> None:
+    try:
+        facts.statuses = await connection.statuses(directory)
+        facts.leftovers = await sweeping.leftovers(connection)
+    except DriverError:
+        facts.leftovers = None
+
+
+__all__ = ["SECONDS", "look"]

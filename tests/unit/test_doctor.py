@@ -1,0 +1,230 @@
+"""The doctor's judgements, each from facts alone, and what it reads of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netclaw_opencode.client.reading import agent_rules
+from netclaw_opencode.client.types import Health, Model, ModelRef, PermissionRule, Provider, SessionStatus
+from netclaw_opencode.driver.doctor import ROWS, Check, Facts, judged
+from netclaw_opencode.driver.doctor.facts import Integration, Room
+from netclaw_opencode.driver.doctor.integrations import found
+from netclaw_opencode.driver.doctor.judging import asking
+from netclaw_opencode.driver.models import Catalogue
+from netclaw_opencode.errors import InvalidInput, ServerProblem
+from netclaw_opencode.policy import load
+from netclaw_opencode.server.binary import Binary
+from netclaw_opencode.server.neighbours import Neighbour, data_dir, free_bytes, is_server
+from netclaw_opencode.server.state import ServerRecord
+from netclaw_opencode.settings import Settings
+
+RECORD = ServerRecord("http://127.0.0.1:4711", 4711, 1.0, "opencode", "sesame-open-4711", "/bin/opencode", "1.18.33", "/log")
+MODEL = Model("p", "m", "M", {}, 1000, 1000, reasoning=False, tool_call=True)
+PROVIDER = Provider("p", "P", {"m": MODEL})
+DEFAULTS = (
+    PermissionRule("*", "*", "allow"),
+    PermissionRule("doom_loop", "*", "ask"),
+    PermissionRule("external_directory", "*", "ask"),
+    PermissionRule("question", "*", "allow"),
+    PermissionRule("read", "*.env", "ask"),
+)
+HERMES = Integration("Hermes Agent", Path("/home/me/.hermes"), (), "hermes plugins enable opencode-driver")
+
+
+def healthy(tmp_path: Path) -> Facts:
+    """A machine where nothing is wrong."""
+    return Facts(
+        settings=Settings(state_dir=tmp_path),
+        program=Binary("/bin/opencode", "1.18.33"),
+        directory="/home/me/project",
+        record=RECORD,
+        record_alive=True,
+        state_seen=True,
+        url=RECORD.url,
+        ours=True,
+        health=Health(True, "1.18.33"),
+        asks_password=True,
+        serves_sessions=True,
+        catalogue=Catalogue((PROVIDER,), ModelRef("p", "m")),
+        rules={"build": DEFAULTS},
+        leftovers=(),
+        statuses={},
+        neighbours=(Neighbour(4711, 1.0, Path("/data"), "mark"),),
+        server_mark="mark",
+        rooms=(Room("state", tmp_path, 10**11),),
+        policy=load(None),
+        unusable=(),
+        command="/bin/netclaw-opencode",
+        integrations=(),
+    )
+
+
+def check(facts: Facts, name: str) -> Check:
+    """One check."""
+    (one,) = [item for item in judged(facts) if item.id == name]
+    return one
+
+
+def test_where_nothing_is_wrong_nothing_is_said(tmp_path: Path) -> None:
+    """Every check is ok and none has a remedy."""
+    assert {(item.id, item.status) for item in judged(healthy(tmp_path)) if item.status != "ok" or item.remedy} == set()
+
+
+def test_what_was_not_seen_is_unknown_and_never_fine() -> None:
+    """Facts without a single value: no check is ok but those of which the absence is the answer, and none stumbles."""
+    told = {item.id: item.status for item in judged(Facts(Settings()))}
+    assert set(told) == {row.id for row in ROWS} | {"hosts"}
+    assert [name for name, status in told.items() if status == "ok"] == []
+    assert told.pop("server") == "fail" and set(told.values()) == {"unknown"}
+
+
+def retry(number: int) -> Mapping[str, SessionStatus]:
+    """That many sessions that hang in retry."""
+    return {f"ses_{place:020}": SessionStatus("retry") for place in range(number)}
+
+
+ONE_WRONG: Mapping[str, tuple[Mapping[str, object], str, str, str]] = {
+    # what is different, the check that tells, its status, a part of its remedy
+    "program": ({"program": ServerProblem("binary_not_found", "no opencode"), "health": None}, "program", "fail", "npm install"),
+    "program-not-needed": ({"program": ServerProblem("binary_not_found", "no opencode")}, "program", "warn", "npm install"),
+    "version": ({"program": ServerProblem("unsupported_version", "2.0"), "health": None}, "program", "fail", "1.18.33"),
+    "advisory": ({"program": Binary("/bin/opencode", "1.18.3")}, "advisories", "warn", "1.18.33"),
+    "advisory-of-the-server": ({"health": Health(True, "1.18.2")}, "advisories", "warn", "1.18.33"),
+    "no-server": ({"health": ServerProblem("server_unreachable", "nothing")}, "server", "fail", "check-availability"),
+    "server-hangs": ({"health": None}, "server", "fail", "server recover"),
+    "no-opencode": ({"health": ServerProblem("not_opencode", "a web page")}, "server", "fail", "OPENCODE_API_URL"),
+    "wrong-password": ({"health": ServerProblem("auth_failed", "401")}, "password", "fail", "OPENCODE_SERVER_PASSWORD"),
+    "no-password": ({"asks_password": False}, "password", "warn", "OPENCODE_SERVER_PASSWORD"),
+    "broken-config": ({"serves_sessions": ServerProblem("config_error", "line 3")}, "sessions", "fail", "restart"),
+    "no-provider": ({"catalogue": Catalogue((), None)}, "providers", "fail", "opencode auth login"),
+    "no-default-model": ({"catalogue": Catalogue((PROVIDER,), None)}, "model", "warn", "list-providers"),
+    "asks": ({"rules": {"build": (*DEFAULTS, PermissionRule("bash", "git *", "ask"))}}, "permissions", "warn", "--pattern 'git *'"),
+    "two-in-retry": ({"statuses": retry(2)}, "stuck_sessions", "fail", "server recover"),
+    "one-in-retry": ({"statuses": retry(1)}, "stuck_sessions", "warn", "abort-session --session-id ses_"),
+    "left": ({"leftovers": (object(),)}, "left_sessions", "warn", "server cleanup"),
+    "shared-data": (
+        {"neighbours": tuple(Neighbour(pid, 1.0, Path("/data"), None) for pid in (1, 2))},
+        *("data_directory", "warn", "XDG_DATA_HOME"),
+    ),
+    "stray": ({"neighbours": (Neighbour(99, 1.0, Path("/other"), "another"),)}, "stray_servers", "warn", "ps -o"),
+    "little-room": ({"rooms": (Room("state", Path("/s"), 10**9),)}, "disk", "warn", "make room"),
+    "no-room": ({"rooms": (Room("state", Path("/s"), 10**7),)}, "disk", "fail", "make room"),
+    "stale-state": ({"record_alive": False}, "state_file", "warn", "stop-server"),
+    "state-of-others": ({"state_problem": InvalidInput("invalid_input", "mode", next="chmod 700 x")}, "state_folder", "fail", "chmod 700"),
+    "policy": ({"policy": InvalidInput("invalid_policy", "line 1")}, "settings", "fail", "details.problems"),
+    "setting": ({"unusable": ("OPENCODE_DRIVER_AUDIT names /x",)}, "settings", "warn", "unset"),
+    "directory": ({"directory": InvalidInput("invalid_input", "no folder")}, "directory", "fail", "Correct"),
+    "command": ({"command": None}, "command", "warn", "PATH"),
+    "host": ({"integrations": (HERMES,)}, "host_hermes_agent", "warn", "hermes plugins enable"),
+    "mcp": ({"integrations": (replace(HERMES, routes=("MCP",), uses_mcp=True),)}, "mcp", "fail", "netclaw-opencode[mcp]"),
+}
+
+
+@pytest.mark.parametrize(("different", "name", "status", "remedy"), ONE_WRONG.values(), ids=ONE_WRONG)
+def test_one_thing_that_is_wrong_is_told_with_what_helps(
+    tmp_path: Path, different: Mapping[str, object], name: str, status: str, remedy: str
+) -> None:
+    """By its own check, with its status and a remedy; and no secret is in any of them."""
+    facts = healthy(tmp_path)
+    for key, value in different.items():
+        setattr(facts, key, value)
+    told = check(facts, name)
+    assert (told.status, remedy in (told.remedy or "")) == (status, True), told
+    assert RECORD.password not in str([item.to_wire() for item in judged(facts)])
+
+
+def test_every_row_has_a_case() -> None:
+    """No judgement but those that only tell goes untried."""
+    assert {row.id for row in ROWS} - {name for _, name, _, _ in ONE_WRONG.values()} == {"questions"}
+
+
+def test_a_model_that_is_set_and_unknown_is_told(tmp_path: Path) -> None:
+    """With near names; a known one is fine, and one of a wrong form is told as well."""
+    facts = healthy(tmp_path)
+    for wanted, status in (("p/m", "ok"), ("p/n", "fail"), ("no-slash", "fail")):
+        facts.settings = replace(facts.settings, model=wanted)
+        assert check(facts, "model").status == status
+
+
+def test_a_policy_that_answers_takes_the_warning_away(tmp_path: Path) -> None:
+    """What is asked beyond the defaults is then answered; a question, too."""
+    path = tmp_path / "policy.yaml"
+    path.write_text("version: 1\npermissions:\n  - {permission: bash, pattern: 'git *', answer: allow_once}\n", encoding="utf-8")
+    facts = healthy(tmp_path)
+    facts.rules = {"build": (*DEFAULTS, PermissionRule("bash", "git *", "ask"))}
+    facts.policy = load(path)
+    assert "policy file with 1 rules" in check(facts, "permissions").seen and check(facts, "permissions").status == "ok"
+    assert "question_pending" in check(facts, "questions").seen
+
+
+def test_only_rules_that_still_hold_are_said_to_ask() -> None:
+    """A later rule for all, or for the same pattern, takes an earlier one's place; a narrower one does not."""
+    ask = PermissionRule("bash", "*", "ask")
+    assert list(asking((ask, PermissionRule("bash", "git *", "allow")))) == [ask]
+    assert list(asking((ask, PermissionRule("bash", "*", "allow")))) == []
+    assert list(asking((ask, PermissionRule("*", "*", "deny")))) == []
+    assert list(asking((PermissionRule("bash", "*", "allow"), ask))) == [ask]
+
+
+def test_rules_of_an_unknown_form_are_no_rules() -> None:
+    """An agent that tells its permissions otherwise is one of which nothing is known."""
+    assert agent_rules({"name": "build", "permission": {"bash": "ask"}}) == ("build", ())
+    assert agent_rules({"name": "build", "permission": [{"permission": "a", "pattern": "*"}, 7]}) == ("build", ())
+
+
+def test_servers_are_known_by_their_command_line() -> None:
+    """The program itself or an interpreter that runs it, with the word serve; an editor of that name is none."""
+    assert is_server(["/usr/bin/opencode", "serve", "--port", "1"])
+    assert is_server(["node", "/usr/lib/node_modules/opencode-ai/bin/opencode", "serve"])
+    assert not is_server(["/usr/bin/opencode", "run", "now", "serve"])
+    assert not is_server(["vim", "opencode.md"])
+    assert not is_server(["grep", "opencode", "serve.log"])
+    assert not is_server([])
+
+
+def test_where_a_server_keeps_its_data() -> None:
+    """As the XDG specification says; a relative path is ignored, and without a home nothing is known."""
+    assert data_dir({"XDG_DATA_HOME": "/d", "HOME": "/h"}) == Path("/d/opencode")
+    assert data_dir({"XDG_DATA_HOME": "d", "HOME": "/h"}) == Path("/h/.local/share/opencode")
+    assert data_dir({}) is None
+
+
+def test_room_is_told_for_a_folder_that_is_yet_to_be_made(tmp_path: Path) -> None:
+    """By the nearest folder that is there."""
+    assert free_bytes(tmp_path / "not" / "yet") == free_bytes(tmp_path)
+
+
+def test_hosts_are_found_by_their_files_and_never_run(tmp_path: Path) -> None:
+    """A folder without this skill, then with each route; a file that cannot be read says nothing."""
+    home = tmp_path
+    assert found({}, home) == ()
+    (home / ".hermes").mkdir()
+    (home / ".netclaw" / "skills").mkdir(parents=True)
+    (home / ".netclaw" / "netclaw.json").write_text("{}", encoding="utf-8")
+    (home / ".openclaw").mkdir()
+    (home / ".openclaw" / "openclaw.json").write_bytes(b"\xff" * 10)
+    assert [(item.name, item.routes) for item in found({}, home)] == [("netclaw-dev", ()), ("Hermes Agent", ()), ("OpenClaw", ())]
+    (home / ".netclaw" / "skills" / "opencode-driver").mkdir()
+    (home / ".netclaw" / "skills" / "opencode-driver" / "SKILL.md").write_text("by netclaw-opencode", encoding="utf-8")
+    (home / ".hermes" / "config.yaml").write_text("plugins:\n  enabled: [opencode-driver]\n", encoding="utf-8")
+    (home / ".openclaw" / "openclaw.json").write_text('{"mcp": {"servers": {"o": {"command": "netclaw-opencode"}}}}', encoding="utf-8")
+    assert {item.name: item.routes for item in found({}, home)} == {
+        "netclaw-dev": ("skill",),
+        "Hermes Agent": ("plugin",),
+        "OpenClaw": ("MCP",),
+    }
+    (home / ".netclaw" / "config.yaml").write_text("mcp_servers: {}\n", encoding="utf-8")
+    assert "NetClaw Agent" in [item.name for item in found({}, home)]
+    assert found({"HERMES_HOME": str(home / "elsewhere")}, home / "nobody") == ()
+
+
+def test_a_foreign_skill_of_the_same_name_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    """It wraps another command."""
+    place = tmp_path / ".hermes" / "skills" / "coding" / "opencode-driver"
+    place.mkdir(parents=True)
+    (place / "SKILL.md").write_text("name: opencode-driver, by another command", encoding="utf-8")
+    assert [item.routes for item in found({}, tmp_path)] == [()]
