@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+import anyio
 
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _MARK_VERSION = 1
 _RECENT = 50
+_REMOVE_SECONDS = 5.0
 _AMBIGUOUS = frozenset({"connection_lost", "request_timeout", "bad_response"})
 """Failures after which the server may or may not have done what it was asked."""
 
@@ -94,17 +98,39 @@ async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -
             f"directory {wanted.directory[:200]!r} is not that of session {parent.id}, which works in {parent.directory!r}: "
             "leave directory out where parent_id is given",
         )
-    forked = reading.session(
-        await connection.http.call(routes.SESSION_FORK, ids={"session_id": parent.id}, directory=parent.directory, body={})
-    )
+    forked = await _forked(connection, parent)
     connection.record.note("created", session_id=forked.id, forked_from=parent.id)
-    # The copies have ids of their own, so "what was there before" is only known by reading the fork.
-    copied = await connection.messages(forked)
-    mark = _mark(wanted) | {"forked_from": parent.id, "forked_through": max((item.id for item in copied), default="")}
-    body: dict[str, object] = {"metadata": {**_others(parent), MARK: mark}}
-    if wanted.title is not None:
-        body["title"] = wanted.title
-    return await _update(connection, forked, body)
+    try:
+        # The copies have ids of their own, so "what was there before" is only known by reading the fork.
+        copied = await connection.messages(forked)
+        mark = _mark(wanted) | {"forked_from": parent.id, "forked_through": max((item.id for item in copied), default="")}
+        body: dict[str, object] = {"metadata": {**_others(parent), MARK: mark}}
+        if wanted.title is not None:
+            body["title"] = wanted.title
+        return await _update(connection, forked, body)
+    except BaseException:
+        from netclaw_opencode.driver import stopping
+
+        # Without marks of its own nobody would find it again; nothing has run in it yet.
+        with anyio.move_on_after(_REMOVE_SECONDS, shield=True), suppress(DriverError):
+            await stopping.delete(connection, forked, report=stopping.at_rest(forked))
+        raise
+
+
+async def _forked(connection: Connection, parent: Session) -> Session:
+    before = {item.id for item in await listed(connection, directory=parent.directory, limit=_RECENT)}
+    try:
+        answer = await connection.http.call(routes.SESSION_FORK, ids={"session_id": parent.id}, directory=parent.directory, body={})
+        return reading.session(answer)
+    except DriverError as error:
+        if error.code not in _AMBIGUOUS:
+            raise
+        # A fork bears a copy of its parent's marks until it is given its own, so a new one that still does is the lost one.
+        now = await listed(connection, directory=parent.directory, limit=_RECENT)
+        found = [item for item in now if item.id not in before and mark_of(item) == mark_of(parent)]
+        if len(found) != 1:
+            raise
+        return found[0]
 
 
 async def mark(connection: Connection, session: Session, facts: Mapping[str, object]) -> Session:

@@ -110,6 +110,26 @@ def test_r22_reset_of_the_creation(bench: Bench) -> None:
     assert bench.proxy.count("POST /session") == 1
 
 
+def test_r22_reset_of_a_fork(bench: Bench) -> None:
+    """R22: a fork whose answer is lost is found as the new session that still bears its parent's marks; there is no stray."""
+    kept = bench.data("run_task", prompt="the first part", directory=bench.directory, keep_session=True)["session_id"]
+    bench.remember(kept)
+    bench.proxy.on("POST */fork", Cut(head=0, reset=True), times=1)
+    data = bench.data("run_task", prompt="the second part", parent_id=kept, deadline_seconds=20)
+    assert (data["text"], data["forked_from"], bench.proxy.count("POST */fork")) == ("the second part", kept, 1)
+    assert [item["id"] for item in bench.raw.get("/session").json()] == [kept]
+
+
+def test_r22_reset_while_a_fork_is_marked(bench: Bench) -> None:
+    """R22; nothing-left: a fork that cannot be given its marks is removed at once: later nobody could tell whose it is."""
+    kept = bench.data("run_task", prompt="before the fork", directory=bench.directory, keep_session=True)["session_id"]
+    bench.remember(kept)
+    bench.proxy.on("PATCH *", Cut(head=0, reset=True))
+    timed = bench.failed("create_session", within=10, parent_id=kept)
+    assert timed.code == "connection_lost"
+    assert [item["id"] for item in bench.raw.get("/session").json()] == [kept]
+
+
 def test_r22_creation_that_is_lost_and_cannot_be_looked_for(bench: Bench) -> None:
     """R22; nothing-left: where neither answer nor list comes through, the next call knows the session by its mark and removes it."""
     bench.proxy.on("POST /session", Cut(body=20))
