@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from netclaw_opencode.jsontypes import JsonObject
 
 _TASK_SECONDS = 86400.0
-_REMOVE_SECONDS = 5.0
+_REMOVE_SECONDS = 4.0
 """Time for removing the session of a task that failed, beyond what the turn took for its stop, in seconds."""
+_CREATE_SECONDS = 2.0
+"""A creation that has begun gets this long to be answered, however near the deadline is, in seconds."""
 
 PLAN_INSTRUCTION = "Make a plan for the following task. Do not change any file. Answer with the plan alone.\n\n"
 IMPLEMENT_INSTRUCTION = "Implement the following task according to the plan.\n\n# Task\n\n{prompt}\n\n# Plan\n\n{plan}\n"
@@ -207,7 +209,7 @@ def _marks(task: _Task, message_id: str) -> dict[str, object]:
 @asynccontextmanager
 async def _session(connection: Connection, context: ActionContext, wanted: sessions.NewSession, task: _Task) -> AsyncIterator[_Job]:
     """A session that is gone afterwards, however the block ends, unless it is to be kept."""
-    with anyio.CancelScope(shield=True):
+    with anyio.CancelScope(shield=True), sending.unsent_after(max(_CREATE_SECONDS, task.ends - context.clock())):
         # Shielded: a cancellation between the server's creation and our knowledge of it would leave the session behind.
         if task.key is not None:
             session, new = await keys.claimed(connection, task.key, lambda: sessions.create(connection, wanted))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from netclaw_opencode import calltime
 from netclaw_opencode.client.types import FileChange, Usage
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.verdict import Snapshot, Verdict
 
 _SHELL_NOTE = "files_changed leaves out what shell commands changed: OpenCode sees that only inside a git repository"
+_OVERWRITTEN_NOTE = "written over, outside a git repository: {}; what was there before is not known, so diff and deletions are missing"
+_LATE_NOTE = "the server was too slow to tell everything about the finished turn: files_changed and usage may be incomplete"
 _SNAPSHOT_LOOKS = 20
 _SNAPSHOT_PAUSE_SECONDS = 0.05
+GATHER_SECONDS = 5.0
+"""Time for reading what belongs to a finished turn, however near the deadline is, in seconds."""
 _WRITERS = ("write", "edit", "patch", "apply_patch", "multiedit")
 
 
@@ -114,19 +119,27 @@ def _tool_wire(part: Part) -> dict[str, object]:
     return {"tool": part.tool, "status": part.tool_status, "title": part.title}
 
 
-async def gather(connection: Connection, session: Session, seen: Snapshot, verdict: Verdict) -> TurnResult:
-    """Read what belongs to a finished turn: the files it changed and the usage of its sub-agents."""
+async def gather(
+    connection: Connection, session: Session, seen: Snapshot, verdict: Verdict, *, within_seconds: float = GATHER_SECONDS
+) -> TurnResult:
+    """Read what belongs to a finished turn: the files it changed and the usage of its sub-agents.
+
+    What cannot be read in time is left out, and a note says so: the turn itself is known to be complete.
+    """
     if verdict.final is None:
         raise ValueError("only a turn with a final message has a result")
     replies = seen.replies
     tools = {part.tool for message in replies for part in message.parts if part.tool}
     # Files change by tools, and sub-agents run by the task tool: a plain answer needs no further reading.
-    snapshots = await _snapshots(connection, session, seen) if tools else ()
+    snapshots: tuple[FileChange, ...] = ()
     usage = _sum(replies)
-    for child in await connection.children(session) if "task" in tools else ():
-        # A fork's or an earlier turn's sub-agents are older than this prompt and were counted then.
-        if child.created_ms >= min(item.created_ms for item in replies):
-            usage = _plus(usage, await _child_usage(connection, child))
+    with anyio.move_on_after(calltime.within(within_seconds)) as reading:
+        snapshots = await _snapshots(connection, session, seen) if tools else ()
+        for child in await connection.children(session) if "task" in tools else ():
+            # A fork's or an earlier turn's sub-agents are older than this prompt and were counted then.
+            if child.created_ms >= min(item.created_ms for item in replies):
+                usage = _plus(usage, await _child_usage(connection, child))
+    late = (_LATE_NOTE,) if reading.cancelled_caught else ()
     return TurnResult(
         session_id=session.id,
         message_id=seen.message_id,
@@ -139,7 +152,7 @@ async def gather(connection: Connection, session: Session, seen: Snapshot, verdi
         usage=usage,
         files=snapshots or _files_of_tools(replies, session.directory),
         elapsed_seconds=_elapsed(seen, verdict.final),
-        notes=(_SHELL_NOTE,) if "bash" in tools and not snapshots else (),
+        notes=late if snapshots else (*late, *_notes_of_tools(replies, session.directory)),
     )
 
 
@@ -182,6 +195,20 @@ async def _snapshots(connection: Connection, session: Session, seen: Snapshot) -
         earlier, found = found, await connection.diff(session, message_id=seen.message_id)
         settled = settled or found == earlier
     return found
+
+
+def _notes_of_tools(replies: tuple[Message, ...], directory: str) -> tuple[str, ...]:
+    """What is not known of a turn without snapshots."""
+    done = [part for message in replies for part in message.parts if part.tool and part.tool_status == "completed"]
+    over = {_relative(str(part.tool_metadata["filepath"]), directory): None for part in done if _overwrote(part)}
+    ran = any(part.tool == "bash" for message in replies for part in message.parts)
+    return (*((_SHELL_NOTE,) if ran else ()), *((_OVERWRITTEN_NOTE.format(", ".join(over)),) if over else ()))
+
+
+def _overwrote(part: Part) -> bool:
+    """Whether a tool replaced a file whose former content is told nowhere."""
+    told = part.tool_metadata
+    return "filediff" not in told and isinstance(told.get("filepath"), str) and told.get("exists") is True
 
 
 def _files_of_tools(replies: tuple[Message, ...], directory: str) -> tuple[FileChange, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.client.types import Message, Session
     from netclaw_opencode.driver.connection import Connection
 
-STOP_SECONDS = 8.0
+STOP_SECONDS = 7.5
 """Time for abort and verification together, in seconds."""
 
 _LOOK_SECONDS = 0.05

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Emit = Callable[[ProgressEvent], None]
 
-CLEANUP_SECONDS = 10.0
+CLEANUP_SECONDS = 8.0
 """Time for stopping, proving it and reading what was written, beyond a turn's deadline, in seconds."""
 
 _POLL_SECONDS = 5.0
@@ -37,9 +37,8 @@ _POLL_WITHOUT_EVENTS_SECONDS = 0.5
 _CHANGE_SECONDS = 0.5
 _START_SECONDS = 3.0
 """A prompt that was taken (204) and shows no turn for this long never ran (F15, F19)."""
-_PARTIAL_SECONDS = 2.0
+_PARTIAL_SECONDS = 1.5
 _LOCK_SECONDS = 15.0
-_STOP_TEXTS = {True: "aborted and is seen stopped", False: "aborted, but is not seen stopped"}
 
 
 class Turns:
@@ -266,7 +265,7 @@ class Turns:
         error.details |= {"session_id": turn.session.id, "message_id": turn.message_id, "statuses": list(turn.progress.statuses)}
         if report is not None:
             error.details["stopped"] = report.to_wire()
-            error.message += f"; the turn was {_STOP_TEXTS[report.confirmed]}"
+            error.message += f"; the turn was {_stop_text(report)}"
         return error
 
     def _of_timeout(self, turn: Turn, deadline_seconds: float) -> Verdict:
@@ -283,7 +282,7 @@ class Turns:
         except DriverError as error:
             turn.progress.tell("stopping", f"{why}; the stop failed: {error.message}", {"session_id": turn.session.id, "confirmed": False})
             return None
-        text = _STOP_TEXTS[report is not None and report.confirmed]
+        text = _stop_text(report)
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
         turn.progress.tell("stopping", f"{why}; {text}", {**facts, "session_id": turn.session.id})
         return report
@@ -316,9 +315,24 @@ class Turns:
             details["answered"] = [item.to_wire() for item in turn.answered]
         if report is not None:
             details["stopped"] = report.to_wire()
-            message += f"; it was {_STOP_TEXTS[report.confirmed]}"
+            message += f"; it was {_stop_text(report)}"
         rule = {"turn_timeout": "deadline", "permission_required": "nobody-waits", "question_pending": "nobody-waits"}.get(code)
-        return error_of(code, message, rule=rule, details=details)
+        error = error_of(code, message, rule=rule, details=details)
+        if report is not None and not report.confirmed:
+            # Whatever the code advises otherwise, first the turn has to end.
+            abort = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
+            error.next = abort if _answered(report) else "netclaw-opencode server recover"
+        return error
+
+
+def _stop_text(report: StopReport | None) -> str:
+    if report is not None and report.confirmed:
+        return "aborted and is seen stopped"
+    return "aborted, but is not seen stopped" if report is not None and _answered(report) else "not stopped: the server does not answer"
+
+
+def _answered(report: StopReport) -> bool:
+    return bool(report.attempts or report.active)
 
 
 def _of_waiting(pending: tuple[PendingRequest, ...]) -> Verdict:

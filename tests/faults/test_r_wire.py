@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import time
 
 import psutil
 import pytest
 
-from netclaw_opencode.offline import Text
+from netclaw_opencode.driver import outcome
+from netclaw_opencode.offline import Text, ToolCall
 from tests.faults.bench import Bench
 from tests.support.proxy import Canned, Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
 
@@ -82,6 +84,26 @@ def test_r21_silence_of_the_event_stream(bench: Bench, fault: Fault) -> None:
     data = bench.data("run_task", prompt="no events", directory=bench.directory, deadline_seconds=20)
     assert (data["text"], bench.fired(fault) > 0) == ("no events", True)
     assert data["elapsed_seconds"] < 12
+
+
+def test_r21_creation_that_is_not_answered(bench: Bench) -> None:
+    """R21: a creation is shielded, and still bounded by the deadline; the session that may be there is removed by the next call."""
+    bench.proxy.on("POST /session", Stall(body=10))
+    timed = bench.failed("run_task", within=2.5, prompt="no answer to the creation", deadline_seconds=2.5)
+    assert timed.code == "request_timeout"
+    bench.proxy.clear()
+    assert any("could not remove, was stopped and removed" in note for note in bench.data("run_task", prompt="the next")["notes"])
+    assert bench.raw.get("/session").json() == []
+
+
+def test_r21_what_belongs_to_a_finished_turn_is_not_told(bench: Bench) -> None:
+    """R21: a turn that is known to be complete is a success, in time, with a note about what could not be read."""
+    bench.proxy.on("GET */diff", Silence())
+    bench.model.when("finished, but", ToolCall("bash", {"command": "true", "description": "nothing"}), Text("done"))
+    began = time.monotonic()
+    data = bench.data("run_task", prompt="finished, but", deadline_seconds=30)
+    assert time.monotonic() - began < outcome.GATHER_SECONDS + 6
+    assert data["text"] == "done" and any("too slow to tell everything" in note for note in data["notes"])
 
 
 @pytest.mark.parametrize("fault", [Cut(body=20, reset=True), Cut(head=0, reset=True)], ids=["mid-body", "before"])
