@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint schemas skill suite coverage bench soak clean ready ready-dev ready-opencode
+.PHONY: help demo test lint schemas skill suite coverage bench soak mutants clean ready ready-dev ready-mutants ready-opencode
 
 # The first one that can make a virtual environment; PYTHON=/path/to/python overrides the choice.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -27,6 +27,7 @@ help:
 	@echo 'make suite   the tests alone; PYTEST_ARGS="-k name" chooses some'
 	@echo 'make coverage  the tests one at a time, with the share of lines and branches that they reach'
 	@echo 'make soak    the long runs (loads, races, kill -9, a day in half an hour, random faults): about two hours; SOAK="G9 G10" chooses some'
+	@echo 'make mutants  every small defect in the guards (success, deadline, identity, ids, clean-up) must fail a fast test: 20 minutes'
 	@echo 'make bench   this driver beside bare HTTP and `opencode run`, as ratios'
 	@echo 'make clean   remove what the others have made'
 
@@ -66,6 +67,10 @@ coverage: ready-dev ready-opencode
 soak: ready-dev ready-opencode
 	@$(WITH_OPENCODE) $(BIN)/python -m tests.soak $(SOAK)
 
+# MUTANTS="ids clean-up" chooses subjects; MUTANTS=--write keeps the figure for docs/reliability.md.
+mutants: ready-mutants
+	@$(BIN)/python scripts/mutants.py $(MUTANTS)
+
 bench: ready ready-opencode
 	@$(WITH_OPENCODE) $(BIN)/python -m scripts.bench
 
@@ -78,6 +83,9 @@ ready:
 
 ready-dev:
 	@$(SETUP) dev
+
+ready-mutants:
+	@$(SETUP) mutants
 
 ready-opencode:
 	@$(SETUP) opencode

@@ -7,7 +7,7 @@ each call; whoever waits for something asks how much is left. A call without a c
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -60,6 +60,11 @@ class CallTime:
         return f"{SETTING} is {self.cap_seconds:g}, so the call could not use the {self.asked:g} s that it was given"
 
 
+def capped(environ: Mapping[str, str], cap_seconds: float) -> dict[str, str]:
+    """The environment, with this cap where its operator has set none: for a face whose host gives up by itself."""
+    return {**environ, SETTING: environ.get(SETTING) or f"{cap_seconds:g}"}
+
+
 _current: ContextVar[CallTime | None] = ContextVar("netclaw_opencode_call_time", default=None)
 
 
@@ -70,9 +75,12 @@ def current() -> CallTime:
 
 @contextmanager
 def of_call(cap_seconds: float | None, *, clock: Callable[[], float]) -> Iterator[CallTime]:
-    """The time of a call that begins now; one within another call has that one's time."""
+    """The time of a call that begins now; one within another call has that one's time, and less where its own cap is lower."""
     outer = _current.get()
-    here = CallTime(clock, outer.began if outer is not None and outer.clock is clock else clock(), cap_seconds)
+    here = CallTime(clock, clock(), cap_seconds)
+    if outer is not None and outer.clock is clock:
+        caps = [cap for cap in (outer.cap_seconds, cap_seconds) if cap is not None]
+        here = CallTime(clock, outer.began, min(caps, default=None))
     token = _current.set(here)
     try:
         yield here
@@ -87,4 +95,4 @@ def within(seconds: float, *, stopping: bool = False) -> float:
     return min(seconds, max(_FLOOR_SECONDS, left * _STOP_SHARE if stopping else left))
 
 
-__all__ = ["SETTING", "CallTime", "current", "of_call", "within"]
+__all__ = ["SETTING", "CallTime", "capped", "current", "of_call", "within"]

@@ -63,6 +63,7 @@ class PendingRequest:
     patterns: tuple[str, ...] = ()
     tool: str | None = None
     questions: tuple[AgentQuestion, ...] = ()
+    call_id: str | None = None
 
     def to_wire(self) -> dict[str, object]:
         """The JSON form used in results and errors."""

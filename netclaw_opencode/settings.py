@@ -16,14 +16,13 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from netclaw_opencode import calltime
 from netclaw_opencode.errors import InvalidInput, Refused
 
 DEFAULT_URL = "http://localhost:4096"
 DEFAULT_USERNAME = "opencode"
 SMALLEST_OUTPUT = 500
 """The smallest limit for printed JSON, in characters: what an envelope needs that tells where the rest is."""
-RESULTS = "results"
-"""The folder below the state folder that keeps results too large for their caller."""
 SHORTEST_CALL_SECONDS = 10.0
 """The shortest cap on calls, in seconds: below it nothing would be left for stopping and cleaning up."""
 _SECRET_SUFFIXES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
@@ -101,11 +100,6 @@ class Settings:
     def home(self) -> Path:
         """The user's home directory."""
         return Path(self.environ.get("HOME") or Path.home())
-
-    @property
-    def results(self) -> Path:
-        """The folder of results that were too large for their caller (``spill``)."""
-        return self.state_dir / RESULTS
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -218,14 +212,14 @@ def max_chars(environ: Mapping[str, str]) -> int | None:
 
 
 def _call_seconds(environ: Mapping[str, str]) -> float | None:
-    text = environ.get("OPENCODE_DRIVER_CALL_SECONDS")
+    text = environ.get(calltime.SETTING)
     if not text:
         return None
     seconds = float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text) else 0.0
     if seconds < SHORTEST_CALL_SECONDS:
         raise InvalidInput(
             "invalid_input",
-            f"OPENCODE_DRIVER_CALL_SECONDS {text[:40]!r} must be a number of seconds from {SHORTEST_CALL_SECONDS:g} on, such as 50",
+            f"{calltime.SETTING} {text[:40]!r} must be a number of seconds from {SHORTEST_CALL_SECONDS:g} on, such as 50",
         )
     return seconds
 
@@ -239,6 +233,14 @@ def state_dir(environ: Mapping[str, str]) -> Path:
     state_home = environ.get("XDG_STATE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
     return Path(state_home if Path(state_home).is_absolute() else Path(home, ".local", "state"), "netclaw-opencode")
+
+
+def results_dir(environ: Mapping[str, str]) -> Path:
+    """The folder of results that were too large for their caller (``spill``); it raises nothing."""
+    try:
+        return state_dir(environ) / "results"
+    except InvalidInput:  # the setting is wrong, and the result that is to be kept says so
+        return state_dir({**environ, "OPENCODE_DRIVER_STATE_DIR": ""}) / "results"
 
 
 def _roots(environ: Mapping[str, str]) -> tuple[Path, ...]:

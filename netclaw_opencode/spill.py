@@ -78,9 +78,10 @@ def _kept(content: bytes, folder: Path, *, longest_path: int) -> dict[str, objec
     try:
         _require_private(folder)
         _write(path, content)
-        sweep(folder, but=path)
     except OSError as error:
         return {"problem": f"not kept: {error.strerror or 'the folder does not belong to this user alone'}"}
+    with suppress(OSError):  # this result is kept, whatever else cannot be removed
+        sweep(folder, but=path)
     return {"path": str(path)}
 
 

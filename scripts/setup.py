@@ -5,11 +5,13 @@ still reads far enough to be told that it is too old. It writes nowhere else; pi
 
     setup.py run        .venv with the package and what it needs at run time
     setup.py dev        the same with the tools of the tests
+    setup.py mutants    the same with the tool of `make mutants`
     setup.py opencode   .tools/opencode.path names an OpenCode that can be driven
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +34,13 @@ OPENCODE = "1.18.33"
 OLDEST_OPENCODE = (1, 18, 22)
 FIRST_UNKNOWN_OPENCODE = (2, 0, 0)
 
+LEVELS = {
+    "run": ("", "the package and what it needs"),
+    "dev": ("[dev]", "the package with the tools of its tests"),
+    "mutants": ("[dev,mutants]", "the package with the tools of its tests and of the mutation check"),
+}
+"""What .venv can hold, each level with what is below it: the extras, and what to call it."""
+
 ELSEWHERE = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH", "npm_config_prefix")
 
 
@@ -40,7 +50,7 @@ class SetupFailed(Exception):
 
 def main(wanted: list[str]) -> int:
     """Do each named part of the set-up; what is ready already costs no time and prints nothing."""
-    parts = {"run": lambda: install("run"), "dev": lambda: install("dev"), "opencode": find_opencode}
+    parts: dict[str, Callable[[], None]] = {**{level: functools.partial(install, level) for level in LEVELS}, "opencode": find_opencode}
     if not wanted or any(name not in parts for name in wanted):
         print(__doc__, file=sys.stderr)
         return 2
@@ -70,7 +80,7 @@ def check_python() -> None:
 
 
 def install(level: str) -> None:
-    """Bring ``.venv`` to ``level``: ``run``, or ``dev`` which includes it."""
+    """Bring ``.venv`` to ``level``, or leave it at one that includes it."""
     python = VENV / "bin" / "python"
     made_for = VENV / "made-for"
     # An environment that was copied or moved along with its folder still points to the old place.
@@ -79,14 +89,14 @@ def install(level: str) -> None:
             step.run([sys.executable, "-m", "venv", "--clear", str(VENV)])
             made_for.write_text(str(ROOT), encoding="utf-8")
     key = hashlib.sha256(b"\0".join(path.read_bytes() for path in INPUTS)).hexdigest()
-    ready = {name: VENV / f"ready-{name}" for name in ("run", "dev")}
-    if key in (read(ready[level]), read(ready["dev"])):
+    names = list(LEVELS)
+    if key in [read(VENV / f"ready-{name}") for name in names[names.index(level) :]]:
         return
-    extra, what = ("[dev]", "the package with the tools of its tests") if level == "dev" else ("", "the package and what it needs")
+    extra, what = LEVELS[level]
     with Step(f"{what}, with pip") as step:
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--constraint", str(CONSTRAINTS)]
         step.run([str(python), "-m", "pip", "install", *options, "--editable", f"{ROOT}{extra}"])
-    ready[level].write_text(key, encoding="utf-8")
+    (VENV / f"ready-{level}").write_text(key, encoding="utf-8")
 
 
 def find_opencode() -> None:

@@ -91,7 +91,10 @@ def imported(package: Package, declared: Declared, *, seconds: float = IMPORT_SE
         except subprocess.TimeoutExpired:
             yield _at(declared, (), "import_failed", f"importing its modules takes longer than {seconds:g} s")
             return
-        except (OSError, ValueError):
+        except OSError as error:
+            yield _at(declared, (), "import_failed", f"its modules could not be imported: {error.strerror or error}")
+            return
+        except ValueError:
             yield _at(declared, (), "import_failed", f"importing its modules ended the process (exit code {done.returncode})")
             return
     if told["plugin"] is not None:

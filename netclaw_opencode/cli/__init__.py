@@ -13,11 +13,18 @@ PROGRAM = "netclaw-opencode"
 
 def main() -> None:
     """Entry point of the console script; ends the process with one of the exit codes in ``errors``."""
+    import gc
     import sys
+
+    # httpx would load its own command line with rich and pygments; where that cannot be imported, it goes on without.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
     from netclaw_opencode.cli.app import run
 
-    raise SystemExit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    # Everything is closed, and the memory goes back with the process: taking each module apart first takes longer than a request.
+    gc.freeze()
+    raise SystemExit(code)
 
 
 __all__ = ["PROGRAM", "main"]

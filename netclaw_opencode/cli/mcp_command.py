@@ -11,13 +11,13 @@ import sys
 
 import click
 
+from netclaw_opencode import calltime
 from netclaw_opencode.cli import PROGRAM
 from netclaw_opencode.errors import EXIT_DONE, EXIT_USAGE
 from netclaw_opencode.mcp_server import DEFAULT_CALL_SECONDS, SDK, SDK_MAJOR
 from netclaw_opencode.settings import SHORTEST_CALL_SECONDS
 
 SUMMARY = "Serve every action as a tool of the Model Context Protocol, on stdin and stdout; a host starts this."
-CALL_SECONDS = "OPENCODE_DRIVER_CALL_SECONDS"
 _EXTRA = "pip install 'netclaw-opencode[mcp]'"
 
 
@@ -25,7 +25,7 @@ def command() -> click.Command:
     """The command for the tree."""
     text = (
         "No call takes longer, its clean-up included. Set it below your host's own limit: 25 for a limit of 30 seconds. "
-        f"Default: {CALL_SECONDS}, or else {DEFAULT_CALL_SECONDS:g}."
+        f"Default: {calltime.SETTING}, or else {DEFAULT_CALL_SECONDS:g}."
     )
     option = click.Option(["--call-seconds"], type=click.FloatRange(SHORTEST_CALL_SECONDS, 86400), default=None, help=text)
     return click.Command("mcp", callback=_mcp, params=[option], help=SUMMARY)
@@ -48,12 +48,8 @@ def _mcp(call_seconds: float | None) -> int:
 
 def environment(call_seconds: float | None) -> dict[str, str]:
     """The environment with the cap that a flag, a variable or else the default sets."""
-    environ = dict(os.environ)
-    if call_seconds is not None:
-        environ[CALL_SECONDS] = f"{call_seconds:g}"
-    elif not environ.get(CALL_SECONDS):
-        environ[CALL_SECONDS] = f"{DEFAULT_CALL_SECONDS:g}"
-    return environ
+    asked = {calltime.SETTING: f"{call_seconds:g}"} if call_seconds is not None else {}
+    return calltime.capped({**os.environ, **asked}, DEFAULT_CALL_SECONDS)
 
 
 def _missing() -> str | None:
@@ -71,4 +67,4 @@ def _missing() -> str | None:
     return None
 
 
-__all__ = ["CALL_SECONDS", "SUMMARY", "command", "environment"]
+__all__ = ["SUMMARY", "command", "environment"]

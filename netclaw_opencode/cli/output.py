@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TextIO
 
 import click
@@ -19,7 +18,7 @@ import click
 from netclaw_opencode.cli import PROGRAM
 from netclaw_opencode.cli.terminal import harmless, json_text, one_line
 from netclaw_opencode.errors import CODES, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, DriverError, Interrupted, InvalidInput
-from netclaw_opencode.settings import RESULTS, SMALLEST_OUTPUT, max_chars, state_dir
+from netclaw_opencode.settings import SMALLEST_OUTPUT, max_chars, results_dir
 
 MAX_CHARS = 1800
 """As much JSON as is printed by default where stdout is no terminal: hosts show 2,000 characters, some only the last ones."""
@@ -106,16 +105,8 @@ def write_json(
     if longest and len(line) * 2 >= longest:
         from netclaw_opencode.spill import shortened
 
-        line = text(shortened(envelope, max_chars=longest - 1, folder=results_folder(), schema=schema, text=text))
+        line = text(shortened(envelope, max_chars=longest - 1, folder=results_dir(os.environ), schema=schema, text=text))
     write_line(line)
-
-
-def results_folder() -> Path:
-    """The folder of results that were too long to be printed."""
-    try:
-        return state_dir(os.environ) / RESULTS
-    except DriverError:  # the setting is wrong, and what is printed says so
-        return state_dir({**os.environ, "OPENCODE_DRIVER_STATE_DIR": ""}) / RESULTS
 
 
 def write_line(line: str) -> None:
@@ -192,7 +183,6 @@ __all__ = [
     "max_chars_asked",
     "notice",
     "reader_left",
-    "results_folder",
     "show",
     "show_error",
     "show_interrupted",

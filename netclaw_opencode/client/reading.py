@@ -245,7 +245,7 @@ def permission(value: object, *, directory: str) -> PendingRequest:
         directory=directory,
         permission=text_of(source, "permission", "permission"),
         patterns=tuple(str(item) for item in patterns) if isinstance(patterns, list) else (),
-        tool=optional_text(tool, "callID") if isinstance(tool, Mapping) else None,
+        call_id=optional_text(tool, "callID") if isinstance(tool, Mapping) else None,
     )
 
 

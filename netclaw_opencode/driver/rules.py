@@ -120,7 +120,8 @@ def status_first(facts: SessionFacts) -> None:
         code,
         f"session {facts.session.id} is {state}; nothing was sent",
         rule="status-first",
-        next=f"netclaw-opencode run abort-session --session-id {facts.session.id}",
+        # Not an abort: a host that repeats a call must not end the healthy turn of its first one.
+        next=f"netclaw-opencode inspect wait-for-session --session-id {facts.session.id}",
         details={"session_id": facts.session.id, "state": state, "pending": [item.to_wire() for item in facts.pending]},
     )
 

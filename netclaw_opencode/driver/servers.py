@@ -69,9 +69,10 @@ def is_ours(settings: Settings) -> bool:
 
 
 def _is_meant(record: state.ServerRecord, settings: Settings) -> bool:
-    """Whether the user's settings leave room for our server, or name it: by localhost or by its number."""
-    if not settings.url_given and settings.password is None:
-        return True
+    """Whether the user's settings leave room for our server, or name it: by localhost or by its number, or by its password."""
+    if not settings.url_given:
+        # A server of ours that was started with the user's password is found by it again.
+        return settings.password is None or (settings.password, settings.username) == (record.password, record.username)
     ours, given = urlsplit(record.url), urlsplit(settings.url)
     return is_loopback(settings.url) and (ours.scheme, ours.port) == (given.scheme, given.port or 80)
 
@@ -168,9 +169,25 @@ async def start(settings: Settings, *, port: int | None, directory: str, within_
                 next="netclaw-opencode server stop-server",
                 details={"url": record.url},
             )
+        if not _is_meant(record, settings):
+            raise _another_is_meant(record, settings)
         async with Address(record.url, record.username, record.password, record).client() as client:
             await health(client, probes=max(1, int((ends - anyio.current_time()) / _PROBE_SECONDS)))
         return Started(record, started=False)
+
+
+def _another_is_meant(record: state.ServerRecord, settings: Settings) -> ServerProblem:
+    """The error where our server runs, but the settings lead elsewhere: one server of ours at a time."""
+    if settings.url_given:
+        code, why, variable = "port_in_use", f"OPENCODE_API_URL leads to {settings.url}", "OPENCODE_API_URL"
+    else:
+        code, why, variable = "auth_failed", "OPENCODE_SERVER_PASSWORD or its user name is not this server's", "OPENCODE_SERVER_PASSWORD"
+    return ServerProblem(
+        code,
+        f"a server of ours runs already, at {record.url}, but {why}",
+        next=f"unset {variable} to use it, or netclaw-opencode server stop-server",
+        details={"url": record.url},
+    )
 
 
 def program(settings: Settings) -> binary.Binary:
@@ -178,14 +195,9 @@ def program(settings: Settings) -> binary.Binary:
     return binary.read_binary(binary.find_binary(settings.binary, search_path=settings.environ.get("PATH")))
 
 
-def is_vulnerable(version: str) -> bool:
-    """Whether a version has a known hole, so that it is not started by us."""
-    return binary.is_vulnerable(version)
-
-
 async def _start(settings: Settings, *, port: int | None, directory: str, ends: float) -> state.ServerRecord:
     found = await anyio.to_thread.run_sync(program, settings)
-    if is_vulnerable(found.version):
+    if binary.is_vulnerable(found.version):
         raise ServerProblem(
             "vulnerable_version",
             f"OpenCode {found.version} has a known vulnerability (GHSA-632h-h47v-g4x4, fixed in 1.18.22); it is not started",

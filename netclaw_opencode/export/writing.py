@@ -94,7 +94,7 @@ def _exchange(root: Path, files: Mapping[str, bytes], *, earlier: bool) -> None:
             root.rename(old)
         try:
             new.rename(root)
-        except OSError:
+        except BaseException:  # an interrupt, too: the folder beside is removed with what is in it
             if earlier:
                 old.rename(root)
             raise

@@ -13,7 +13,6 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, nullcontext, redirect_stdout
-from pathlib import Path
 from types import TracebackType
 
 import anyio
@@ -32,7 +31,7 @@ from netclaw_opencode.manifest import own_manifest
 from netclaw_opencode.mcp_server.answers import answer_of
 from netclaw_opencode.mcp_server.progress import ProgressPlugin, telling
 from netclaw_opencode.mcp_server.tools import ToolDescription, instructions_of, prompt_of, tools_of
-from netclaw_opencode.settings import Settings
+from netclaw_opencode.settings import Settings, results_dir
 
 FAREWELL_SECONDS = 0.5
 """How long the last answers may take to be written when all calls have ended."""
@@ -56,12 +55,11 @@ class Calls:
         self._opened = anyio.Event()
         self._host: Host | None = None
         self._refusal: DriverError = Interrupted("cancelled", "this server is being stopped; nothing was started")
-        self.results = Path("results")
+        self.results = results_dir(environ)
 
     async def __aenter__(self) -> Calls:
         try:
             settings = Settings.from_environment(self._environ)
-            self.results = settings.results
             self._host = await self._stack.enter_async_context(Host(settings, plugins={"mcp": ProgressPlugin()}))
             for problem in self._host.problems:
                 _say(str(problem))

@@ -35,9 +35,10 @@ _END_PAUSE_SECONDS = 0.02
 _LISTENING = re.compile(rb"listening on (http://\S+)")
 _TAIL_BYTES = 8 * 1024
 
+# No TMPDIR: a server outlives the call that starts it, and hosts give a call one of its own that goes with it.
 _ENVIRONMENT = frozenset(
     {
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "TERM"),
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
         *("SYSTEMROOT", "APPDATA", "LOCALAPPDATA", "USERPROFILE", "TEMP", "TMP", "PATHEXT"),
     }

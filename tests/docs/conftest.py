@@ -13,9 +13,9 @@ import pytest
 
 from netclaw_opencode.cli import app
 from netclaw_opencode.cli.demo.private import private_environment
+from netclaw_opencode.testing.binary import opencode_binary
 from tests.docs.pages import ROOT, Names
 from tests.docs.story import Story, story_model, story_projects
-from tests.support.binary import opencode_binary
 
 Run = Callable[[list[str]], tuple[int, str]]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netclaw_opencode.offline import Conversation, Gate, OfflineModel, Step, Text, ToolCall
-from tests.support.waiting import SOON
+from netclaw_opencode.testing.waiting import SOON
 
 HELLO = "import datetime\n\nprint(datetime.date.today())\n"
 HELLO_WITH_DATE = """\

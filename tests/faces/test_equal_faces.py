@@ -27,14 +27,14 @@ from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import OpenCodeServer, free_port, server_environment
+from netclaw_opencode.testing.waiting import wait_until
 from netclaw_opencode.validation import problems_of
 from tests.real.acting import Acting, Json, Policy, data_of
-from tests.support.binary import opencode_binary
-from tests.support.leaks import LeakCheck
 from tests.support.mcp_client import connected
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer, free_port, server_environment
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real
 

@@ -15,9 +15,9 @@ from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import OpenCodeServer
 from tests.faces.host_plugins import error_of, hooks
-from tests.support.leaks import LeakCheck
-from tests.support.server import OpenCodeServer
 
 pytestmark = pytest.mark.real
 

@@ -21,12 +21,12 @@ from mcp.shared.exceptions import MCPError
 from netclaw_opencode import __version__
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import Gated, Hang, OfflineModel, Text, ToolCall
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from netclaw_opencode.validation import problems_of
-from tests.support.binary import opencode_binary
-from tests.support.leaks import LeakCheck
 from tests.support.mcp_client import Mode, RawClient, connected, raw_client
-from tests.support.server import OpenCodeServer
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 

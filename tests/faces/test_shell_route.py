@@ -28,13 +28,13 @@ from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import ActionEntry, load_manifest
 from netclaw_opencode.offline import Gated, Hang, OfflineModel, Text
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from netclaw_opencode.validation import problems_of, subschemas
 from netclaw_opencode.validation.wording import mapping_or_empty
 from tests.real.acting import Acting, Json, Policy
-from tests.support.leaks import LeakCheck
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer
-from tests.support.waiting import SOON, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVELOPE = json.loads((ROOT / "schemas" / "result.schema.json").read_text(encoding="utf-8"))

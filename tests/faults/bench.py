@@ -18,10 +18,10 @@ import psutil
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.proxy import Fault, FaultProxy
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import Acting, Json, Policy, error_of
-from tests.support.proxy import Fault, FaultProxy
 from tests.support.raw import RawOpenCode
-from tests.support.waiting import SOON, wait_until
 
 SLACK_SECONDS = 2.0
 """What a busy machine of two cores may add to a bound."""

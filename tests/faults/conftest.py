@@ -10,13 +10,13 @@ import pytest
 
 from netclaw_opencode.offline import OfflineModel
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.proxy import FaultProxy
+from netclaw_opencode.testing.server import OpenCodeServer
 from tests.faults.bench import Bench, host_to, nothing_left, settings_to
 from tests.faults.guard import guard
 from tests.real.acting import Policy
-from tests.support.leaks import LeakCheck
-from tests.support.proxy import FaultProxy
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer
 
 __all__ = ["bench", "guard", "leaks", "place", "proxy", "settings"]
 

@@ -21,9 +21,9 @@ import pytest
 from netclaw_opencode.cli import app
 from netclaw_opencode.host import Host
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.waiting import SOON
 from tests.faults.bad_rows import Row
 from tests.real.acting import Json, error_of
-from tests.support.waiting import SOON
 
 SESSION = "ses_00000000000000000000000000"
 MESSAGE = "msg_00000000000000000000000000"

@@ -17,10 +17,10 @@ from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel
 from netclaw_opencode.server import state
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.server import server_environment
 from tests.faults.bench import host_to, litter
 from tests.real.acting import data_of
-from tests.support.binary import opencode_binary
-from tests.support.server import server_environment
 
 
 class Own:

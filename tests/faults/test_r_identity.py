@@ -23,12 +23,12 @@ from netclaw_opencode.client import events
 from netclaw_opencode.offline import Gated, OfflineModel, Text
 from netclaw_opencode.server import state
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.proxy import Stall
+from netclaw_opencode.testing.server import OpenCodeServer, free_port
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import Bench, Timed, failed, host_to, litter
 from tests.faults.own import environment, own_host
 from tests.real.acting import data_of
-from tests.support.proxy import Stall
-from tests.support.server import OpenCodeServer, free_port
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 

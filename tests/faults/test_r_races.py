@@ -18,10 +18,10 @@ import pytest
 
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated, Hang
+from netclaw_opencode.testing.proxy import Latency, Pause, Silence
+from netclaw_opencode.testing.waiting import SOON
 from tests.faults.bench import SLACK_SECONDS, Bench, host_to, litter
 from tests.real.acting import Policy, data_of, error_of
-from tests.support.proxy import Latency, Pause, Silence
-from tests.support.waiting import SOON
 
 pytestmark = pytest.mark.real
 
@@ -142,7 +142,7 @@ def test_r47_second_signal(bench: Bench) -> None:
 
 
 def _seen(bench: Bench, pattern: str) -> bool:
-    from tests.support.waiting import wait_until
+    from netclaw_opencode.testing.waiting import wait_until
 
     return bool(wait_until(lambda: bench.proxy.count(pattern), SOON, what=pattern))
 

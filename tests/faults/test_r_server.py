@@ -15,12 +15,12 @@ from netclaw_opencode.actions import tasks
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.proxy import Canned, Cut, Fault, FaultProxy, Pause, Silence, answer
+from netclaw_opencode.testing.server import OpenCodeServer, kill_server, start_server
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import SLACK_SECONDS, Bench, host_to, litter
 from tests.faults.own import Own, own_host
 from tests.real.acting import Json, data_of, error_of, tool_processes, wait_gone
-from tests.support.proxy import Canned, Cut, Fault, FaultProxy, Pause, Silence, answer
-from tests.support.server import OpenCodeServer, kill_server, start_server
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 T = 2.0
@@ -70,6 +70,8 @@ def test_r51_server_hangs(own: Own) -> None:
     assert time.monotonic() - began < 3 + CLEANUP + SLACK_SECONDS
     assert (error["code"], error["details"]["stopped"]["confirmed"]) == ("turn_timeout", False), error
     assert error["details"]["cleanup"]["session_deleted"] is False and error["details"]["cleanup"]["notes"]
+    assert error["message"].endswith("; it was not stopped: the server does not answer")
+    assert error["next"] == "netclaw-opencode server recover"
     done = data_of(own.host.call("recover"))
     assert (done["server"]["was"], done["server"]["restarted"], done["signal"]) == ("hanging", True, "SIGKILL")
     assert data_of(own.host.call("run_task", prompt="as new"))["text"] == "as new"
@@ -139,6 +141,7 @@ def test_r52_abort_fails_or_lies(bench: Bench, fault: Fault) -> None:
     assert (found.code, found.details["stopped"]["confirmed"]) == ("turn_timeout", False)
     assert found.details["cleanup"]["session_deleted"] is False
     assert "not seen stopped" in found.error["message"] and time.monotonic() - began < 60
+    assert found.error["next"] == f"netclaw-opencode run abort-session --session-id {found.details['session_id']}"
     bench.proxy.clear()
     # The next changing call removes what the failed one had to leave; the background task is its caller's to stop.
     cleaned = bench.data("cleanup")["sessions"]

@@ -18,12 +18,12 @@ from netclaw_opencode.errors import DriverError
 from netclaw_opencode.offline import OfflineModel
 from netclaw_opencode.server import process
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.proxy import Fault, FaultProxy, Silence, answer, edit_json
+from netclaw_opencode.testing.server import OpenCodeServer, free_port
 from tests.faults.bench import Bench, Timed, failed, host_to, litter, settings_to
 from tests.faults.own import environment, own_host
 from tests.real.acting import data_of
-from tests.support.binary import opencode_binary
-from tests.support.proxy import Fault, FaultProxy, Silence, answer, edit_json
-from tests.support.server import OpenCodeServer, free_port
 
 pytestmark = pytest.mark.real
 HEALTH = "GET /global/health"
@@ -227,7 +227,7 @@ def test_r13_unknown_route_of_the_real_server(opencode_server: OpenCodeServer) -
 
 def test_r14_not_http(bench: Bench) -> None:
     """R14: another protocol at the address is not_opencode."""
-    from tests.support.proxy import Canned
+    from netclaw_opencode.testing.proxy import Canned
 
     bench.proxy.on("*", Canned(b"SSH-2.0-OpenSSH_9.6\r\n"))
     assert bench.failed("send_message", within=1, **SEND).code == "not_opencode"

@@ -21,10 +21,10 @@ from netclaw_opencode.offline import (
     Text,
     ToolCall,
 )
+from netclaw_opencode.testing.proxy import edit_json
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import Bench, Timed
 from tests.real.acting import wait_gone
-from tests.support.proxy import edit_json
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 T = 2.0

@@ -10,8 +10,8 @@ import pytest
 
 from netclaw_opencode.driver import outcome
 from netclaw_opencode.offline import Text, ToolCall
+from netclaw_opencode.testing.proxy import Canned, Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
 from tests.faults.bench import Bench
-from tests.support.proxy import Canned, Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
 
 pytestmark = pytest.mark.real
 T = 2.0

@@ -22,9 +22,9 @@ from netclaw_opencode.errors import DriverError
 from netclaw_opencode.server import process, state
 from netclaw_opencode.server.state import ServerRecord
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.server import OpenCodeServer, free_port
+from netclaw_opencode.testing.waiting import wait_until
 from tests.faults.bench import Bench
-from tests.support.server import OpenCodeServer, free_port
-from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 Signals = list[tuple[object, ...]]

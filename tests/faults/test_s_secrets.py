@@ -17,10 +17,10 @@ import pytest
 from netclaw_opencode.cli import app
 from netclaw_opencode.offline import Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.proxy import Edit, answer
 from tests.faults.bench import Bench, host_to
 from tests.faults.guard import Guard
 from tests.real.acting import Policy, error_of
-from tests.support.proxy import Edit, answer
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "canary-key-that-looks-like-nothing"

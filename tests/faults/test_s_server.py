@@ -17,10 +17,10 @@ from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel, Text, ToolCall
 from netclaw_opencode.server.state import ServerRecord, read
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.server import OpenCodeServer, running_server
 from tests.faults.bench import Bench, host_to, settings_to
 from tests.faults.own import environment
 from tests.real.acting import data_of, error_of
-from tests.support.server import OpenCodeServer, running_server
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,11 +15,11 @@ import pytest
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.server.binary import find_binary
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.proxy import edit_json
 from tests.faults.bench import Bench, host_to
 from tests.faults.guard import Guard
 from tests.real.acting import data_of
-from tests.support.binary import opencode_binary
-from tests.support.proxy import edit_json
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED = ("0.9", "1.0.200", "1.1.9", "1.1.10", "1.17.99", "1.18", "2.0.0-beta", "2.0.12", "", "latest", "1.18.33.1", "1.18.33\n")

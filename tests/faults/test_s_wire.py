@@ -21,10 +21,10 @@ from netclaw_opencode.driver import ids
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.offline import Text
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.proxy import answer
 from tests.faults.bench import Bench
 from tests.faults.guard import Ears
 from tests.support import answering
-from tests.support.proxy import answer
 
 HOME = {"HOME": "/home/me"}
 FORBIDDEN = re.compile(r"/(shell|pty|file|find|tui|auth|share|upgrade|command|init|summarize|revert|api|project|mcp|instance|log)\b")

@@ -18,11 +18,11 @@ import pytest
 
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import Hang, OfflineModel
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import OpenCodeServer
 from netclaw_opencode.validation import problems_of
 from tests.packaging.conftest import ROOT, Built
-from tests.support.binary import opencode_binary
-from tests.support.leaks import LeakCheck
-from tests.support.server import OpenCodeServer
 
 pytestmark = pytest.mark.real
 

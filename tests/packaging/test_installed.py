@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from netclaw_opencode import __version__
+from netclaw_opencode.testing.binary import opencode_binary
 from tests.packaging.conftest import ROOT, Installed
-from tests.support.binary import opencode_binary
 
 
 def test_the_command_says_its_version(installed: Installed) -> None:

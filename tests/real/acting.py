@@ -20,9 +20,9 @@ from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
 from netclaw_opencode.hookspecs import hookimpl
 from netclaw_opencode.host import Host
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer
-from tests.support.waiting import SOON, wait_until
 
 Json: TypeAlias = dict[str, Any]
 UNKNOWN = "ses_00000000000000000000000000"

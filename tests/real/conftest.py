@@ -11,10 +11,10 @@ import pytest
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import OpenCodeServer
 from tests.real.acting import Acting, Policy, Requests, recording, settings_of
-from tests.support.leaks import LeakCheck
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ import pytest
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Attempts, CutStream, Gated, Hang, Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.waiting import SOON
 from tests.real.acting import UNKNOWN, Acting, Policy, data_of
 from tests.support.raw import new_id
-from tests.support.waiting import SOON
 
 pytestmark = pytest.mark.real
 QUESTION = ToolCall("question", {"questions": [{"question": "Which?", "header": "W", "options": [{"label": "A", "description": "a"}]}]})

@@ -14,9 +14,9 @@ import pytest
 
 from netclaw_opencode.host import Host
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.server import OpenCodeServer, free_port
 from tests.real.acting import Acting, Json, data_of, error_of, settings_of
-from tests.support.binary import opencode_binary
-from tests.support.server import OpenCodeServer, free_port
 
 pytestmark = pytest.mark.real
 CANARY = "sk-canary0123456789abcdefghij"

@@ -18,10 +18,10 @@ from netclaw_opencode.driver.doctor.looking import SECONDS
 from netclaw_opencode.host import Host
 from netclaw_opencode.server import orphans, state
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.server import OpenCodeServer, free_port
+from netclaw_opencode.testing.waiting import wait_until
 from tests.real.acting import Acting, Json, Requests, data_of, settings_of
-from tests.support.binary import opencode_binary
-from tests.support.server import OpenCodeServer, free_port
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real
 

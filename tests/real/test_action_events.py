@@ -9,9 +9,9 @@ from concurrent.futures import Future
 import pytest
 
 from netclaw_opencode.offline import Text, ToolCall
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import UNKNOWN, Acting, Json, Requests, data_of
 from tests.support.event_log import EventLog
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 TRUE = ToolCall("bash", {"command": "true", "description": "nothing"})

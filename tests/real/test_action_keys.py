@@ -7,8 +7,8 @@ import pytest
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated, Status, Text
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.server import OpenCodeServer
 from tests.real.acting import Acting, data_of
-from tests.support.server import OpenCodeServer
 
 
 @pytest.fixture

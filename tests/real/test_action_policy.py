@@ -16,10 +16,10 @@ import pytest
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.offline import Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import Acting, Json, Requests, data_of, settings_of
 from tests.support.event_log import EventLog
-from tests.support.server import OpenCodeServer
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 

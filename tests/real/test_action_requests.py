@@ -8,9 +8,9 @@ import pytest
 
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.offline import Text, ToolCall
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import Acting, Json
 from tests.support.raw import Json as Wire
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 OPTIONS = [{"label": "Blue", "description": "like the sky"}, {"label": "Red", "description": "like a rose"}]
@@ -45,6 +45,7 @@ def test_what_no_policy_grants_is_refused_and_named(acting: Acting, outside: Pat
     assert (error["code"], error["rule"], "external_directory" in error["message"]) == ("permission_required", "nobody-waits", True)
     asked = error["details"]["pending"][0]
     assert (asked["kind"], asked["permission"], str(outside) in asked["patterns"][0]) == ("permission", "external_directory", True)
+    assert asked["tool"] == "read"
     assert error["details"]["stopped"]["confirmed"] is True
     assert (acting.raw.pending("permission"), acting.raw.statuses()) == ([], {})
     assert len(acting.raw.model.calls_with("the notes")) == 1, "the agent was not let in, and not asked again"
@@ -121,6 +122,10 @@ def test_a_permission_of_a_background_turn_is_refused(acting: Acting, outside: P
     """With a message the agent goes on and is told; without one the turn ends, which is no success."""
     told = acting.started("read the notes")
     request = pending(acting, "permission")
+    waits = acting.data("wait_for_session", session_id=told)
+    ids = f"--session-id {told} --permission-id {request['id']}"
+    assert (waits["state"], waits["next"]) == ("waiting", f"netclaw-opencode reply reply-permission {ids} --answer reject")
+    assert waits["pending"][0]["tool"] == "read"
     acting.data("reply_permission", session_id=told, permission_id=request["id"], answer="reject", message="stay here")
     assert turn_of(acting, told)["text"] == "I have read."
     assert "stay here" in acting.raw.model.calls_with("the notes")[-1].conversation.tool_results[0]

@@ -21,9 +21,9 @@ from netclaw_opencode.offline import (
     Text,
     ToolCall,
 )
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import UNKNOWN, Acting, Json, Requests, tool_processes, wait_gone
 from tests.support.raw import new_id
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 STOP_BOUND_SECONDS = 15.0
@@ -112,6 +112,44 @@ def test_a_reused_session_is_aborted_first(acting: Acting, requests_sent: Reques
     posts = [line.rsplit("/", 1)[1] for line in requests_sent.matching(r"POST /session/\w+/(abort|prompt_async)")]
     assert (posts[0], posts.count("prompt_async"), posts[-1]) == ("abort", 1, "prompt_async")
     assert acting.raw.answers(session_id)[0]["error"]["name"] == "MessageAbortedError"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [("used", "session_used"), ("running", "session_busy"), ("deleted", "session_not_found")],
+)
+def test_what_another_process_did_meanwhile_is_seen(acting: Acting, requests_sent: Requests, what: str, code: str) -> None:
+    """A session that this process has just created is not looked up again; used, busy or deleted by another, it is refused all the same."""
+    session_id = acting.create()
+    gate = acting.raw.model.gate("theirs")
+    acting.raw.model.when("theirs", Gated(gate, "first ", "second"))
+    if what == "used":
+        acting.raw.message(session_id, "somebody else's").raise_for_status()
+    elif what == "running":
+        acting.raw.prompt_async(session_id, "theirs").raise_for_status()
+        assert gate.wait_reached(SOON)
+    else:
+        acting.raw.delete(session_id)
+    requests_sent.seen.clear()
+    error = acting.error("send_message", session_id=session_id, prompt="mine")
+    assert (error["code"], error["details"]["session_id"], requests_sent.prompts) == (code, session_id, [])
+    assert requests_sent.matching(f"GET /session/{session_id}") == []
+    gate.open()
+    # From the second time on it is looked up like any other.
+    acting.error("send_message", session_id=session_id, prompt="mine again")
+    assert len(requests_sent.matching(f"GET /session/{session_id}")) == 1
+
+
+def test_what_a_fork_copied_is_known_without_a_look(acting: Acting, requests_sent: Requests) -> None:
+    """A fork of ours takes its first prompt as it is, with its copy (F28); where somebody else was faster, it is used."""
+    session_id = acting.create()
+    acting.data("send_message", session_id=session_id, prompt="once")
+    fork, other = acting.create(parent_id=session_id), acting.create(parent_id=session_id)
+    acting.raw.message(other, "somebody else's").raise_for_status()
+    requests_sent.seen.clear()
+    assert acting.data("send_message", session_id=fork, prompt="go on")["text"] == "go on"
+    assert acting.error("send_message", session_id=other, prompt="go on")["details"]["messages"] == 2
+    assert requests_sent.matching(r"GET /session/ses_\w+") == []
 
 
 def test_an_unknown_session_is_not_found(acting: Acting, requests_sent: Requests) -> None:

@@ -14,10 +14,10 @@ import pytest
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.server import free_port, server_environment
+from netclaw_opencode.testing.waiting import wait_until
 from tests.real.acting import Json, data_of, error_of, tool_processes, wait_gone
-from tests.support.binary import opencode_binary
-from tests.support.server import free_port, server_environment
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real
 

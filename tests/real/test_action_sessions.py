@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from netclaw_opencode.offline import Gated, OfflineModel, Status, Text, ToolCall
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import UNKNOWN, Acting, Json, Requests
-from tests.support.leaks import LeakCheck
 from tests.support.raw import RawOpenCode
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 

@@ -12,8 +12,8 @@ import pytest
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated, Hang, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import UNKNOWN, Acting, Policy, Requests, data_of, wait_gone
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 

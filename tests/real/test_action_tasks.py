@@ -11,9 +11,9 @@ import pytest
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Finish, Gated, Hang, Part, Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.server import all_sessions
+from netclaw_opencode.testing.waiting import SOON
 from tests.real.acting import UNKNOWN, Acting, Json, Requests, data_of, tool_processes, wait_gone
-from tests.support.server import all_sessions
-from tests.support.waiting import SOON
 
 pytestmark = pytest.mark.real
 

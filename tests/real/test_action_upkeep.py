@@ -17,10 +17,10 @@ from netclaw_opencode.driver import driver
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Hang, OfflineModel, Status
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.server import OpenCodeServer, server_environment
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import Acting, data_of, error_of, settings_of
-from tests.support.binary import opencode_binary
-from tests.support.server import OpenCodeServer, server_environment
-from tests.support.waiting import SOON, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.offline import Hang, Reasoning, Text, ToolCall
+from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON
 from tests.support.event_log import Event, EventLog
 from tests.support.raw import RawOpenCode, field
-from tests.support.server import OpenCodeServer
-from tests.support.waiting import SOON
 
 pytestmark = pytest.mark.real
 

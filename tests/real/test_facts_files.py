@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.offline import Text, ToolCall
-from tests.support.leaks import LeakCheck
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.waiting import wait_until
 from tests.support.raw import RawOpenCode, field, listed
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real
 STEPS = (

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall, demo_script
-from tests.support.leaks import LeakCheck
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 ASK = [{"permission": "edit", "pattern": "*", "action": "ask"}]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.offline import Attempts, CloseSocket, CutStream, Empty, Finish, Html, Part, Status, Text, Usage
+from netclaw_opencode.testing.waiting import wait_until
 from tests.support.event_log import EventLog
 from tests.support.raw import Json, RawOpenCode, field
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.offline import Gated, Hang, Text, ToolCall
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.support.event_log import EventLog
 from tests.support.raw import Json, RawOpenCode, field
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 ASK = [{"permission": "bash", "pattern": "*", "action": "ask"}, {"permission": "edit", "pattern": "*", "action": "ask"}]

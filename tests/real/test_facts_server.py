@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from netclaw_opencode.offline import HangMidStream, OfflineModel, ToolCall
-from tests.support.binary import opencode_binary
+from netclaw_opencode.testing.binary import opencode_binary
+from netclaw_opencode.testing.server import OpenCodeServer, kill_server, server_environment, start_server, stop_server
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.support.raw import RawOpenCode, listed
-from tests.support.server import OpenCodeServer, kill_server, server_environment, start_server, stop_server
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from netclaw_opencode.offline import Gated, Hang, HangMidStream, OfflineModel, Text, ToolCall
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.server import all_sessions
+from netclaw_opencode.testing.waiting import SOON
 from tests.support.event_log import EventLog
-from tests.support.leaks import LeakCheck
 from tests.support.raw import RawOpenCode, field, listed
-from tests.support.server import all_sessions
-from tests.support.waiting import SOON
 
 pytestmark = pytest.mark.real
 UNKNOWN = "ses_00000000000000000000000000"

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from netclaw_opencode.offline import Gated, Hang, Text, ToolCall
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.support.event_log import EventLog
 from tests.support.raw import RawOpenCode, field, listed, new_id
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 THINKER = {"providerID": "offline", "modelID": "thinker"}

@@ -15,11 +15,11 @@ import pytest
 
 from netclaw_opencode.offline import Hang, Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.docs.pages import blocks_of
 from tests.docs.pages import page as read_page
 from tests.real.acting import Acting, Json, Requests, settings_of
-from tests.support.server import OpenCodeServer
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 

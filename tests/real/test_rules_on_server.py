@@ -16,9 +16,9 @@ from netclaw_opencode.driver import rules, stopping
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated, Hang, Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.server import all_sessions
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import Acting, Requests, data_of, error_of
-from tests.support.server import all_sessions
-from tests.support.waiting import SOON, wait_until
 
 pytestmark = pytest.mark.real
 QUESTION = ToolCall("question", {"questions": [{"question": "Which?", "header": "W", "options": [{"label": "A", "description": "a"}]}]})

@@ -6,21 +6,16 @@ Owns the table, the order and the file of the figures (``docs/figures.json``), f
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
-
+from netclaw_opencode.testing.binary import opencode_binary
 from tests.faults.rows import FIGURES
 from tests.soak import chaos, loads, races
+from tests.soak.keeping import keep
 from tests.soak.stage import Run
-from tests.support.binary import opencode_binary
 
 RUNS: dict[str, Run] = {
     "G4": loads.hard_limit,
@@ -62,23 +57,8 @@ def _one(name: str, *, share: float, write: bool) -> bool:
     sys.stdout.write(f"{'held  ' if figure.held else 'MISSED'} {name}  {figure.goal}\n       {figure.reading}  ({seconds:.0f} s)\n")
     sys.stdout.flush()
     if write:
-        kept = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
-        kept[name] = {
-            "goal": figure.goal,
-            "reading": figure.reading,
-            "held": figure.held,
-            "seconds": round(seconds),
-            "date": datetime.now(UTC).date().isoformat(),
-            "machine": _machine(),
-        }
-        text = json.dumps(dict(sorted(kept.items(), key=lambda item: int(item[0][1:]))), indent=2, ensure_ascii=False)
-        FIGURES.write_text(text + "\n", encoding="utf-8")
+        keep(name, goal=figure.goal, reading=figure.reading, held=figure.held, seconds=seconds)
     return figure.held
-
-
-def _machine() -> str:
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.proxy import FaultProxy
+from netclaw_opencode.testing.server import OpenCodeServer, kill_server, start_server
 from tests.faults.bench import host_to, litter, settings_to
 from tests.soak.faults import ModelFault, model_fault, wire_fault
 from tests.soak.stage import Counters, Figure, Json, Stage, code_of, counted, stage, warm
-from tests.support.leaks import LeakCheck
-from tests.support.proxy import FaultProxy
-from tests.support.server import OpenCodeServer, kill_server, start_server
 
 _TURN_SECONDS = 2.0
 _BOUND_SECONDS = 15.0

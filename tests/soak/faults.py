@@ -22,7 +22,7 @@ from netclaw_opencode.offline import (
     Text,
     ToolCall,
 )
-from tests.support.proxy import Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
+from netclaw_opencode.testing.proxy import Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ import psutil
 from netclaw_opencode.offline import Gate, Gated, Hang, OfflineModel, Text, ToolCall
 from netclaw_opencode.server import state
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.proxy import Pause
+from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import host_to, litter
 from tests.faults.own import environment
 from tests.real.acting import data_of
 from tests.soak.children import callers
 from tests.soak.stage import Figure, Stage, clock, code_of, counted, stage
-from tests.support.proxy import Pause
-from tests.support.waiting import SOON, wait_until
 
 _REFUSALS = frozenset({"session_locked", "session_used", "session_busy"})
 

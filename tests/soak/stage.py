@@ -19,11 +19,11 @@ import psutil
 
 from netclaw_opencode.offline import OfflineModel
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.leaks import LeakCheck
+from netclaw_opencode.testing.proxy import FaultProxy
+from netclaw_opencode.testing.server import OpenCodeServer, running_server
 from tests.faults.bench import settings_to
-from tests.support.leaks import LeakCheck
-from tests.support.proxy import FaultProxy
 from tests.support.raw import RawOpenCode
-from tests.support.server import OpenCodeServer, running_server
 
 Json: TypeAlias = dict[str, Any]
 

@@ -16,8 +16,8 @@ from typing import Self
 
 import httpx
 
-from tests.support.server import OpenCodeServer
-from tests.support.waiting import SOON
+from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON
 
 
 @dataclass(frozen=True, slots=True)

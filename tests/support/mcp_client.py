@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from mcp import Client, StdioServerParameters, stdio_client
 
-from tests.support.waiting import SOON, wait_until
+from netclaw_opencode.testing.waiting import SOON, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "netclaw_opencode", "mcp")

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import httpx
 
 from netclaw_opencode.offline import OfflineModel
-from tests.support.waiting import wait_until
+from netclaw_opencode.testing.waiting import wait_until
 
 Json: TypeAlias = Mapping[str, object]
 _counter = itertools.count()

@@ -107,7 +107,8 @@ class Scripted:
         self, route: Route, *, ids: Mapping[str, str], directory: str | None = None, body: Mapping[str, object] | None = None
     ) -> object:
         assert directory == "/d"
-        (identifier,) = ids.values()
+        ((name, identifier),) = ids.items()
+        assert name in ("session_id", "request_id")
         self.asked.append(f"{route.name} {identifier}" + (f" {body['reply']}" if body else ""))
         if route.name in self.failing:
             self._told(route.name, self.failing[route.name])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.client import reading, routes
+from netclaw_opencode.client.bounded import BoundedEvents
 from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import ServerEvent
 
@@ -73,3 +74,16 @@ def test_every_byte_alone_is_the_same_stream() -> None:
     for ends in ("\n", "\r\n", "\r"):
         whole = written(payloads, ends, ascii_only=False, noise=True)
         assert read(Pieces(whole, list(range(len(whole))))) == [reading.event(item) for item in payloads]
+
+
+BITS = [b"data: 12345", b"ab", b"\n", b"\n\n", b"\r\n", b"\r", b"\r\n\r\n", "ü".encode(), b"\x0b", b"\x85"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.sampled_from(BITS), max_size=14), st.integers(1, 12), st.lists(st.integers(0, 200), max_size=14))
+def test_a_giant_is_cut_at_the_same_byte_however_it_arrives(parts: list[bytes], limit: int, cuts: list[int]) -> None:
+    """What comes through of an event that is too large does not depend on the pieces that it came in."""
+    whole = b"".join(parts)
+    in_pieces = BoundedEvents(httpx.ByteStream(b""), limit_bytes=limit)
+    at_once = BoundedEvents(httpx.ByteStream(b""), limit_bytes=limit)
+    assert b"".join(in_pieces.cut(piece) for piece in Pieces(whole, cuts).pieces) == at_once.cut(whole)

@@ -86,8 +86,8 @@ def test_within_a_call_a_wait_is_cut_to_what_is_left() -> None:
     assert calltime.current().ends == math.inf
 
 
-def test_a_call_within_a_call_has_the_outer_ones_beginning() -> None:
-    """The time that has gone counts, on the same clock; another clock begins anew."""
+def test_a_call_within_a_call_has_the_outer_ones_time() -> None:
+    """The time that has gone counts, and no cap of its own makes it longer, on the same clock; another clock begins anew."""
     now = [100.0]
 
     def clock() -> float:
@@ -97,6 +97,9 @@ def test_a_call_within_a_call_has_the_outer_ones_beginning() -> None:
         now[0] = 130.0
         with calltime.of_call(20.0, clock=clock) as inner:
             assert inner.ends == 118.5
+        for longer in (90.0, None):
+            with calltime.of_call(longer, clock=clock) as inner:
+                assert inner.ends == 158.5
         with calltime.of_call(20.0, clock=lambda: 7.0) as other:
             assert other.ends == 25.5
         assert calltime.current().ends == 158.5

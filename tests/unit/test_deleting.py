@@ -30,6 +30,7 @@ def test_what_is_not_seen_stopped_is_not_deleted() -> None:
     with pytest.raises(ActionFailed) as caught:
         world.delete(UNSTOPPED)
     assert (caught.value.code, caught.value.rule) == ("abort_unconfirmed", "delete-after-stop")
+    assert caught.value.message == f"session {PARENT.id} is not seen stopped, so it was not deleted"
     assert world.asked == []
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +15,7 @@ import pytest
 
 from netclaw_opencode.client.reading import agent_rules
 from netclaw_opencode.client.types import Health, Model, ModelRef, PermissionRule, Provider, SessionStatus
-from netclaw_opencode.driver.doctor import ROWS, Check, Facts, judged
+from netclaw_opencode.driver.doctor import ROWS, Check, Facts, judged, looking
 from netclaw_opencode.driver.doctor.facts import Integration, Room
 from netclaw_opencode.driver.doctor.integrations import found
 from netclaw_opencode.driver.doctor.judging import asking
@@ -101,6 +106,7 @@ ONE_WRONG: Mapping[str, tuple[Mapping[str, object], str, str, str]] = {
     "no-password": ({"asks_password": False}, "password", "warn", "OPENCODE_SERVER_PASSWORD"),
     "broken-config": ({"serves_sessions": ServerProblem("config_error", "line 3")}, "sessions", "fail", "restart"),
     "no-provider": ({"catalogue": Catalogue((), None)}, "providers", "fail", "opencode auth login"),
+    "shares": ({"catalogue": Catalogue((PROVIDER,), ModelRef("p", "m"), shares=True)}, "sharing", "warn", "disabled"),
     "no-default-model": ({"catalogue": Catalogue((PROVIDER,), None)}, "model", "warn", "list-providers"),
     "asks": ({"rules": {"build": (*DEFAULTS, PermissionRule("bash", "git *", "ask"))}}, "permissions", "warn", "--pattern 'git *'"),
     "two-in-retry": ({"statuses": retry(2)}, "stuck_sessions", "fail", "server recover"),
@@ -118,6 +124,8 @@ ONE_WRONG: Mapping[str, tuple[Mapping[str, object], str, str, str]] = {
     "policy": ({"policy": InvalidInput("invalid_policy", "line 1")}, "settings", "fail", "details.problems"),
     "setting": ({"unusable": ("OPENCODE_DRIVER_AUDIT names /x",)}, "settings", "warn", "unset"),
     "directory": ({"directory": InvalidInput("invalid_input", "no folder")}, "directory", "fail", "Correct"),
+    "directory-refused": ({"refused": InvalidInput("invalid_input", "the home", next="a project")}, "directory", "fail", "a project"),
+    "empty-password": ({"settings": Settings(password_empty=True)}, "settings", "warn", "unset"),
     "command": ({"command": None}, "command", "warn", "PATH"),
     "host": ({"integrations": (HERMES,)}, "host_hermes_agent", "warn", "hermes plugins enable"),
     "mcp": ({"integrations": (replace(HERMES, routes=("MCP",), uses_mcp=True),)}, "mcp", "fail", "netclaw-opencode[mcp]"),
@@ -168,6 +176,14 @@ def test_only_rules_that_still_hold_are_said_to_ask() -> None:
     assert list(asking((ask, PermissionRule("bash", "*", "allow")))) == []
     assert list(asking((ask, PermissionRule("*", "*", "deny")))) == []
     assert list(asking((PermissionRule("bash", "*", "allow"), ask))) == [ask]
+
+
+def test_words_of_a_configuration_stay_words_in_a_command(tmp_path: Path) -> None:
+    """A project's opencode.json may come from anywhere, and its patterns stand in a command that somebody runs."""
+    facts = healthy(tmp_path)
+    facts.rules = {"build": (*DEFAULTS, PermissionRule("bash; touch a", "x'; touch b; '", "ask"))}
+    words = shlex.split(check(facts, "permissions").remedy or "")
+    assert words[3:] == ["--permission", "bash; touch a", "--pattern", "x'; touch b; '"]
 
 
 def test_rules_of_an_unknown_form_are_no_rules() -> None:
@@ -228,3 +244,70 @@ def test_a_foreign_skill_of_the_same_name_is_not_taken_for_this_one(tmp_path: Pa
     place.mkdir(parents=True)
     (place / "SKILL.md").write_text("name: opencode-driver, by another command", encoding="utf-8")
     assert [item.routes for item in found({}, tmp_path)] == [()]
+
+
+def test_a_folder_of_skills_that_cannot_be_listed_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host is told as one without this skill."""
+
+    def refuses(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    (tmp_path / ".hermes" / "skills").mkdir(parents=True)
+    monkeypatch.setattr(Path, "iterdir", refuses)
+    assert [(item.name, item.routes) for item in found({}, tmp_path)] == [("Hermes Agent", ())]
+
+
+LOOK = """
+import socket, sys, threading
+from pathlib import Path
+import anyio
+from netclaw_opencode.driver.doctor import judged, look, looking
+from netclaw_opencode.errors import ServerProblem
+from netclaw_opencode.settings import Settings
+
+def hangs(*_):
+    threading.Event().wait()
+
+def refuses(*_):
+    raise PermissionError(13, "Permission denied")
+
+async def connect():
+    raise ServerProblem("server_unreachable", "nobody")
+
+looking._LOCAL_SECONDS = 0.2
+looking.integrations.found = hangs
+looking.neighbours.running = refuses
+if sys.argv[1] == "hangs":
+    looking.checked_directory = hangs
+facts = anyio.run(lambda: look(Settings(state_dir=Path("state").absolute()), connect, directory=str(Path.cwd())))
+print({check.id: check.status for check in judged(facts)})
+"""
+
+
+@pytest.mark.parametrize("directory", ["fine", "hangs"])
+def test_what_hangs_or_refuses_to_be_read_is_unknown_and_holds_nothing_up(tmp_path: Path, directory: str) -> None:
+    """The rest is told all the same, and the process ends: no thread of it waits for a file system that never answers."""
+    environ = {"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path / "home"), "PATH": os.defpath}
+    command = [sys.executable, "-c", LOOK, directory]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, encoding="utf-8", timeout=20, check=True)
+    told = ast.literal_eval(done.stdout)
+    unknown = ("hosts", "command", "data_directory", "stray_servers")
+    assert {name: told[name] for name in unknown} == dict.fromkeys(unknown, "unknown")
+    assert told["directory"] == ("ok" if directory == "fine" else "unknown")
+    assert (told["disk"], told["state_folder"], told["server"]) == ("ok", "ok", "fail")
+
+
+def test_a_directory_in_which_no_task_may_work_is_told(tmp_path: Path) -> None:
+    """The home directory itself, and what lies outside of the roots: the same refusal as a task would meet."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    roots = Settings.from_environment({"HOME": str(home), "OPENCODE_DRIVER_ROOTS": str(home)})
+    for settings, directory, words in (
+        (Settings.from_environment({"HOME": str(home)}), home, "whole home"),
+        (roots, elsewhere, "outside the allowed roots"),
+    ):
+        facts = Facts(settings)
+        looking.place(str(directory), facts)
+        told = check(facts, "directory")
+        assert (told.status, words in told.seen, facts.directory) == ("fail", True, str(directory))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +70,19 @@ def test_a_request_is_one_line_without_bodies_and_headers(recorder: FileRecorder
 
 
 @pytest.mark.parametrize(
-    ("server", "expected"),
+    ("made", "expected"),
     [
-        (answering(404, text="{}"), {"status": 404}),
-        (answering(500, text=json.dumps({"message": TEXT})), {"status": 500}),
-        (answering(text=f"<html>{TEXT}", kind="text/html"), {"status": 200, "code": "not_opencode"}),
-        (failing(httpx.ConnectError(TEXT)), {"code": "server_unreachable"}),
-        (failing(BROKEN[0]), {"status": 200, "tries": 2}),
-        (failing(*BROKEN), {"code": "connection_lost", "tries": 3}),
+        (lambda: answering(404, text="{}"), {"status": 404}),
+        (lambda: answering(500, text=json.dumps({"message": TEXT})), {"status": 500}),
+        (lambda: answering(text=f"<html>{TEXT}", kind="text/html"), {"status": 200, "code": "not_opencode"}),
+        (lambda: failing(httpx.ConnectError(TEXT)), {"code": "server_unreachable"}),
+        (lambda: failing(BROKEN[0]), {"status": 200, "tries": 2}),
+        (lambda: failing(*BROKEN), {"code": "connection_lost", "tries": 3}),
     ],
 )
-def test_a_request_that_fails_says_how(recorder: FileRecorder, path: Path, server: Server, expected: Line) -> None:
+def test_a_request_that_fails_says_how(recorder: FileRecorder, path: Path, made: Callable[[], Server], expected: Line) -> None:
     """The status where there is one, else our code, and the tries if there were several; the text of the error is left out."""
-    sent(server, recorder)
+    sent(made(), recorder)
     (line,) = lines(path)
     assert {key: line[key] for key in ("status", "code", "tries") if key in line} == expected
     assert TEXT not in path.read_text(encoding="ascii")

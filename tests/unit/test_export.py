@@ -258,19 +258,22 @@ def test_a_link_to_the_folder_itself_is_followed_and_one_below_it_is_not(tmp_pat
         write(made("feed"), tmp_path / "real")
 
 
-def test_a_write_that_fails_midway_leaves_the_earlier_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last move is refused by the system: the old folder is back in its place, and no half of the new one is left."""
+@pytest.mark.parametrize(("failure", "seen"), [(OSError(28, "No space left on device"), InvalidInput), (KeyboardInterrupt(), KeyboardInterrupt)])
+def test_a_write_that_ends_midway_leaves_the_earlier_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, seen: type[BaseException]
+) -> None:
+    """The last move is refused by the system, or interrupted: the old folder is back in its place, and no half of the new one is left."""
     root, _ = write(made("directory"), tmp_path)
     before = tree(tmp_path)
     real = Path.rename
 
     def fails_once(self: Path, target: Path) -> Path:
         if self.name == "new":
-            raise OSError(28, "No space left on device")
+            raise failure
         return real(self, target)
 
     monkeypatch.setattr(Path, "rename", fails_once)
-    with pytest.raises(InvalidInput, match="No space left"):
+    with pytest.raises(seen):
         write(made("hermes"), tmp_path)
     assert tree(tmp_path) == before and [path.name for path in tmp_path.iterdir()] == [root.name]
 

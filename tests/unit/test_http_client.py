@@ -59,7 +59,7 @@ def test_what_is_no_id_never_reaches_the_url(bad: str) -> None:
     """Also where the check of ids was forgotten, or where the id came from a server: nothing is sent (F48)."""
     server = answering()
     error = error_of(server, routes.SESSION_GET, ids={"session_id": bad})
-    assert error.code == "bad_response"
+    assert (error.code, error.message) == ("bad_response", f"GET /session/{{session_id}}: session_id {bad[:60]!r} is not an id")
     assert server.requests == []
 
 

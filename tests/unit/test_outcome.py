@@ -174,6 +174,15 @@ def test_an_overwritten_file_has_no_invented_diff() -> None:
     assert (change.status, change.diff, change.path) == ("modified", "", "old.txt")
 
 
+def test_an_overwritten_file_is_told_to_be_one() -> None:
+    """Its deletions and its diff are missing, and a note says so; a new file and an edited one need none."""
+    over = result_of(
+        reply(1, wrote("/d/old.txt", "a\n", exists=True), wrote("/d/new.txt", "b\n"), edited("/d/c.txt", "@@", 1, 0), finish="tool-calls")
+    )
+    assert len(over.notes) == 1 and "written over, outside a git repository: old.txt;" in over.notes[0]
+    assert result_of(reply(1, wrote("/d/new.txt", "b\n"), finish="tool-calls")).notes == ()
+
+
 def test_changes_of_one_file_are_told_as_one() -> None:
     """Written, then edited twice: one added file with the diffs in order."""
     patches = ["@@ one\n", "@@ two\n"]

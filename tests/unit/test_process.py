@@ -23,7 +23,7 @@ import pytest
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.server import process
 from netclaw_opencode.server.process import Ended, Spawned, end, free_port, is_alive, server_environment, spawn, tail
-from tests.support.waiting import wait_until
+from netclaw_opencode.testing.waiting import wait_until
 
 PASSWORD = "canary-password"
 
@@ -166,13 +166,13 @@ def test_it_is_told_where_to_listen_and_never_the_password_by_argument(stage: St
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
-        *((name, True) for name in ("PATH", "HOME", "LANG", "LC_ALL", "XDG_DATA_HOME", "TMPDIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")),
+        *((name, True) for name in ("PATH", "HOME", "LANG", "LC_ALL", "XDG_DATA_HOME", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")),
         *((name, True) for name in ("OPENCODE_CONFIG_CONTENT", "OPENCODE_SERVER_USERNAME", "OPENCODE_DISABLE_AUTOUPDATE")),
         *((name, True) for name in ("ANTHROPIC_API_KEY", "GROQ_API_KEY", "CLOUDFLARE_API_TOKEN", "AWS_REGION", "HTTPS_PROXY", "no_proxy")),
         *((name, True) for name in ("MY_EXTRA", "ANOTHER")),
         *(
             (name, False)
-            for name in ("CANARY", "DATABASE_URL", "SSH_AUTH_SOCK", "LD_PRELOAD", "PYTHONPATH", "NODE_OPTIONS", "GITHUB_TOKEN")
+            for name in ("CANARY", "DATABASE_URL", "SSH_AUTH_SOCK", "LD_PRELOAD", "PYTHONPATH", "NODE_OPTIONS", "GITHUB_TOKEN", "TMPDIR")
         ),
         *((name, False) for name in ("OPENCODE_API_URL", "OPENCODE_DRIVER_BINARY", "OPENCODE_DRIVER_STATE_DIR", "PATHS", "MY_EXTRA2")),
     ],

@@ -145,6 +145,7 @@ def test_requests_are_read() -> None:
     )
     assert (permission.kind, permission.id, permission.permission, permission.directory) == ("permission", "per_1", "bash", "/d")
     assert "ls" in permission.patterns
+    assert (permission.call_id, permission.tool) == ("c", None), "the id of a call is no tool's name"
     question = reading.question(
         {
             "id": "que_1",

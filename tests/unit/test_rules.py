@@ -104,14 +104,14 @@ def test_rule_fresh_session_counts_what_a_fork_copied_as_nothing() -> None:
     [(BUSY, (), "session_busy"), (RETRY, (), "session_busy"), (BUSY, (ASKS,), "session_waiting"), (None, (ASKS,), "session_waiting")],
 )
 def test_rule_status_first(status: SessionStatus | None, pending: tuple[PendingRequest, ...], code: str) -> None:
-    """Ready passes; busy, retry and waiting are refused with the state, the requests and the abort that helps (F26)."""
+    """Ready passes; busy, retry and waiting are refused with the state, the requests and the wait that helps, not an abort (F26)."""
     rules.status_first(facts(status=None))
     rules.status_first(facts(status=IDLE))
     with pytest.raises(Refused) as caught:
         rules.status_first(facts(status=status, pending=pending))
     refusal(caught.value, "status-first", code)
     assert caught.value.details["pending"] == [item.to_wire() for item in pending]
-    assert f"--session-id {ID}" in str(caught.value.next)
+    assert caught.value.next == f"netclaw-opencode inspect wait-for-session --session-id {ID}"
 
 
 def test_rule_abort_first() -> None:
@@ -230,6 +230,7 @@ def test_rule_own_things_only_for_processes(found: ProcessFacts, reason: str) ->
         ({"recorded_create_time": 0.0, "create_time": 0.01}, None),
         ({"argv": (BINARY, "run")}, "its command line is not that of 'opencode serve'"),
         ({"recorded_port": 4099}, None),
+        ({"recorded_port": 4099, "argv": (BINARY, "serve", "x", "--port", "4099")}, None),
         ({"recorded_port": 4098}, "its command line does not name the recorded port 4098"),
         (
             {"recorded_port": 4099, "argv": (BINARY, "serve", "--port", "4099", "x")},

@@ -20,10 +20,10 @@ import psutil
 import pytest
 
 from netclaw_opencode.actions import messages as message_actions
+from netclaw_opencode.actions import registry
 from netclaw_opencode.actions import servers as server_actions
 from netclaw_opencode.actions import sessions as session_actions
 from netclaw_opencode.actions.context import ActionContext
-from netclaw_opencode.actions.registry import Registry
 from netclaw_opencode.client.routes import Route
 from netclaw_opencode.client.types import Session, SessionStatus
 from netclaw_opencode.driver import ids, recovery, rules, sending, servers, sessions, stopping
@@ -272,15 +272,12 @@ def nothing_left(stage: Stage) -> bool:
 def no_silence(stage: Stage) -> bool:
     """A defect lets a call end with neither data nor a cause: the door does not pass that on."""
 
-    async def silent(*_: object) -> dict[str, object]:
-        return {"ok": True, "action": "run_task"}
-
-    stage.patch.setattr(Registry, "_in_time", silent)
+    stage.patch.setattr(registry, "error_envelope", lambda *_: {"ok": False, "action": "run_task"})
 
     async def run() -> bool:
         async with ActionContext(Settings(state_dir=stage.folder)) as entered:
             try:
-                await Registry().invoke("run_task", {}, context=entered)
+                await registry.Registry().invoke("run_task", {}, context=entered)
             except ActionFailed as error:
                 return error.rule == "no-silence"
         return False

@@ -69,6 +69,9 @@ def test_without_a_server_of_ours_the_users_address_counts(home: Path) -> None:
         (Settings(url="http://example.org:4123", url_given=True), False),
         (Settings(url="https://127.0.0.1:4123", url_given=True), False),
         (Settings(password="p"), False),
+        # known by its own password
+        (Settings(password="canary-pass", username=OURS.username), True),
+        (Settings(password="canary-pass", username="another"), False),
     ],
     ids=repr,
 )
@@ -250,6 +253,26 @@ def test_each_server_has_a_fresh_password_unless_the_user_gave_one(home: Path, r
     assert (record.password, record.username) == ("given", "me")
     assert recorded.environment["OPENCODE_SERVER_USERNAME"] == "me"
     assert recorded.environment["CANARY"] == "x"
+    found = servers.locate(settings_of(home, password="given", username="me"))
+    assert found.record == record, "whoever gave the password finds the server that was started with it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "variable"),
+    [
+        ({"password": "another"}, "auth_failed", "OPENCODE_SERVER_PASSWORD"),
+        ({"url": "http://127.0.0.1:5002", "url_given": True}, "port_in_use", "OPENCODE_API_URL"),
+    ],
+)
+def test_a_server_of_ours_that_is_not_meant_is_not_taken_for_the_asked_one(
+    changes: dict[str, object], code: str, variable: str, home: Path, recorded: Recorded
+) -> None:
+    """Taken for it, every later call would find nobody, and be sent to start a server again."""
+    state.write(home, me())
+    error = refused(settings_of(home, **changes))
+    assert (error.code, OURS.url in error.message, recorded.ports) == (code, True, [])
+    assert variable in str(error.next) and "netclaw-opencode server stop-server" in str(error.next)
+    assert "another" not in str(error.to_wire())
 
 
 def test_the_port_is_the_asked_one_the_addresss_or_a_free_one(home: Path, recorded: Recorded) -> None:

@@ -230,9 +230,46 @@ def test_a_process_that_ends_by_itself_is_waited_for(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(process, "_gone", gone)
     for found, answer in (("ends", True), ("stays", False), (None, True)):
-        monkeypatch.setattr(process, "_process", lambda *_, found=found: found)
+
+        def look(*who: object, found: str | None = found) -> str | None:
+            assert who == (PID, 5.5)
+            return found
+
+        monkeypatch.setattr(process, "_process", look)
         assert process.ends(PID, 5.5) is answer
     process.ends(PID, 5.5, within_seconds=0.25)
     monkeypatch.setattr(process, "_process", lambda *_: "stays")
     process.ends(PID, 5.5, within_seconds=0.25)
     assert asked == [1.0, 1.0, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("waited", "status", "has_ended"),
+    [
+        (0, psutil.STATUS_RUNNING, True),
+        (psutil.TimeoutExpired(0, PID), psutil.STATUS_RUNNING, False),
+        (psutil.TimeoutExpired(0, PID), psutil.STATUS_STOPPED, False),
+        (psutil.TimeoutExpired(0, PID), psutil.STATUS_ZOMBIE, True),
+        (psutil.TimeoutExpired(0, PID), psutil.NoSuchProcess(PID), True),
+        (psutil.NoSuchProcess(PID), psutil.STATUS_RUNNING, True),
+    ],
+    ids=["waited for", "runs", "stopped", "zombie", "gone at the second look", "gone"],
+)
+def test_a_process_has_ended_when_it_is_gone_or_only_waits_to_be_counted(waited: object, status: object, has_ended: bool) -> None:
+    """A zombie has its pid still; one that is stopped lives."""
+
+    def answer(value: object) -> object:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    found = SimpleNamespace(wait=lambda _: answer(waited), status=lambda: answer(status))
+    assert process._ended(cast(psutil.Process, found)) is has_ended
+
+
+@pytest.mark.parametrize(("pid", "found"), [(PID, True), (2, True), (1, False), (0, False), (-5, False)])
+def test_a_note_never_leads_to_process_one_or_a_group(pid: int, found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever start time it names; of the others it is the start time that proves who it is."""
+    monkeypatch.setattr(psutil, "Process", lambda asked: SimpleNamespace(pid=asked, create_time=lambda: 5.5))
+    assert (process._process(pid, 5.5) is not None) is found
+    assert process._process(pid, 5.6) is None

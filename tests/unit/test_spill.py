@@ -208,6 +208,17 @@ def test_a_path_that_would_fill_the_result_is_not_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cannot_be_removed_costs_no_new_result(tmp_path: Path) -> None:
+    """Something odd stands among the files, old enough to be swept: the result is kept, and told where."""
+    folder = tmp_path / "results"
+    odd = folder / f"{0:012x}.json"
+    folder.mkdir(mode=0o700)
+    odd.mkdir()
+    os.utime(odd, (0, 0))
+    out = shortened(LARGE, max_chars=600, folder=folder)
+    assert odd.is_dir() and json.loads(Path(out["full_result"]["path"]).read_text(encoding="utf-8")) == LARGE  # type: ignore[index]
+
+
 def test_files_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each new one removes those beyond the newest 50, beyond the bytes, and older than a week; what is not ours stays."""
     folder = tmp_path / "results"

@@ -326,11 +326,11 @@ def test_a_new_file_is_made_for_this_user_alone_and_never_through_a_link(home: P
     assert opened[".server.json.new"] == (os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
-@pytest.mark.parametrize(("owner", "last", "trusted"), [(0, False, True), (None, False, True), (4321, False, False), (None, True, False)])
-def test_a_link_above_the_folder_is_the_systems_or_our_own(owner: int | None, last: bool, trusted: bool) -> None:
+@pytest.mark.parametrize(("owner", "last", "trusted"), [(0, False, True), (1000, False, True), (1, False, False), (1000, True, False)])
+def test_a_link_above_the_folder_is_the_systems_or_our_own(owner: int, last: bool, trusted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Systems have links of their own (/tmp on macOS); a stranger's could be turned, and the folder itself is none at all."""
-    uid = os.getuid() if owner is None else owner
-    item = cast(Path, SimpleNamespace(lstat=lambda: SimpleNamespace(st_uid=uid)))
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    item = cast(Path, SimpleNamespace(lstat=lambda: SimpleNamespace(st_uid=owner)))
     if trusted:
         state._require_trusted_link(item, is_last=last)
         return

@@ -200,6 +200,20 @@ def test_what_kept_a_stop_from_being_proved_is_told_without_secrets() -> None:
     assert report.to_wire()["problem"] == "<slow>"
 
 
+def test_what_ran_is_told_although_no_look_after_the_abort_was_had() -> None:
+    """A request that cannot be refused keeps each round from its proof; what was seen running before it stays known."""
+    busy = Activity({CHILD.id: BUSY}, (asks(CHILD),))
+    world = Scripted(activities=[busy], trees=[(PARENT, CHILD)], failing={"permission_reply": [OutOfTime("request_timeout", "slow")]})
+    report = world.stop(within_seconds=0.05)
+    assert (report.confirmed, report.active, report.problem, report.requests_refused) == (False, (CHILD.id,), "<slow>", 0)
+
+
+def test_what_is_refused_is_counted_over_all_rounds() -> None:
+    """An agent that was refused one thing may ask for the next before it is stopped."""
+    waits = Activity({PARENT.id: BUSY}, (asks(PARENT),))
+    assert Scripted(activities=[*[waits] * 6, QUIET]).stop().requests_refused == 2
+
+
 def test_an_abort_may_fail_and_the_looks_decide() -> None:
     """Its answer proves nothing either way (F22): a 404 is no problem, any other failure is remembered."""
     world = Scripted(failing={"session_abort": [HttpNotFound("gone")]})

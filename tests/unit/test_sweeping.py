@@ -112,6 +112,12 @@ def test_what_an_earlier_call_gave_up_is_a_leftover_by_name(found: Callable[...,
     )
 
 
+def test_a_session_whose_creation_was_never_answered_is_given_up_by_its_mark(found: Callable[..., tuple[Leftover, ...]]) -> None:
+    """Its id is not known to the call that made it; what that call wrote into it is."""
+    lost, other = session(1, task="x", created_by="0123abcd"), session(2, task="x", created_by="ffff")
+    assert found(Listing((lost, other, session(3))), given_up=frozenset({"0123abcd"})) == (Leftover(lost, "not_removed", "ready"),)
+
+
 def test_so_many_sessions_are_looked_through_as_the_caller_wants(found: Callable[..., tuple[Leftover, ...]]) -> None:
     """A thousand unless told otherwise."""
     many = tuple(session(number, gone=True) for number in range(sessions.MANY + 5))

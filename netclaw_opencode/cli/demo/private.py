@@ -47,6 +47,8 @@ def private_environment(environ: Mapping[str, str], home: Path, *, config: Mappi
         **{name: value for name, value in environ.items() if name in _KEPT},
         **{name: str(folder) for name, folder in folders.items()},
         "OPENCODE_CONFIG_CONTENT": json.dumps(config),
+        # The folder lives as long as this server does.
+        "OPENCODE_DRIVER_SERVER_ENV": "TMPDIR",
         # The bundled model list is enough, and nothing may go out to the network (F8).
         "OPENCODE_DISABLE_MODELS_FETCH": "1",
         "OPENCODE_DISABLE_AUTOUPDATE": "1",
