@@ -8,6 +8,7 @@ call. The host imports this module by the entry point ``opencode-driver`` of the
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import shutil
@@ -18,7 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput
+from netclaw_opencode import calltime
+from netclaw_opencode.errors import ActionFailed, DriverError, Interrupted, InvalidInput
 from netclaw_opencode.manifest import ActionEntry, Manifest, own_manifest
 from netclaw_opencode.resources import bundled
 
@@ -29,7 +31,6 @@ TOOLSET = "opencode"
 PREFIX = "opencode_"
 """Before each action's name: the host has a tool ``send_message`` of its own."""
 COMMAND = "opencode"
-CALL_SECONDS = "OPENCODE_DRIVER_CALL_SECONDS"
 DEFAULT_CALL_SECONDS = 280.0
 """The host's gateway gives up after 300 s."""
 
@@ -108,15 +109,22 @@ def is_ready(environ: Mapping[str, str] = os.environ) -> bool:
 
 def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment, with a cap on calls where the operator has set none."""
-    return {**environ, CALL_SECONDS: environ.get(CALL_SECONDS) or f"{DEFAULT_CALL_SECONDS:g}"}
+    return calltime.capped(environ, DEFAULT_CALL_SECONDS)
 
 
 class _Calls:
-    """The driver of this process; made at the first call, and again after one that could not be made."""
+    """The driver of this process; made at the first call, and again after one that could not be made, or in a fork."""
 
     def __init__(self) -> None:
+        self._forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        # A fork has neither the driver's thread nor the thread that may just hold the lock.
         self._making = threading.Lock()
         self._host: Host | None = None
+        self._ended = False
 
     def run(self, action: str, arguments: Mapping[str, object]) -> Answer:
         """The envelope of a call, from any thread; raises what keeps the driver from being made."""
@@ -124,6 +132,8 @@ class _Calls:
 
     def _opened(self) -> Host:
         with self._making:
+            if self._ended:
+                raise Interrupted("cancelled", "the host's process is ending; nothing was started")
             if self._host is None:
                 from netclaw_opencode.host import Host
                 from netclaw_opencode.settings import Settings
@@ -133,13 +143,24 @@ class _Calls:
                     _log.warning("%s", problem)
                 self._host = host
                 # The host has no hook for its own end. What still runs then is stopped, verified.
-                atexit.register(self._close)
+                _at_exit(self._close)
             return self._host
 
     def _close(self) -> None:
-        host, self._host = self._host, None
+        with self._making:
+            host, self._host, self._ended = self._host, None, True
         if host is not None:
             host.__exit__(None, None, None)
+
+
+def _at_exit(close: Callable[[], None]) -> None:
+    """Call it when the main thread has ended, while threads can still be started: a stop may need a new connection.
+
+    ``atexit`` is too late for that: thread pools are shut by then, and with them the look-up of ``localhost``.
+    """
+    # The pools register with the same list, when they are imported; the last one there is the first one called.
+    importlib.import_module("concurrent.futures.thread")
+    getattr(threading, "_register_atexit", atexit.register)(close)
 
 
 def _handler(run: Run, action: str) -> Callable[..., str]:

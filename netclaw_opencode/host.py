@@ -8,6 +8,7 @@ its business.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
@@ -53,7 +54,8 @@ class Host:
     Nothing about a plugin is raised: look at ``problems``. Where a policy must be in force, check ``plugins`` for it.
 
     Asynchronous: ``async with Host() as host: await host.invoke(action, arguments)``. Otherwise: ``with Host() as host:
-    host.call(action, **arguments)``, from any number of threads; one event loop runs in a thread behind it.
+    host.call(action, **arguments)``, from any number of threads; one event loop runs in a thread behind it. A fork needs a
+    host of its own.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Host:
         self._open: AsyncExitStack | None = None
         self._portal: BlockingPortal | None = None
         self._open_in_thread: ExitStack | None = None
+        self._process = os.getpid()
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -161,10 +164,14 @@ class Host:
             portal = stack.enter_context(start_blocking_portal())
             stack.enter_context(portal.wrap_async_context_manager(self))
             self._portal = portal
+            self._process = os.getpid()
             self._open_in_thread = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._process != os.getpid():
+            # A fork has the objects and not the thread behind them: to close them, or to let them go, would wait for it forever.
+            return
         stack, self._open_in_thread, self._portal = self._open_in_thread, None, None
         if stack is not None:
             stack.__exit__(kind, error, trace)
@@ -180,6 +187,8 @@ class Host:
         """``call`` with the arguments as one mapping."""
         if self._portal is None:
             raise RuntimeError("enter the host before calling an action: with Host() as host (in async code: await host.invoke)")
+        if self._process != os.getpid():
+            raise RuntimeError("this host was entered before the process forked, and its thread is not here: make one in each process")
         finished = threading.Event()
 
         async def invoke() -> dict[str, object]:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import servers
+from netclaw_opencode.driver import conditions, servers
 from netclaw_opencode.driver.api_check import ApiCheck, check_api
-from netclaw_opencode.driver.together import together
 from netclaw_opencode.errors import CODES, DriverError, error_of
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.settings import is_loopback
@@ -17,6 +16,7 @@ from netclaw_opencode.settings import is_loopback
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.client.types import Provider
+    from netclaw_opencode.driver.conditions import Condition
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.models import Catalogue
     from netclaw_opencode.jsontypes import JsonObject
@@ -46,6 +46,10 @@ class _Report:
     def add(self, error: DriverError) -> None:
         self.problem(error.code, error.message, error.next)
 
+    def meet(self, condition: Condition | None, *, severity: str = "warning") -> None:
+        if condition is not None:
+            self.problem(condition.code, condition.message, condition.remedy, severity=severity)
+
 
 async def check_availability(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Whether a coding task can be run here, and if not, everything that is missing."""
@@ -53,13 +57,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
     directory = read.directory(arguments, context.settings)
     report = _Report()
     _check_binary(report, context.settings)
-    if context.settings.password_empty:
-        report.problem(
-            "unauthenticated_server",
-            "OPENCODE_SERVER_PASSWORD is set, but empty: that counts as no password",
-            "Set it to the server's password, or unset it.",
-            severity="warning",
-        )
+    report.meet(conditions.empty_password(context.settings))
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
     within_seconds = calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 45))
     await _check_server(report, context, directory, may_start=may_start, within_seconds=within_seconds)
@@ -89,8 +87,7 @@ def _check_binary(report: _Report, settings: Settings) -> None:
         report.problem(error.code, error.message, error.next, severity="warning")
         return
     report.binary = {"found": True, "path": found.path, "version": found.version}
-    if servers.is_vulnerable(found.version):
-        report.problem("vulnerable_version", f"OpenCode {found.version} has a known vulnerability", severity="warning")
+    report.meet(conditions.known_hole("the program", found.version))
 
 
 async def _check_server(report: _Report, context: ActionContext, directory: str, *, may_start: bool, within_seconds: float) -> None:
@@ -116,9 +113,10 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             report.server |= {"url": found.record.url, "started": found.started, "ours": True, "password_set": True}
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
-        # Before the rest: while the server makes its description it answers nothing else, and a probe would lose patience.
+        # The description comes last: while the server makes it, for seconds, it answers nothing else.
         asks = await servers.asks_for_password(servers.locate(context.settings))
-        report.api, catalogue = await together(check_api(connection), _usable(report, connection, directory))
+        catalogue = await _usable(report, connection, directory)
+        report.api = await check_api(connection)
     except DriverError as error:
         if error.code == "server_unreachable" and not report.binary["found"]:
             report.problem("binary_not_found", "OpenCode is not installed, and no server answers either")
@@ -126,11 +124,12 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
         return
     _add_drift(report)
     report.server["password_set"] = asks
-    _add_dangers(report, catalogue)
+    report.meet(conditions.known_hole(f"the server at {report.server['url']}", str(report.server["version"])))
+    report.meet(conditions.open_server(str(report.server["url"]), asks_password=asks))
+    report.meet(conditions.published_sessions(catalogue))
+    report.meet(conditions.no_provider(catalogue), severity="error")
     report.providers = {"connected": [item.id for item in catalogue.providers]}
-    if not catalogue.providers:
-        report.problem("provider_unavailable", "no model provider is connected")
-    elif catalogue.default is not None:
+    if catalogue.providers and catalogue.default is not None:
         report.providers["default_model"] = str(catalogue.default)
 
 
@@ -151,28 +150,6 @@ def _add_drift(report: _Report) -> None:
             told = "; ".join(f"{item.operation}: {item.what}" for item in found[:_TOLD_DRIFTS])
             more = f" (and {len(found) - _TOLD_DRIFTS} more, see api.drift)" if len(found) > _TOLD_DRIFTS else ""
             report.problem("api_drift", f"OpenCode {version} {what}: {told}{more}", severity=severity)
-
-
-def _add_dangers(report: _Report, catalogue: Catalogue) -> None:
-    """What works, and should not be left so."""
-    url, version = report.server["url"], str(report.server.get("version"))
-    if servers.is_vulnerable(version):
-        report.problem(
-            "vulnerable_version",
-            f"the server at {url} is OpenCode {version}, which has a known vulnerability: any web page can make it install a package",
-            severity="warning",
-        )
-    if not report.server["password_set"]:
-        report.problem(
-            "unauthenticated_server", f"the server at {url} has no password: every program on this machine can use it", severity="warning"
-        )
-    if catalogue.shares:
-        report.problem(
-            "config_error",
-            "OpenCode's configuration says share: auto: every session is published on a web page",
-            'Set "share": "disabled" in opencode.json.',
-            severity="warning",
-        )
 
 
 async def list_providers(arguments: JsonObject, context: ActionContext) -> JsonObject:

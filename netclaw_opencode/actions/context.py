@@ -108,6 +108,11 @@ class ActionContext:
         self._driver = None
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must stand in no result: the settings' secrets, and those of the server that is in use."""
+        return (*self.settings.secrets, *(self._driver.secrets if self._driver is not None else ()))
+
+    @property
     def driver(self) -> Driver:
         """The shared driver; the context must have been entered."""
         if self._driver is None:

@@ -22,7 +22,7 @@ async def doctor(arguments: JsonObject, context: ActionContext) -> JsonObject:
     counts = {status: sum(check.status == status for check in checks) for status in _GRAVE_FIRST}
     helps = next((check.remedy for check in checks if check.remedy is not None), None)
     return {
-        "can_run": counts["fail"] == 0 and facts.reachable,
+        "can_run": counts["fail"] == 0 and facts.serves_sessions is True,
         **({"next": helps} if helps is not None else {}),
         "counts": counts,
         "checks": [check.to_wire() for check in checks],

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turns import Prompt, Turn
+    from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
 
 TASK_SECONDS = 86400.0
@@ -32,7 +33,7 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
     began = context.clock()
     with sending.unsent_after(limit):
         turns = await context.driver.turns()
-        session, prompt = await _prompt(arguments, context)
+        session, prompt = await _prompt(arguments, context, first=True)
     result = await turns.run(
         session,
         prompt,
@@ -89,11 +90,12 @@ def _started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, 
     return output
 
 
-async def _prompt(arguments: JsonObject, context: ActionContext) -> tuple[Session, Prompt]:
+async def _prompt(arguments: JsonObject, context: ActionContext, *, first: bool = False) -> tuple[Session, Prompt]:
+    """``first``: nothing is asked of marks that another process may have written."""
     wanted = read.session_id(arguments)
     model = read.model(arguments, context.settings)
     connection = await context.driver.connect()
-    session = await connection.session(wanted)
+    session = await (connection.for_prompt(wanted) if first else connection.session(wanted))
     Places.of(context.settings).require(session.directory)
     # A session made with a model keeps it unless the call names another.
     model = model if "model" in arguments or session.model is None else session.model
@@ -144,7 +146,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         output["next"] = (
             f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id} --cursor {_cursor(turn, verdict)}"
             if verdict.state != "waiting"
-            else f"netclaw-opencode reply reply-{turn.seen.pending[0].kind} --help"
+            else _refusal(turn.session.id, turn.seen.pending[0])
         )
     return output
 
@@ -181,6 +183,12 @@ def _still_running(turn: Turn, verdict: Verdict) -> Refused:
         next=f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id}",
         details={"session_id": turn.session.id, "state": state, "pending": [item.to_wire() for item in turn.seen.pending]},
     )
+
+
+def _refusal(session_id: str, asked: PendingRequest) -> str:
+    """The one answer that is always safe to give: nothing is granted by whoever only follows ``next``."""
+    answer = "--answer reject" if asked.kind == "permission" else "--reject"
+    return f"netclaw-opencode reply reply-{asked.kind} --session-id {session_id} --{asked.kind}-id {asked.id} {answer}"
 
 
 def _state(turn: Turn, verdict: Verdict) -> str:

@@ -103,7 +103,7 @@ class Registry:
             context.record.call(str(name).replace("-", "_")),
             calltime.of_call(context.settings.call_seconds, clock=context.clock) as time_of_call,
         ):
-            envelope = _explained(await self._in_time(name, arguments, context, time_of_call), time_of_call)
+            envelope = _explained(await self._invoke(name, arguments, context, time_of_call), time_of_call)
             # Imported here: listing actions needs no driver.
             from netclaw_opencode.driver import rules
 
@@ -111,37 +111,22 @@ class Registry:
             context.record.result(envelope)
         return envelope
 
-    async def _in_time(self, name: str, arguments: JsonObject, context: ActionContext, time_of_call: CallTime) -> dict[str, object]:
-        """The call, which is cancelled where it outlasts the operator's cap: the last resort, since every wait in it keeps the cap."""
-        if time_of_call.cap_seconds is None:
-            return await self._invoke(name, arguments, context)
-        from anyio import move_on_after
-
-        with move_on_after(max(0.0, time_of_call.ends - time_of_call.clock())):
-            return await self._invoke(name, arguments, context)
-        problem = OutOfTime(
-            "call_timeout",
-            f"{name} did not end within {time_of_call.cap_seconds:g} s ({calltime.SETTING}) and was cancelled; its work was told to stop",
-            details={"call_seconds": time_of_call.cap_seconds},
-        )
-        return error_envelope(name, problem)
-
-    async def _invoke(self, name: str, arguments: JsonObject, context: ActionContext) -> dict[str, object]:
+    async def _invoke(self, name: str, arguments: JsonObject, context: ActionContext, time_of_call: CallTime) -> dict[str, object]:
         call: ActionCall | None = None
         try:
             definition = self.get(name)
             name = definition.name
             _require_valid(arguments, definition)
             call = ActionCall(name, arguments, definition.skill, definition.tier, context)
-            output = await _run(call, definition)
+            output = await _in_time(call, definition, time_of_call)
             _require_promised(output, definition)
             envelope: dict[str, object] = {"ok": True, "action": name, "data": output}
         except DriverError as error:
-            envelope = _without(error_envelope(name, error), context.settings.secrets)
+            envelope = error_envelope(name, error)
         except Exception as error:  # the door: a defect becomes a result, never silence
             _log.exception("action %s failed unexpectedly", name)
             envelope = {"ok": False, "action": name, "error": _internal(f"{type(error).__name__}: {error}")}
-            envelope = _without(envelope, context.settings.secrets)
+        envelope = _without(envelope, context.secrets)
         if call is not None:
             _tell(call, envelope)
         return envelope
@@ -162,6 +147,22 @@ def _explained(envelope: dict[str, object], time_of_call: CallTime) -> dict[str,
 def error_envelope(action: str, error: DriverError) -> dict[str, object]:
     """The envelope of a failed call."""
     return {"ok": False, "action": action, "error": error.to_wire()}
+
+
+async def _in_time(call: ActionCall, definition: ActionDefinition, time_of_call: CallTime) -> JsonObject:
+    """The output, or the end of a call that outlasts the operator's cap: the last resort, since every wait in it keeps the cap."""
+    cap_seconds = time_of_call.cap_seconds
+    if cap_seconds is None:
+        return await _run(call, definition)
+    from anyio import move_on_after
+
+    with move_on_after(max(0.0, time_of_call.ends - time_of_call.clock())):
+        return await _run(call, definition)
+    raise OutOfTime(
+        "call_timeout",
+        f"{call.action} did not end within {cap_seconds:g} s ({calltime.SETTING}) and was cancelled; its work was told to stop",
+        details={"call_seconds": cap_seconds},
+    )
 
 
 async def _run(call: ActionCall, definition: ActionDefinition) -> JsonObject:
@@ -201,7 +202,7 @@ def _require_promised(output: JsonObject, definition: ActionDefinition) -> None:
 
 
 def _without(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
-    """The last look at an error: whatever let a known secret into it, it does not leave the door."""
+    """The last look: whatever let a known secret in (an agent that prints its environment), it does not leave the door."""
     return {name: hidden(value, secrets=secrets) for name, value in envelope.items()} if secrets else envelope
 
 

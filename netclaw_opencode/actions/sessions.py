@@ -51,6 +51,7 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
     if not new:
         notes.append("the same idempotency key: this is the session that was created before")
     else:
+        connection.created(session)
         context.driver.tell(ProgressEvent("session_created", f"session {session.id}", session.id))
     output: dict[str, object] = {"session": sessions.to_wire(session), "notes": notes}
     if parent_id is not None:

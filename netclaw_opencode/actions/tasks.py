@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -226,12 +226,18 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
     except BaseException as error:
         if not task.keep:
             with anyio.CancelScope(shield=True):
-                await _remove(connection, context, job, at_rest=False)
+                await _remove(connection, context, job, at_rest=_seen_stopped(error))
         if isinstance(error, DriverError):
             error.details["cleanup"] = {"session_deleted": job.deleted, "session_kept": task.keep, "notes": job.notes}
         raise
     if not task.keep:
         await _remove(connection, context, job, at_rest=True)
+
+
+def _seen_stopped(error: BaseException) -> bool:
+    """Whether the turn's own ending has just proved that nothing runs in the session any more."""
+    stopped = error.details.get("stopped") if isinstance(error, DriverError) else None
+    return isinstance(stopped, Mapping) and stopped.get("confirmed") is True
 
 
 async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:

@@ -87,14 +87,15 @@ def imported(package: Package, declared: Declared, *, seconds: float = IMPORT_SE
                 timeout=seconds,
                 env=_environment(),
             )
-            told = json.loads(answer.read_text(encoding="utf-8"))
         except subprocess.TimeoutExpired:
             yield _at(declared, (), "import_failed", f"importing its modules takes longer than {seconds:g} s")
             return
         except OSError as error:
-            yield _at(declared, (), "import_failed", f"its modules could not be imported: {error.strerror or error}")
+            yield _at(declared, (), "import_failed", f"no process could be started to import its modules: {error.strerror or error}")
             return
-        except ValueError:
+        try:
+            told = json.loads(answer.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             yield _at(declared, (), "import_failed", f"importing its modules ended the process (exit code {done.returncode})")
             return
     if told["plugin"] is not None:

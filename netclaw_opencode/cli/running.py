@@ -67,6 +67,7 @@ class Call:
     views: Sequence[View] = ()
     settings: Settings | None = None
     stopped: list[ProgressEvent] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     signal_number: int | None = None
     record: Path | None = None
@@ -76,6 +77,8 @@ class Call:
         """The host's hook: hand the event to the views."""
         if event.kind == "stopping":
             self.stopped.append(event)
+        if event.kind == "session_deleted":
+            self.deleted.append(event.message)
         for view in self.views:
             view.on_event(event)
 
@@ -176,7 +179,7 @@ def _details(call: Call) -> dict[str, object]:
 
 
 def _cancelled(call: Call) -> DriverError:
-    told = "; ".join(event.message for event in call.stopped)
+    told = "; ".join((*(event.message for event in call.stopped), *call.deleted))
     return Interrupted("cancelled", f"cancelled by {_name(call.signal_number)}" + (f": {told}" if told else ""), details=_details(call))
 
 

@@ -6,9 +6,10 @@ about a turn; ``turns``, ``stopping`` and ``sessions`` do, through it.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,7 @@ from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound, foreign_text
 from netclaw_opencode.driver.ids import IdMaker
 from netclaw_opencode.driver.models import Catalogue, parse_model
+from netclaw_opencode.driver.shared import SharedReads
 from netclaw_opencode.driver.together import together
 from netclaw_opencode.errors import ActionFailed, InvalidInput
 from netclaw_opencode.facts import PendingRequest
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.client.types import FileChange, Health, Message, PermissionRule, Provider, Session, SessionStatus
 
 _CATALOGUE_SECONDS = 30.0
+_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,9 @@ class Connection:
         self._secrets = secrets
         self._state_dir = state_dir
         self._catalogues: dict[str, tuple[float, Catalogue]] = {}
+        self._created: OrderedDict[str, Session] = OrderedDict()
+        self._shared_statuses: SharedReads[Mapping[str, SessionStatus]] = SharedReads()
+        self._shared_requests: SharedReads[tuple[PendingRequest, ...]] = SharedReads()
 
     async def close(self) -> None:
         """Close the event stream and every connection to the server."""
@@ -97,6 +103,21 @@ class Connection:
         except HttpNotFound as error:
             raise not_found(session_id) from error
 
+    def created(self, session: Session) -> None:
+        """Remember what the server told of a session that this process has just created, for its first prompt."""
+        self._created[session.id] = session
+        if len(self._created) > _REMEMBERED:
+            self._created.popitem(last=False)
+
+    async def for_prompt(self, session_id: str) -> Session:
+        """``session``, without a question where this process has created it and asks for the first time.
+
+        What is taken from memory is what nobody changes: directory and model, and how far a fork's copy goes. Whether the session is
+        still there, idle and unused is read under its lock, right before the send.
+        """
+        remembered = self._created.pop(session_id, None)
+        return remembered if remembered is not None else await self.session(session_id)
+
     async def messages(self, session: Session) -> tuple[Message, ...]:
         """The message store of a session, oldest first."""
         try:
@@ -122,7 +143,11 @@ class Connection:
 
     async def statuses(self, directory: str) -> Mapping[str, SessionStatus]:
         """The status map of a directory; idle sessions are absent (F18)."""
-        return reading.statuses(await self.http.call(routes.SESSION_STATUS, directory=directory))
+
+        async def read() -> Mapping[str, SessionStatus]:
+            return reading.statuses(await self.http.call(routes.SESSION_STATUS, directory=directory))
+
+        return await self._shared_statuses.read(directory, read)
 
     async def standing(self, session: Session) -> tuple[SessionStatus | None, tuple[PendingRequest, ...]]:
         """Status and pending requests of a session and its sub-agents.
@@ -146,7 +171,10 @@ class Connection:
         while True:
             status, pending = await self.standing(session)
             if status is not None and status.kind != "idle":
-                return messages, status, pending
+                if any(item.session_id == session.id and item.call_id and item.tool is None for item in _with_tools(pending, messages)):
+                    # It was asked between the two reads.
+                    messages = await self.messages(session)
+                return messages, status, _with_tools(pending, messages)
             before, messages = messages, await self.messages(session)
             if before == messages:
                 return messages, status, pending
@@ -166,6 +194,9 @@ class Connection:
         One request that the server cannot write down (a glob without a path, a webfetch without a time-out) makes its list
         400 for the whole directory until that request is answered. Then what the event stream told has to do.
         """
+        return await self._shared_requests.read(f"{kind} {directory}", lambda: self._read_requests(kind, directory))
+
+    async def _read_requests(self, kind: Literal["permission", "question"], directory: str) -> tuple[PendingRequest, ...]:
         parse = reading.permission if kind == "permission" else reading.question
         try:
             answer = await self.http.call(routes.PERMISSIONS if kind == "permission" else routes.QUESTIONS, directory=directory)
@@ -230,6 +261,12 @@ class Connection:
         """Every provider that the server knows, and the ids of the connected ones (a large answer, F45)."""
         found, _, connected = reading.providers(await self.http.call(routes.ALL_PROVIDERS, directory=directory))
         return found, connected
+
+
+def _with_tools(pending: tuple[PendingRequest, ...], messages: tuple[Message, ...]) -> tuple[PendingRequest, ...]:
+    """The requests with the names of their tools: OpenCode gives only the id of the call, which the messages know."""
+    names = {part.call_id: part.tool for message in messages for part in message.parts if part.tool} if pending else {}
+    return tuple(replace(item, tool=names.get(item.call_id)) if item.call_id else item for item in pending)
 
 
 def not_found(session_id: str) -> ActionFailed:

@@ -64,6 +64,8 @@ class Driver:
         self._connecting = anyio.Lock()
         self._tidied_at: float | None = None
         self._given_up: set[str] = set()
+        self.secrets: tuple[str, ...] = ()
+        """The password of the server in use, in every form in which it travels."""
 
     async def __aenter__(self) -> Driver:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
@@ -91,7 +93,8 @@ class Driver:
 
     async def _connect(self) -> Connection:
         address = servers.locate(self.settings)
-        secrets = (*self.settings.secrets, *credentials_of(address.username, address.password))
+        self.secrets = credentials_of(address.username, address.password)
+        secrets = (*self.settings.secrets, *self.secrets)
         for secret in secrets:
             self._record.hide(secret)
         client = address.client(self._record)

@@ -28,6 +28,7 @@ STOP_SECONDS = 7.5
 """Time for abort and verification together, in seconds."""
 
 _LOOK_SECONDS = 0.05
+_LONGEST_LOOK_SECONDS = 0.3
 _ROUND_SECONDS = 1.0
 _READ_SECONDS = 1.0
 _LATE_START_SECONDS = 0.4
@@ -176,6 +177,7 @@ async def _seen_stopped(done: _Stopping) -> bool:
     readable = True
     give_up = now = connection.clock()
     give_up += _ROUND_SECONDS
+    pause = _LOOK_SECONDS
     # Quiet that has just begun is given its time, however slow the looks are.
     while now < give_up or (quiet_since is not None and now - quiet_since < _LATE_START_SECONDS):
         activity, messages = await together(connection.activity(session.directory), _messages(connection, session, readable=readable))
@@ -197,7 +199,9 @@ async def _seen_stopped(done: _Stopping) -> bool:
         )
         if rules.stop_verified(facts):
             return True
-        await anyio.sleep(_LOOK_SECONDS)
+        await anyio.sleep(pause)
+        # Where many stop at once, looking must not be what keeps the server from stopping them.
+        pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
     return False
 
 

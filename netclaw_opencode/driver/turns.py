@@ -90,7 +90,7 @@ class Turns:
             except anyio.get_cancelled_exc_class():
                 if turn.sent:
                     with anyio.CancelScope(shield=True):
-                        await self._stop(turn, "the turn was cancelled")
+                        await self._stop(turn)
                 raise
             except DriverError as error:
                 # Whoever cannot see the turn any more must not leave it running.
@@ -273,18 +273,19 @@ class Turns:
             return Verdict("failed", "provider_retrying", self._retry_text(turn))
         return Verdict("failed", "turn_timeout", f"the turn did not finish within {deadline_seconds:g} s")
 
-    async def _stop(self, turn: Turn, why: str) -> StopReport | None:
+    async def _stop(self, turn: Turn, why: str = "") -> StopReport | None:
         """Stop and prove it; the failure to do so is part of the report, never a second error over the first."""
         report = None
         try:
             with anyio.move_on_after(calltime.within(CLEANUP_SECONDS)):
                 report = await stopping.stop(self._connection, turn.session, message_id=turn.message_id)
         except DriverError as error:
-            turn.progress.tell("stopping", f"{why}; the stop failed: {error.message}", {"session_id": turn.session.id, "confirmed": False})
+            told = f"{why}; the stop failed: {error.message}".removeprefix("; ")
+            turn.progress.tell("stopping", told, {"session_id": turn.session.id, "confirmed": False})
             return None
         text = _stop_text(report)
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
-        turn.progress.tell("stopping", f"{why}; {text}", {**facts, "session_id": turn.session.id})
+        turn.progress.tell("stopping", f"{why}; it was {text}" if why else f"the turn was {text}", {**facts, "session_id": turn.session.id})
         return report
 
     async def _read_partial(self, turn: Turn) -> None:

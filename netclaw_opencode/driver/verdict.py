@@ -83,7 +83,9 @@ def _runs_away(replies: tuple[Message, ...]) -> bool:
 
 def _without_reply(seen: Snapshot) -> Verdict:
     for text in seen.announced:
-        return Verdict("failed", code_of_announcement(text), _reported(text))
+        code = code_of_announcement(text)
+        # OpenCode tells this one as a stack of its own source lines.
+        return Verdict("failed", code, "no model provider is connected" if code == "provider_unavailable" else _reported(text))
     # Right after the prompt was taken the status may still be without the session (F19).
     return Verdict("not_started", "turn_incomplete", "the prompt was accepted but no turn was started for it")
 
@@ -132,4 +134,6 @@ def code_of_announcement(text: str) -> str:
         return "model_not_found"
     if "gent not found" in text:
         return "agent_not_found"
+    if "ProviderNoProviders" in text:
+        return "provider_unavailable"
     return "provider_error"

@@ -40,7 +40,9 @@ def find_binary(configured: str | None, *, search_path: str | None = None) -> st
         path = Path(configured).expanduser()
         if not path.is_absolute() or not path.is_file() or not os.access(path, os.X_OK):
             raise ServerProblem(
-                "binary_not_found", f"OPENCODE_DRIVER_BINARY {configured!r} is not the absolute path of a program that can be run"
+                "binary_not_found",
+                f"OPENCODE_DRIVER_BINARY {configured!r} is not the absolute path of a program that can be run",
+                next="correct OPENCODE_DRIVER_BINARY, or unset it: opencode is then looked for on PATH",
             )
         return str(path)
     for folder in (search_path if search_path is not None else os.environ.get("PATH", "")).split(os.pathsep):

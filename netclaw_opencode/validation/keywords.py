@@ -8,13 +8,13 @@ or unknown field is an error of its own, at its own path. Only ``validation`` im
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
+
+from netclaw_opencode.validation.plain import ecma
 
 if TYPE_CHECKING:
     from jsonschema import TypeChecker
@@ -79,27 +79,6 @@ def _pattern(_: Validator, pattern: str, instance: object, schema: _Schema) -> I
         yield ValidationError("does not match")
 
 
-@lru_cache(maxsize=256)
-def ecma(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern as JSON Schema means it: ``$`` is the very end of the text. Raises ``re.error``."""
-    rewritten: list[str] = []
-    inside_class = False
-    position = 0
-    while position < len(pattern):
-        char = pattern[position]
-        if char == "\\":
-            rewritten.append(pattern[position : position + 2])
-            position += 2
-            continue
-        if char == "[":
-            inside_class = True
-        elif char == "]":
-            inside_class = False
-        rewritten.append(r"\Z" if char == "$" and not inside_class else char)
-        position += 1
-    return re.compile("".join(rewritten))
-
-
 StrictValidator: type[Validator] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     validators={"required": _required, "additionalProperties": _additional, "pattern": _pattern},
@@ -108,4 +87,4 @@ StrictValidator: type[Validator] = extend(  # type: ignore[no-untyped-call]
     ),
 )
 
-__all__ = ["StrictValidator", "ecma"]
+__all__ = ["StrictValidator"]

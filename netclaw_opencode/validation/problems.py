@@ -1,7 +1,7 @@
 """Checking JSON values against JSON Schemas, in words that tell the reader what to change.
 
 Owns the messages: each names the field, the value (shortened, escaped), the rule and, where the schema has one, an
-example. ``jsonschema`` does the walking and is imported at the first check only. Nothing here fetches anything: a
+example. ``jsonschema`` does the walking and is imported where ``plain`` does not say yes at once. Nothing here fetches anything: a
 reference that leaves its own schema is an error, never a request.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.validation.plain import ecma, plainly_fits
 from netclaw_opencode.validation.wording import SchemaProblem, mapping_or_empty, pointed, problem_of, shortened
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def problems_of(instance: object, schema: JsonObject, *, incoming: bool = False,
     if odd is not None and odd.rule != _FINITE:
         # The walk below may not be given what JSON cannot hold: printing or descending it can fail by itself.
         return (odd,)
+    if odd is None and plainly_fits(instance, schema):
+        return ()
     found = tuple(islice(_walk(instance, _validator(schema)), limit))
     return (odd,) if odd is not None and not found else found
 
@@ -184,8 +187,6 @@ def _leads_somewhere(reference: str, root: JsonObject) -> bool:
 
 
 def _searchable(node: JsonObject, path: str, *, patterns: bool) -> Iterator[SchemaProblem]:
-    from netclaw_opencode.validation.keywords import ecma
-
     for keyword, found in (
         ("pattern", [node.get("pattern")]),
         ("patternProperties", list(mapping_or_empty(node.get("patternProperties")))),

@@ -24,6 +24,8 @@ def driver_life(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     life: list[str] = []
 
     class Driver:
+        secrets = ()
+
         def __init__(self, settings: Settings, **seams: object) -> None: ...
 
         async def __aenter__(self) -> Driver:
@@ -232,3 +234,31 @@ def test_nothing_is_left_in_the_process() -> None:
     before = threading.active_count()
     called(host_of())
     assert threading.active_count() == before
+
+
+FORKED = """
+import os
+import sys
+from tests.faces.host_plugins import hooks, host_of
+told = []
+with host_of(hooks(shutdown=lambda: told.append("closed"))) as host:
+    child = os.fork()
+    if child == 0:
+        try:
+            host.call("act")
+        except RuntimeError as error:
+            told.append("forked" if "forked" in str(error) else str(error))
+        host.__exit__(None, None, None)
+        print("child", *told, flush=True)
+        sys.exit(0)
+    status = os.waitpid(child, 0)[1]
+    ok = host.call("act")["ok"]
+print("parent", status, ok, *told)
+"""
+
+
+def test_a_fork_is_told_to_make_a_host_of_its_own() -> None:
+    """A call there would wait for a thread that it does not have; leaving the host there closes nothing of its parent's."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["child forked", "parent 0 True closed"], done.stderr

@@ -20,7 +20,7 @@ from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Edit, answer
 from tests.faults.bench import Bench, host_to
 from tests.faults.guard import Guard
-from tests.real.acting import Policy, error_of
+from tests.real.acting import Policy, data_of, error_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "canary-key-that-looks-like-nothing"
@@ -107,6 +107,16 @@ def test_s07_six_canaries_on_the_command_line(bench: Bench, tmp_path: Path) -> N
     state = tmp_path / "state"
     told |= {f"file {path.name}": path.read_text(encoding="utf-8") + " " for path in state.rglob("*") if path.is_file()}
     assert_silent(bench, told)
+
+
+def test_s07_an_agent_that_prints_its_environment(bench: Bench) -> None:
+    """S7: the agent's shell has the server's password (a residual risk); in the result that a caller gets it stands nowhere."""
+    show = ToolCall("bash", {"command": "echo $OPENCODE_SERVER_PASSWORD", "description": "shows it"})
+    password = bench.settings.password or ""
+    bench.model.when("print the password", show, Text(f"it is {password}, {base64.b64encode(f'opencode:{password}'.encode()).decode()}"))
+    envelope = bench.host.call("run_task", prompt="print the password")
+    assert data_of(envelope)["text"] == "it is [redacted], [redacted]"
+    assert password not in json.dumps(envelope)
 
 
 def test_s07_canary_in_a_url(guard: Guard, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

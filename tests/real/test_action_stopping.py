@@ -160,6 +160,7 @@ def test_a_cancelled_call_stops_what_it_started(acting: Acting, settings: Settin
     anyio.run(main)
     assert acting.raw.statuses() == {}, "it was stopped when the call ended, not some time later"
     assert [event.facts["confirmed"] for event in policy.told("stopping")] == [True]
+    assert [event.message for event in policy.told("stopping")] == ["the turn was aborted and is seen stopped"]
     assert len(policy.told("session_deleted")) == (1 if action == "run_task" else 0)
 
 

@@ -69,12 +69,12 @@ def test_rule_fresh_session_on_the_server(acting: Acting, requests_sent: Request
 
 
 def test_rule_status_first_on_the_server(acting: Acting, held: Held, requests_sent: Requests) -> None:
-    """status-first: session and status are read before every send; a running one (F26: the server would queue) gets nothing."""
+    """status-first: status and history are read before every send; a running session (F26: the server would queue) gets nothing."""
     session_id = acting.create()
     requests_sent.seen.clear()
     acting.data("send_message", session_id=session_id, prompt="look first")
     before = requests_sent.seen[: requests_sent.seen.index(requests_sent.prompts[0])]
-    assert {"GET /session/status", f"GET /session/{session_id}"} <= set(before)
+    assert {"GET /session/status", f"GET /session/{session_id}/message"} <= set(before)
     busy = held("occupied")
     requests_sent.seen.clear()
     assert acting.error("send_message", session_id=busy, prompt="me too")["rule"] == "status-first"

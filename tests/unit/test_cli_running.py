@@ -104,6 +104,7 @@ def signalled_by(number: int) -> Work:
             with anyio.CancelScope(shield=True):
                 await anyio.lowlevel.checkpoint()
                 call.netclaw_on_event(ProgressEvent("stopping", "session ses_1 is seen idle", "ses_1", facts={"confirmed": True}))
+                call.netclaw_on_event(ProgressEvent("session_deleted", "session ses_1 deleted", "ses_1"))
         raise AssertionError("not reached")
 
     return work
@@ -124,7 +125,7 @@ def test_a_signal_cancels_the_call_and_the_error_says_what_was_stopped(number: i
     envelope, host, watcher = run(signalled_by(number), monkeypatch)
     error = error_of(envelope)
     assert error["code"] == "cancelled"
-    assert "session ses_1 is seen idle" in str(error["message"])
+    assert str(error["message"]).endswith(": session ses_1 is seen idle; session ses_1 deleted")
     details = error["details"]
     assert isinstance(details, Mapping)
     assert details["stopped"] == [{"message": "session ses_1 is seen idle", "session_id": "ses_1", "confirmed": True}]

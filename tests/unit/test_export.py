@@ -258,7 +258,9 @@ def test_a_link_to_the_folder_itself_is_followed_and_one_below_it_is_not(tmp_pat
         write(made("feed"), tmp_path / "real")
 
 
-@pytest.mark.parametrize(("failure", "seen"), [(OSError(28, "No space left on device"), InvalidInput), (KeyboardInterrupt(), KeyboardInterrupt)])
+@pytest.mark.parametrize(
+    ("failure", "seen"), [(OSError(28, "No space left on device"), InvalidInput), (KeyboardInterrupt(), KeyboardInterrupt)]
+)
 def test_a_write_that_ends_midway_leaves_the_earlier_export(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, seen: type[BaseException]
 ) -> None:

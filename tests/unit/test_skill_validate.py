@@ -128,6 +128,17 @@ def test_nothing_is_run_unless_asked(validate: Run, tmp_path: Path) -> None:
     assert (code, json.loads(out)["packages"][0]["handlers"], trace.exists()) == (0, "imported", True)
 
 
+def test_where_no_process_can_be_started_that_is_the_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system out of processes is told as such, not as a defect of the checker."""
+
+    def refuses(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "run", refuses)
+    report = check_package(Package(RIGHT), import_code=True)
+    assert [(found.code, "Resource temporarily" in found.what) for found in report.findings] == [("import_failed", True)]
+
+
 # ---- the four forms
 
 

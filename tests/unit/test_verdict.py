@@ -127,6 +127,7 @@ def test_a_turn_that_answered_is_completed(seen: Snapshot, flag: str | None) -> 
         (of(announced=('Agent not found: "nobody"',)), "agent_not_found"),
         (of(announced=("default agent not found",)), "agent_not_found"),
         (of(announced=("connect ECONNREFUSED",)), "provider_error"),
+        (of(announced=("ProviderNoProvidersError: No providers are available",)), "provider_unavailable"),
     ],
 )
 def test_every_other_ending_has_its_name(seen: Snapshot, code: str) -> None:
@@ -153,6 +154,10 @@ CUT, RUNNING, EMPTY = reply(completed=False), reply(tool="running"), reply(text=
         ),
         (of(), Verdict("not_started", "turn_incomplete", "the prompt was accepted but no turn was started for it")),
         (of(announced=("no way",)), Verdict("failed", "provider_error", "OpenCode reports: no way")),
+        (
+            of(announced=("ProviderNoProvidersError: No providers are available at <anonymous> (/$bunfs/root/chunk-1.js:4:9)",)),
+            Verdict("failed", "provider_unavailable", "no model provider is connected"),
+        ),
         (of(FAILED), Verdict("failed", "turn_aborted", "OpenCode reports: The operation was aborted.", FAILED)),
         (of(LIMITED), Verdict("failed", "provider_error", "", LIMITED)),
         (of(CUT), Verdict("failed", "interrupted", "the turn ended before its message was complete", CUT)),

@@ -5,6 +5,7 @@ Owns the words. On a terminal there is colour and a live line; piped, the same l
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -131,13 +132,15 @@ class Stage:
 
     def show_way_on(self, *, model: str | None, kept: str | None) -> None:
         """Say where the files are, and how to go on with a real model."""
+        # `make demo` runs the program of .venv, which a shell would not find by its bare name.
+        program = PROGRAM if shutil.which(PROGRAM) else one_line(sys.argv[0], 300)
         self._print("")
         if kept is not None:
             self._print(Text.assemble(("files kept in  ", "dim"), one_line(kept, 300)))
         if model is None:
             self._print("With a model of your own, from your OpenCode configuration:")
-            self._print(Text(f"  {PROGRAM} demo --model provider/model    (or --model default: OpenCode's own default)", style="cyan"))
-        self._print(Text.assemble("Any task: ", (f'{PROGRAM} run run-task --prompt "…"', "cyan")))
+            self._print(Text(f"  {program} demo --model provider/model    (or --model default: OpenCode's own default)", style="cyan"))
+        self._print(Text.assemble("Any task: ", (f'{program} run run-task --prompt "…"', "cyan")))
 
     def _print(self, text: Text | str) -> None:
         print_piece(self._console, Text(text) if isinstance(text, str) else text)

@@ -24,6 +24,7 @@ def error(action: str, problem: Data) -> Iterator[RenderableType]:
     yield headline("✗", "red", f"{action}: {text(problem, 'message').removeprefix(f'{action}: ')}")
     known = CODES.get(code)
     # Whether what ran was stopped stands in the message of a cancelled call; the table can only hope.
+    apart = _SHOWN_APART | {"cause", "stopped"} if code == "cancelled" else _SHOWN_APART
     why = known.summary if known is not None and code != "cancelled" else ""
     again = "the same call may succeed later" if problem.get("retryable") is True else ""
     yield facts(("why", f"{why} [{code}]" if why else f"[{code}]"), ("rule", word(problem, "rule")), ("retry", again))
@@ -32,7 +33,7 @@ def error(action: str, problem: Data) -> Iterator[RenderableType]:
             line = word(item, "message") or f"{word(item, 'where')}: {word(item, 'what')}"
             if line not in text(problem, "message"):
                 yield Text("  - " + line)
-        rest = {key: value for key, value in details.items() if key not in _SHOWN_APART and value not in (None, [], {}, "")}
+        rest = {key: value for key, value in details.items() if key not in apart and value not in (None, [], {}, "")}
         if rest:
             yield from plain.anything(rest)
     for key in ("partial_text", "log_tail"):

@@ -50,10 +50,14 @@ class Facts:
     settings: Settings
     program: Binary | DriverError | None = None
     directory: str | DriverError | None = None
+    refused: DriverError | None = None
+    """Why no task may work in the directory, although it is there."""
     state_problem: DriverError | None = None
     record: ServerRecord | None = None
     record_alive: bool = False
+    state_there: bool = False
     state_seen: bool = False
+    """What is said of the state folder, its file and its server counts only where this is true."""
     url: str = ""
     ours: bool = False
     health: Health | DriverError | None = None

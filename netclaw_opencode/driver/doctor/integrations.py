@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ PLUGIN = "opencode-driver"
 """The name of our entry point in the group ``hermes_agent.plugins``: by it an operator enables the plugin."""
 _COMMAND = "netclaw-opencode"
 _MOST_BYTES = 1024 * 1024
+_MOST_CATEGORIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def _skills(folder: Path) -> Iterator[str]:
     """The exported skill, directly among the others or in a category of theirs."""
     skills = folder / "skills"
     places = [skills / SKILL]
-    if _is_folder(skills):
-        places += [item / SKILL for item in sorted(skills.iterdir())[:200] if _is_folder(item)]
+    with suppress(OSError):
+        places += [item / SKILL for item in sorted(skills.iterdir())[:_MOST_CATEGORIES] if _is_folder(item)]
     if any(_COMMAND in (_text(place / "SKILL.md") or "") for place in places):
         yield "skill"
 

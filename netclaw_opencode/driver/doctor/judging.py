@@ -6,6 +6,7 @@ not stay so. ``unknown``: it could not be seen. Nothing here says a secret.
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from netclaw_opencode.client.types import PermissionRule
+from netclaw_opencode.driver import conditions
+from netclaw_opencode.driver.conditions import Condition
 from netclaw_opencode.driver.doctor.facts import Facts
 from netclaw_opencode.driver.models import Catalogue, parse_model
 from netclaw_opencode.errors import CODES, DriverError
@@ -73,6 +76,10 @@ def _error(error: DriverError, status: Status = "fail") -> Judgement:
     return status, error.message, error.next or CODES[error.code].remedy
 
 
+def _condition(met: Condition, status: Status = "warn") -> Judgement:
+    return status, met.message, met.remedy
+
+
 def _program(facts: Facts) -> Judgement:
     found = facts.program
     if found is None:
@@ -92,8 +99,9 @@ def _advisories(facts: Facts) -> Judgement:
     if not versions:
         return "unknown", "neither program nor server was seen"
     for what, version in versions.items():
-        if binary.is_vulnerable(version):
-            return "warn", f"{what} is OpenCode {version}, which has a known vulnerability", binary.INSTALL
+        hole = conditions.known_hole(what, version)
+        if hole is not None:
+            return _condition(hole)
     return "ok", "none for " + ", ".join(dict.fromkeys(versions.values()))
 
 
@@ -125,9 +133,8 @@ def _password(facts: Facts) -> Judgement:
         return _NO_SERVER
     if facts.asks_password is None:
         return _UNSEEN
-    if not facts.asks_password:
-        return "warn", "the server has none: every program on this machine can use it", "restart it with OPENCODE_SERVER_PASSWORD set"
-    return "ok", "set, and accepted"
+    everybody = conditions.open_server(facts.url, asks_password=facts.asks_password)
+    return _condition(everybody) if everybody is not None else ("ok", "set, and accepted")
 
 
 def _providers(facts: Facts) -> Judgement:
@@ -136,9 +143,17 @@ def _providers(facts: Facts) -> Judgement:
         return _UNSEEN if facts.reachable else _NO_SERVER
     if isinstance(found, DriverError):
         return _error(found, "unknown")
-    if not found.providers:
-        return "fail", "no model provider is connected", "opencode auth login"
+    nobody = conditions.no_provider(found)
+    if nobody is not None:
+        return _condition(nobody, "fail")
     return "ok", "connected: " + _some([item.id for item in found.providers])
+
+
+def _sharing(facts: Facts) -> Judgement:
+    if not isinstance(facts.catalogue, Catalogue):
+        return _UNSEEN if facts.reachable else _NO_SERVER
+    published = conditions.published_sessions(facts.catalogue)
+    return _condition(published) if published is not None else ("ok", "no session is published by itself")
 
 
 def _model(facts: Facts) -> Judgement:
@@ -162,7 +177,7 @@ def _permissions(facts: Facts) -> Judgement:
         return ("unknown", "the server does not tell the rules of its agents") if facts.reachable else _NO_SERVER
     asks = [(rule.permission, rule.pattern) for rule in asking(facts.rules[_WORKING_AGENT])]
     more = [ask for ask in asks if ask not in _DEFAULT_ASKS]
-    usual = _some(list(dict.fromkeys(permission for permission, _ in asks if (permission, _) in _DEFAULT_ASKS)))
+    usual = _some(list(dict.fromkeys(permission for permission, pattern in asks if (permission, pattern) in _DEFAULT_ASKS)))
     if not more:
         return "ok", f"asked for: {usual} (OpenCode's own defaults); everything else runs unasked" if asks else "nothing is asked for"
     told = _some([permission if pattern == "*" else f"{permission} {pattern}" for permission, pattern in more])
@@ -173,7 +188,8 @@ def _permissions(facts: Facts) -> Judgement:
     return (
         "warn",
         f"asked for: {told}; nobody answers, so a blocking call ends with permission_required",
-        f"netclaw-opencode inspect check-policy --permission {permission} --pattern '{pattern}'",
+        # The words come from the project's configuration, and whoever reads this may run it.
+        f"netclaw-opencode inspect check-policy --permission {shlex.quote(permission)} --pattern {shlex.quote(pattern)}",
     )
 
 
@@ -283,8 +299,7 @@ def _state_folder(facts: Facts) -> Judgement:
         return _UNSEEN
     if facts.state_problem is not None:
         return _error(facts.state_problem)
-    there = facts.settings.state_dir.is_dir()
-    return "ok", f"{facts.settings.state_dir}" + (", this user's alone" if there else ", made when it is needed")
+    return "ok", f"{facts.settings.state_dir}" + (", this user's alone" if facts.state_there else ", made when it is needed")
 
 
 def _settings(facts: Facts) -> Judgement:
@@ -292,14 +307,18 @@ def _settings(facts: Facts) -> Judgement:
         return _error(facts.policy)
     if facts.unusable is None:
         return _UNSEEN
-    if facts.unusable:
-        return "warn", "; ".join(facts.unusable), "correct the variable, or unset it"
+    nothing = conditions.empty_password(facts.settings)
+    unusable = [*facts.unusable, *([nothing.message] if nothing is not None else [])]
+    if unusable:
+        return "warn", "; ".join(unusable), "correct the variable, or unset it"
     return "ok", "every variable that is set can be used"
 
 
 def _directory(facts: Facts) -> Judgement:
     if isinstance(facts.directory, DriverError):
         return _error(facts.directory)
+    if facts.refused is not None:
+        return _error(facts.refused)
     return ("ok", facts.directory) if facts.directory is not None else _UNSEEN
 
 
@@ -348,6 +367,7 @@ ROWS = (
     Row("sessions", "sessions", _sessions),
     Row("providers", "providers", _providers),
     Row("model", "model", _model),
+    Row("sharing", "sharing", _sharing),
     Row("permissions", "permissions", _permissions),
     Row("questions", "question tool", _questions),
     Row("directory", "directory", _directory),

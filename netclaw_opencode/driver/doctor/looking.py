@@ -7,10 +7,16 @@ started, no file written, no request of the agent answered.
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +27,7 @@ from netclaw_opencode import calltime, policy
 from netclaw_opencode.driver import servers, sweeping
 from netclaw_opencode.driver.doctor import integrations
 from netclaw_opencode.driver.doctor.facts import Facts, Room
-from netclaw_opencode.driver.places import checked_directory
+from netclaw_opencode.driver.places import Places, checked_directory
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.server import neighbours, orphans, process, state
 
@@ -35,15 +41,14 @@ _LOCAL_SECONDS = 5.0
 _SERVER_SECONDS = 9.0
 _STEP_SECONDS = 5.0
 
+_log = logging.getLogger("netclaw_opencode.doctor")
+
 
 async def look(settings: Settings, connect: Callable[[], Awaitable[Connection]], *, directory: str | None = None) -> Facts:
     """Everything that can be seen within the time; ``connect`` gives the connection to the server that would be used."""
     facts = Facts(settings)
-    try:
-        facts.directory = checked_directory(directory or settings.directory)
-    except DriverError as error:
-        facts.directory = error
     with anyio.move_on_after(calltime.within(SECONDS)):
+        await _in_thread(partial(place, directory or settings.directory), facts)
         async with anyio.create_task_group() as group:
             for step in (_program, _state, _processes, _rooms, _configured, _hosts):
                 group.start_soon(_in_thread, step, facts)
@@ -52,9 +57,38 @@ async def look(settings: Settings, connect: Callable[[], Awaitable[Connection]],
 
 
 async def _in_thread(step: Callable[[Facts], None], facts: Facts) -> None:
-    # A file system that hangs must not hang the doctor: what the thread would have told stays unknown.
-    with anyio.move_on_after(_LOCAL_SECONDS):
-        await anyio.to_thread.run_sync(step, facts, abandon_on_cancel=True)
+    """One step that asks the system. What it would have told stays unknown where it takes too long or may not look."""
+    seen: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            step(facts)
+        except OSError as error:
+            _log.info("%s: not seen: %s", step, error)
+        except BaseException as error:  # noqa: BLE001 - raised below, where it is awaited
+            seen.set_exception(error)
+            return
+        seen.set_result(None)
+
+    # A file system that hangs must hang neither the doctor nor, as a thread of a pool would, the end of the process.
+    threading.Thread(target=copy_context().run, args=(run,), name="doctor", daemon=True).start()
+    await anyio.to_thread.run_sync(wait, (seen,), _LOCAL_SECONDS, abandon_on_cancel=True)
+    if seen.done():
+        seen.result()
+
+
+def place(directory: str, facts: Facts) -> None:
+    """The directory, and whether a task may work there."""
+    try:
+        facts.directory = checked_directory(directory)
+    except DriverError as error:
+        facts.directory = error
+        return
+    try:
+        # As it was given, so that a refusal can tell where it really leads.
+        Places.of(facts.settings).require(directory)
+    except DriverError as error:
+        facts.refused = error
 
 
 def _program(facts: Facts) -> None:
@@ -73,6 +107,7 @@ def _state(facts: Facts) -> None:
     if facts.record is not None:
         facts.record_alive = process.is_alive(facts.record.pid, facts.record.create_time)
         facts.server_mark = orphans.mark_of(facts.record.url, facts.record.password)
+    facts.state_there = facts.settings.state_dir.is_dir()
     facts.state_seen = True
 
 
@@ -98,8 +133,6 @@ def _configured(facts: Facts) -> None:
     unusable += [
         f"OPENCODE_DRIVER_SERVER_ENV names {name}, which is not set" for name in settings.server_env if name not in settings.environ
     ]
-    if settings.password_empty:
-        unusable.append("OPENCODE_SERVER_PASSWORD is set, but empty: that counts as no password")
     facts.unusable = tuple(unusable)
 
 
@@ -120,10 +153,12 @@ async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) ->
             facts.url, facts.ours = address.url, address.record is not None
             connection = await connect()
             facts.health = connection.health
-            facts.asks_password = await servers.asks_for_password(address)
         except DriverError as error:
             facts.health = error
             return
+        # Only a look at a server that has answered already: unknown is an answer.
+        with suppress(DriverError):
+            facts.asks_password = await servers.asks_for_password(address)
         if not isinstance(facts.directory, str):
             return
         directory = facts.directory
@@ -147,19 +182,15 @@ async def _catalogue(facts: Facts, connection: Connection, directory: str) -> No
 
 
 async def _rules(facts: Facts, connection: Connection, directory: str) -> None:
-    try:
+    # Only a look at how much will be asked: unknown is an answer.
+    with suppress(DriverError):
         facts.rules = await connection.rules(directory)
-    except DriverError:
-        # Only a look at how much will be asked: unknown is an answer.
-        facts.rules = None
 
 
 async def _left(facts: Facts, connection: Connection, directory: str) -> None:
-    try:
+    with suppress(DriverError):
         facts.statuses = await connection.statuses(directory)
         facts.leftovers = await sweeping.leftovers(connection)
-    except DriverError:
-        facts.leftovers = None
 
 
-__all__ = ["SECONDS", "look"]
+__all__ = ["SECONDS", "look", "place"]
