@@ -218,7 +218,7 @@ def _overview(manifest: Manifest, taken: tuple[str, ...], *, unknown: str) -> st
 
 
 def _schema(name: str, entry: ActionEntry) -> dict[str, object]:
-    from netclaw_opencode.mcp_server.schemas import plain
+    from netclaw_opencode.manifest.plain_form import plain
 
     return {"name": name, "description": f"{entry.summary} {entry.description}", "parameters": plain(entry.input_schema)}
 

@@ -12,7 +12,7 @@ from functools import cache
 from netclaw_opencode.documents import read_json
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest import ActionEntry, Manifest
-from netclaw_opencode.mcp_server.schemas import envelope_schema, plain
+from netclaw_opencode.manifest.plain_form import envelope_schema, plain
 from netclaw_opencode.resources import bundled
 
 

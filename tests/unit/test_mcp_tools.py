@@ -14,9 +14,9 @@ from netclaw_opencode.cli import mcp_command
 from netclaw_opencode.cli.app import run
 from netclaw_opencode.errors import InvalidInput, Waiting
 from netclaw_opencode.manifest import own_manifest
+from netclaw_opencode.manifest.plain_form import envelope_schema, plain
 from netclaw_opencode.mcp_server import DEFAULT_CALL_SECONDS
 from netclaw_opencode.mcp_server.answers import TEXT_CHARS, answer_of
-from netclaw_opencode.mcp_server.schemas import envelope_schema, plain
 from netclaw_opencode.mcp_server.tools import instructions_of, prompt_of, tools_of
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.spill import length_of
