@@ -6,11 +6,9 @@ transport and status errors. It must not decide what an answer means for a turn.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import re
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -32,10 +30,6 @@ _SAFE_TRIES = 3
 _CONNECT_SECONDS = 3.0
 _MAX_DEPTH = 100
 _ID = re.compile(r"[0-9A-Za-z_]{1,80}")
-
-if "sniffio" not in sys.modules and importlib.util.find_spec("sniffio") is None:
-    # httpcore asks for it at every lock of every request, and each time the whole path is searched for what is not there.
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 class HttpClient:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-from netclaw_opencode.validation.plain import ecma
+from netclaw_opencode.validation.patterns import ecma
 
 if TYPE_CHECKING:
     from jsonschema import TypeChecker

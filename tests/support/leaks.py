@@ -1,7 +1,0 @@
-"""Moved to ``netclaw_opencode.testing.leaks``."""
-
-from __future__ import annotations
-
-from netclaw_opencode.testing.leaks import LeakCheck
-
-__all__ = ["LeakCheck"]
