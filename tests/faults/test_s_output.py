@@ -91,8 +91,9 @@ EXAMPLES = [(name, example.output) for name, entry in load_manifest().actions.it
 
 
 @pytest.mark.parametrize(("action", "data"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
-def test_s14_every_view_is_harmless(action: str, data: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_s14_every_view_is_harmless(action: str, data: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """S14: the corpus in every text of every action's result, read by people and by machines; JSON stays exact."""
+    monkeypatch.setenv("OPENCODE_DRIVER_MAX_CHARS", "0")
     poison = " ".join(item for item in CORPUS if item != "\udc9b")
     envelope: dict[str, object] = {"ok": True, "action": action, "data": poisoned(data, poison)}
     text = shown(capsys, envelope, "text")
