@@ -56,7 +56,7 @@ def _acquired(path: Path) -> int | None:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     except OSError as error:
-        raise corrupt(path, f"the lock cannot be opened ({error.strerror})") from error
+        raise corrupt(path, f"the lock cannot be opened ({error.strerror})", cause=error) from error
     try:
         if _locked(handle) and os.fstat(handle).st_ino == path.stat().st_ino:
             return handle

@@ -6,6 +6,7 @@ password, so it is created 0600 and never printed.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -49,7 +50,7 @@ def read(state_dir: Path) -> ServerRecord | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise corrupt(state_dir, f"the folder cannot be used ({error.strerror})") from error
+        raise corrupt(state_dir, f"the folder cannot be used ({error.strerror})", cause=error) from error
     try:
         # Not blocking: somebody may have put a pipe there.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -96,7 +97,7 @@ def write(state_dir: Path, record: ServerRecord) -> None:
                 os.fsync(file.fileno())
             os.replace(inside / _TEMPORARY, inside / _NAME, src_dir_fd=at, dst_dir_fd=at)
         except OSError as error:
-            raise corrupt(state_dir / _NAME, f"it cannot be written ({error.strerror})", next="make room there, then call again") from error
+            raise corrupt(state_dir / _NAME, f"it cannot be written ({error.strerror})", cause=error) from error
         finally:
             _unlink(inside / _TEMPORARY, at)
 
@@ -110,7 +111,7 @@ def _entered(state_dir: Path) -> Iterator[tuple[Path, int | None]]:
     try:
         handle = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
-        raise corrupt(state_dir, f"the folder cannot be entered ({error.strerror})") from error
+        raise corrupt(state_dir, f"the folder cannot be entered ({error.strerror})", cause=error) from error
     try:
         _require_own(state_dir, os.fstat(handle))
         yield Path(), handle
@@ -142,7 +143,7 @@ def folder(state_dir: Path) -> Path:
                 _require_trusted_link(item, is_last=item == state_dir)
         _require_own(state_dir, state_dir.stat())
     except OSError as error:
-        raise corrupt(state_dir, f"the folder cannot be made ({error.strerror})") from error
+        raise corrupt(state_dir, f"the folder cannot be made ({error.strerror})", cause=error) from error
     return state_dir
 
 
@@ -170,11 +171,19 @@ def _require_trusted_link(item: Path, *, is_last: bool) -> None:
         raise corrupt(item, "it is a symbolic link, which could lead anywhere")
 
 
-def corrupt(path: Path, why: str, *, next: str | None = None) -> ActionFailed:  # noqa: A002 - the field's name in the envelope
-    """The error for a file or folder that cannot be trusted."""
+def corrupt(path: Path, why: str, *, next: str | None = None, cause: OSError | None = None) -> ActionFailed:  # noqa: A002 - the field's name
+    """The error for a file or folder that cannot be trusted, or (``cause``) cannot be used."""
     return ActionFailed(
         "state_corrupt",
         f"{path}: {why}",
-        next=next or f"look at {path}, then remove it or set OPENCODE_DRIVER_STATE_DIR",
+        next=next or _remedy(path, cause),
         details={"path": str(path)},
     )
+
+
+def _remedy(path: Path, cause: OSError | None) -> str:
+    if cause is not None and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room there, then call again"
+    if cause is not None and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"let this user write to {path.parent}, or set OPENCODE_DRIVER_STATE_DIR to a folder where it can"
+    return f"look at {path}, then remove it or set OPENCODE_DRIVER_STATE_DIR"

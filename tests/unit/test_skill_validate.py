@@ -218,6 +218,14 @@ def test_sarif_names_its_rules_and_places(validate: Run, monkeypatch: pytest.Mon
 # ---- packages that want to do harm
 
 
+def test_a_package_of_skills_names_them(validate: Run, tmp_path: Path) -> None:
+    """An Agent Plugin is no skill itself; the folder to name is said."""
+    (tmp_path / "plugin" / "skills" / "my-skill").mkdir(parents=True)
+    (tmp_path / "plugin" / "skills" / "my-skill" / "SKILL.md").write_text("", encoding="utf-8")
+    code, text = validate(str(tmp_path / "plugin"))
+    assert code == 2 and f"try {tmp_path / 'plugin' / 'skills' / 'my-skill'}" in text
+
+
 def test_a_terminal_is_not_tricked(validate: Run, tmp_path: Path) -> None:
     """Neither the name of a file nor a value of it reaches the terminal with its control characters."""
     folder = tmp_path / "x\x1b[31m\u202ey"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -335,3 +336,15 @@ def test_a_link_above_the_folder_is_the_systems_or_our_own(owner: int, last: boo
         state._require_trusted_link(item, is_last=last)
         return
     assert LINK in refused(lambda: state._require_trusted_link(item, is_last=last)).message
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_written_is_told_with_what_helps(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Nothing there is to be removed: the user may not write, and is told where to."""
+
+    def denied(_: int) -> None:
+        raise OSError(number, "denied")
+
+    monkeypatch.setattr(os, "fsync", denied)
+    error = refused(lambda: write(home, RECORD))
+    assert error.next == f"let this user write to {home}, or set OPENCODE_DRIVER_STATE_DIR to a folder where it can"

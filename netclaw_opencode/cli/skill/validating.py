@@ -43,7 +43,9 @@ def _packages(paths: Iterable[str], *, changed: bool) -> list[Package]:
         if package is not None:
             found.setdefault(package.folder.resolve(), package)
         elif not changed:
-            wrong.append(f"{path!r} is no skill package: it holds neither skill.yaml nor SKILL.md")
+            inner = [str(item.parent) for item in sorted(given.glob("skills/*/SKILL.md"))[:3]]
+            hint = f"; try {', '.join(inner)}" if inner else ""
+            wrong.append(f"{path!r} is no skill package: it holds neither skill.yaml nor SKILL.md{hint}")
     if wrong:
         raise click.UsageError("; ".join(wrong), click.get_current_context(silent=True))
     return list(found.values())
