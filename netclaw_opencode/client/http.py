@@ -22,7 +22,7 @@ from netclaw_opencode.client.bounded import BoundedEvents
 from netclaw_opencode.client.exchange import Exchange
 from netclaw_opencode.client.routes import Route
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, OutOfTime, ServerProblem
-from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.jsontypes import JsonObject, is_deeper
 from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.redaction import redacted
 
@@ -197,19 +197,8 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _require_shallow(value: object) -> None:
-    """A loop, since the point is depth: later readers descend by recursion."""
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels")
+    if is_deeper(value, _MAX_DEPTH):
+        raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels")
 
 
 def _refuse_constant(name: str) -> NoReturn:
