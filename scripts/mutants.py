@@ -2,7 +2,7 @@
 
 Owns the table of the guards, the run in a copy of the project below ``build/mutants``, and the figure. mutmut makes the defects
 and runs the tests (``[tool.mutmut]`` in ``pyproject.toml`` says which); nothing of it touches the working tree, and no OpenCode
-server is needed. About twenty minutes on one core.
+server is needed. About a quarter of an hour on one core.
 
     mutants.py                  all five subjects
     mutants.py ids clean-up     some of them

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.fixtures import events, git_workdir, leak_check, opencode_server, raw, scripted, wire, workdir
+from tests.support.fixtures import events, git_workdir, leak_check, opencode_server, place, raw, scripted, wire, workdir
 
-__all__ = ["events", "git_workdir", "leak_check", "opencode_server", "raw", "scripted", "wire", "workdir"]
+__all__ = ["events", "git_workdir", "leak_check", "opencode_server", "place", "raw", "scripted", "wire", "workdir"]

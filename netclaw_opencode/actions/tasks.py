@@ -226,7 +226,7 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
     except BaseException as error:
         if not task.keep:
             with anyio.CancelScope(shield=True):
-                await _remove(connection, context, job, at_rest=_seen_stopped(error))
+                await _remove(connection, context, job, at_rest=_stop_is_proved(error))
         if isinstance(error, DriverError):
             error.details["cleanup"] = {"session_deleted": job.deleted, "session_kept": task.keep, "notes": job.notes}
         raise
@@ -234,7 +234,7 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         await _remove(connection, context, job, at_rest=True)
 
 
-def _seen_stopped(error: BaseException) -> bool:
+def _stop_is_proved(error: BaseException) -> bool:
     """Whether the turn's own ending has just proved that nothing runs in the session any more."""
     stopped = error.details.get("stopped") if isinstance(error, DriverError) else None
     return isinstance(stopped, Mapping) and stopped.get("confirmed") is True

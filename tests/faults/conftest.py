@@ -18,18 +18,7 @@ from tests.faults.guard import guard
 from tests.real.acting import Policy
 from tests.support.raw import RawOpenCode
 
-__all__ = ["bench", "guard", "leaks", "place", "proxy", "settings"]
-
-
-@pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory, opencode_server: OpenCodeServer) -> Path:
-    """One directory for all rows, no git repository, with its first turn behind it: that one costs a second or more."""
-    directory = tmp_path_factory.mktemp("place").resolve()
-    with opencode_server.client() as client:
-        raw = RawOpenCode(client, opencode_server.model, directory)
-        raw.message(raw.create(), "warm up").raise_for_status()
-        raw.tidy()
-    return directory
+__all__ = ["bench", "guard", "leaks", "proxy", "settings"]
 
 
 @pytest.fixture

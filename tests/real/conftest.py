@@ -17,17 +17,6 @@ from tests.real.acting import Acting, Policy, Requests, recording, settings_of
 from tests.support.raw import RawOpenCode
 
 
-@pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory, opencode_server: OpenCodeServer) -> Path:
-    """One directory for the action tests, no git repository, with its first turn behind it: that one costs a second or more."""
-    directory = tmp_path_factory.mktemp("place").resolve()
-    with opencode_server.client() as client:
-        raw = RawOpenCode(client, opencode_server.model, directory)
-        raw.message(raw.create(), "warm up").raise_for_status()
-        raw.tidy()
-    return directory
-
-
 @pytest.fixture
 def settings(opencode_server: OpenCodeServer, tmp_path: Path, place: Path) -> Settings:
     """The way to the test server; sessions work in ``place``."""

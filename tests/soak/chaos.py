@@ -18,7 +18,8 @@ from netclaw_opencode.testing.proxy import FaultProxy
 from netclaw_opencode.testing.server import OpenCodeServer, kill_server, start_server
 from tests.faults.bench import host_to, litter, settings_to
 from tests.soak.faults import ModelFault, model_fault, wire_fault
-from tests.soak.stage import Counters, Figure, Json, Stage, code_of, counted, stage, warm
+from tests.soak.stage import Counters, Figure, Json, Stage, code_of, counted, stage
+from tests.support.raw import warm
 
 _TURN_SECONDS = 2.0
 _BOUND_SECONDS = 15.0

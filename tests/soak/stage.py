@@ -23,7 +23,7 @@ from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.proxy import FaultProxy
 from netclaw_opencode.testing.server import OpenCodeServer, running_server
 from tests.faults.bench import settings_to
-from tests.support.raw import RawOpenCode
+from tests.support.raw import warm
 
 Json: TypeAlias = dict[str, Any]
 
@@ -76,14 +76,6 @@ def stage(folder: Path) -> Iterator[Stage]:
     with OfflineModel() as model, running_server(folder / "home", model) as server, FaultProxy(server.base_url) as proxy:
         warm(server, place)
         yield Stage(server, proxy, folder, place)
-
-
-def warm(server: OpenCodeServer, place: Path) -> None:
-    """A directory's first turn costs a second or more."""
-    with server.client() as client:
-        raw = RawOpenCode(client, server.model, place)
-        raw.message(raw.create(), "warm up").raise_for_status()
-        raw.tidy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from netclaw_opencode.testing.fixtures import leak_check, opencode_server
 from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.server import OpenCodeServer
 from tests.support.event_log import EventLog
-from tests.support.raw import RawOpenCode
+from tests.support.raw import RawOpenCode, warm
 
-__all__ = ["events", "git_workdir", "leak_check", "opencode_server", "raw", "scripted", "wire", "workdir"]
+__all__ = ["events", "git_workdir", "leak_check", "opencode_server", "place", "raw", "scripted", "wire", "workdir"]
 
 
 @pytest.fixture
@@ -35,6 +35,14 @@ def wire(opencode_server: OpenCodeServer) -> Iterator[httpx.Client]:
     """A raw HTTP client for the server."""
     with opencode_server.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, opencode_server: OpenCodeServer) -> Path:
+    """One directory for all tests of actions and faults, no git repository, with its first turn behind it."""
+    directory = tmp_path_factory.mktemp("place").resolve()
+    warm(opencode_server, directory)
+    return directory
 
 
 @pytest.fixture

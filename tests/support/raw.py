@@ -15,6 +15,7 @@ from typing import TypeAlias
 import httpx
 
 from netclaw_opencode.offline import OfflineModel
+from netclaw_opencode.testing.server import OpenCodeServer
 from netclaw_opencode.testing.waiting import wait_until
 
 Json: TypeAlias = Mapping[str, object]
@@ -117,6 +118,14 @@ class RawOpenCode:
             self.post(f"/permission/{request['id']}/reply", {"reply": "reject"})
         for request in self.pending("question"):
             self.post(f"/question/{request['id']}/reject")
+
+
+def warm(server: OpenCodeServer, directory: Path) -> None:
+    """A first turn in a directory, which costs a second or more, and leaves nothing."""
+    with server.client() as client:
+        raw = RawOpenCode(client, server.model, directory)
+        raw.message(raw.create(), "warm up").raise_for_status()
+        raw.tidy()
 
 
 def field(value: Json, name: str) -> Json:
