@@ -19,7 +19,7 @@ ROWS: dict[str, LifeRow] = {
         ),
         LifeRow("L2", "the summary of a compaction fails", outcome="the provider's error by its code, stopped"),
         LifeRow("L3", "a message store of 20 MB", outcome="completed, whatever the size"),
-        LifeRow("L4", "160 steps of 20 KiB", outcome="bytes read over the whole turn at most 1.3 × the store"),
+        LifeRow("L4", "160 steps of 20 KiB", outcome="bytes read over the whole turn at most 1.3 times the store"),
         LifeRow("L5", "400 steps", outcome="completed; the store is never held as a whole"),
         LifeRow(
             "L6", "a cold directory on a busy machine (F59)", outcome="completed; only the server or the deadline says that nothing started"
@@ -76,8 +76,8 @@ def page() -> str:
 def _lines() -> Iterator[str]:
     yield "# The life of a task"
     yield ""
-    yield "What happens to a healthy task in its hours, and what comes of it. Each row has tests of its number in `tests/life/`, on the real"
-    yield "OpenCode with the offline model. This page is made from `tests/life/rows.py`."
+    yield "What happens to a healthy task in its hours, and what comes of it. Each row has tests of its number in `tests/life/`, on the"
+    yield "real OpenCode with the offline model. This page is made from `tests/life/rows.py`."
     yield ""
     yield "| Row | What happens | What comes of it |"
     yield "| --- | --- | --- |"
