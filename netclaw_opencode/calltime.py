@@ -1,7 +1,7 @@
-"""How long one call may take in all: the operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``), shared out.
+"""How long one call may take in all: its own deadline, and the operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``).
 
-Owns the sharing: the work, then the stop and the clean-up, then what it takes to hand the result over. The door sets it for
-each call; whoever waits for something asks how much is left. A call without a cap has no end here.
+Owns the sharing: the work, then the stop and the clean-up, then what it takes to hand the result over. The dispatcher sets it for
+each call; whoever waits for something asks how much is left.
 """
 
 from __future__ import annotations
@@ -36,11 +36,14 @@ class CallTime:
     began: float
     cap_seconds: float | None = None
     asked: float = 0.0
+    deadline: float = float("inf")
+    """When the action's own time is over, stop and clean-up included, on the clock."""
 
     @property
     def ends(self) -> float:
-        """When everything must be over, on the clock; infinity without a cap."""
-        return self.began + self.cap_seconds - _HANDOVER_SECONDS if self.cap_seconds is not None else float("inf")
+        """When everything must be over, on the clock; infinity where nothing says so."""
+        capped = self.began + self.cap_seconds - _HANDOVER_SECONDS if self.cap_seconds is not None else float("inf")
+        return min(self.deadline, capped)
 
     def fitted(self, limit: float, *, stops: bool = True) -> float:
         """A limit of the work that begins now, cut to what there is; ``stops``: something must be stopped at its end."""
@@ -74,18 +77,36 @@ def current() -> CallTime:
 
 
 @contextmanager
-def of_call(cap_seconds: float | None, *, clock: Callable[[], float]) -> Iterator[CallTime]:
-    """The time of a call that begins now; one within another call has that one's time, and less where its own cap is lower."""
+def of_call(cap_seconds: float | None, *, clock: Callable[[], float], budget_seconds: float | None = None) -> Iterator[CallTime]:
+    """Bound the call that begins now; one within another call has that one's time, and less where its own is shorter.
+
+    Args:
+        cap_seconds: The operator's cap on calls.
+        clock: The clock that the call counts by.
+        budget_seconds: The action's own time in all, stop and clean-up included.
+    """
     outer = _current.get()
-    here = CallTime(clock, clock(), cap_seconds)
+    deadline = clock() + budget_seconds if budget_seconds is not None else float("inf")
+    here = CallTime(clock, clock(), cap_seconds, deadline=deadline)
     if outer is not None and outer.clock is clock:
         caps = [cap for cap in (outer.cap_seconds, cap_seconds) if cap is not None]
-        here = CallTime(clock, outer.began, min(caps, default=None))
+        here = CallTime(clock, outer.began, min(caps, default=None), deadline=min(outer.deadline, deadline))
     token = _current.set(here)
     try:
         yield here
     finally:
         _current.reset(token)
+
+
+def detach() -> None:
+    """Leave the call in which the running task was started: it outlives that call, and so has none of its bounds."""
+    _current.set(None)
+
+
+def left(default: float) -> float:
+    """The seconds that are left of the running call; ``default`` where there is no call, or one without an end."""
+    here = current()
+    return here.ends - here.clock() if here.ends != float("inf") else default
 
 
 def within(seconds: float, *, stopping: bool = False) -> float:
@@ -95,4 +116,4 @@ def within(seconds: float, *, stopping: bool = False) -> float:
     return min(seconds, max(_FLOOR_SECONDS, left * _STOP_SHARE if stopping else left))
 
 
-__all__ = ["SETTING", "CallTime", "capped", "current", "of_call", "within"]
+__all__ = ["SETTING", "CallTime", "capped", "current", "detach", "left", "of_call", "within"]

@@ -265,6 +265,10 @@ class _PluginHooks:
                 return decision
         return None
 
+    @property
+    def answers_questions(self) -> bool:
+        return bool(self._callers["netclaw_answer_question"])
+
     def on_event(self, event: ProgressEvent) -> None:
         self._tell("netclaw_on_event", event=event)
 

@@ -22,6 +22,8 @@ from netclaw_opencode.resources import bundled
 from netclaw_opencode.validation import problems_of
 
 Origin = Literal["hook", "policy", "default"]
+OnRequest = Literal["refuse", "stop", "return"]
+"""What becomes of a request that nobody decides: refused with words, and the agent goes on; its turn is stopped; or handed back."""
 
 _SETTING = "OPENCODE_DRIVER_POLICY"
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
@@ -94,10 +96,8 @@ class Ruling:
         return cls("allow_once" if decision.answer == "once" else "allow_always", "hook")
 
     @property
-    def decision(self) -> Decision | None:
-        """What is sent to the agent; None where nobody decided."""
-        if self.by == "default":
-            return None
+    def decision(self) -> Decision:
+        """What is sent to the agent."""
         match self.answer:
             case "allow_once":
                 return Decision("once")
@@ -109,8 +109,8 @@ class Ruling:
 
     @property
     def turn_goes_on(self) -> bool:
-        """Whether the agent works on after this answer: a refusal without a message ends its turn."""
-        return self.answer != "refuse" or self.message is not None
+        """Whether the agent works on after this answer: only a plugin's refusal without a message ends its turn."""
+        return self.answer != "refuse" or self.by != "hook" or self.message is not None
 
 
 NOBODY = Ruling("refuse", "default")
@@ -123,7 +123,14 @@ class Policy:
     permissions: tuple[PermissionRule, ...] = ()
     questions: tuple[QuestionRule, ...] = ()
     refuses_questions: bool = False
+    on_request: OnRequest | None = None
+    """What becomes of requests that nobody decides, for calls that do not say it themselves."""
     source: Path | None = None
+
+    @property
+    def answers_questions(self) -> bool:
+        """Whether any question could be answered by a rule."""
+        return bool(self.questions)
 
     def rule_on(self, request: PendingRequest) -> Ruling:
         """The answer to one request."""
@@ -247,7 +254,13 @@ def _policy(document: Document, path: Path) -> Policy:
         )
         for index, rule in _rules(value.get("questions"))
     )
-    return Policy(permissions, questions, refuses_questions=isinstance(value.get("questions"), Mapping), source=path)
+    return Policy(
+        permissions,
+        questions,
+        refuses_questions=isinstance(value.get("questions"), Mapping),
+        on_request=cast("OnRequest | None", value.get("on_request")),
+        source=path,
+    )
 
 
 @cache

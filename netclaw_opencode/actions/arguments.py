@@ -6,7 +6,7 @@ Owns the little that every handler needs. Checks that a schema cannot express li
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from netclaw_opencode.driver import ids
 from netclaw_opencode.driver.models import ThinkingChoice, choose_variant, parse_model, parse_thinking
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.sending import Prompt, RetryLimit
+    from netclaw_opencode.policy import OnRequest
     from netclaw_opencode.settings import Settings
 
 PROMPT_BYTES = 1024 * 1024
@@ -57,6 +58,11 @@ def retries(arguments: JsonObject) -> RetryLimit:
 
     attempts = integer(arguments, "retry_attempts", 0) if "retry_attempts" in arguments else None
     return RetryLimit(optional_seconds(arguments, "retry_budget_seconds"), attempts)
+
+
+def on_request(arguments: JsonObject) -> OnRequest | None:
+    """What becomes of a request that nobody decides; None where the call does not say."""
+    return cast("OnRequest | None", text(arguments, "on_request"))
 
 
 def flag(arguments: JsonObject, name: str, *, default: bool = False) -> bool:

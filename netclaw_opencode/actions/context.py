@@ -51,6 +51,10 @@ class ActionHooks(Protocol):
     def decide(self, request: PendingRequest) -> Decision | None:
         """Answer a permission or question of the agent; None leaves it to the policy file, and else refuses it."""
 
+    @property
+    def answers_questions(self) -> bool:
+        """Whether anybody might answer a question of the agent; where nobody can, it is not offered to ask any."""
+
     def on_event(self, event: ProgressEvent) -> None:
         """Observe progress."""
 
@@ -72,6 +76,10 @@ class NoHooks:
 
     def decide(self, request: PendingRequest) -> Decision | None:
         return None
+
+    @property
+    def answers_questions(self) -> bool:
+        return False
 
     def on_event(self, event: ProgressEvent) -> None:
         return None
@@ -99,7 +107,14 @@ class ActionContext:
         self.record = open_record(self.settings.record, secret=self.settings.password)
         self._stack.callback(self.record.close)
         self._driver = await self._stack.enter_async_context(
-            Driver(self.settings, decide=self.hooks.decide, emit=self.hooks.on_event, clock=self.clock, record=self.record)
+            Driver(
+                self.settings,
+                decide=self.hooks.decide,
+                answers_questions=self.hooks.answers_questions,
+                emit=self.hooks.on_event,
+                clock=self.clock,
+                record=self.record,
+            )
         )
         return self
 

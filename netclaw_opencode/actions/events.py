@@ -37,7 +37,7 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
             await connection.events.ready(within_seconds=10)
             while len(events) < most:
                 event = await subscription.next()
-                if event.type in _NOISE:
+                if event is None or event.type in _NOISE:
                     continue
                 events.append(_wire(event, connection))
                 context.driver.tell(ProgressEvent("event", f"{event.type} {events[-1]['summary']}", event.session_id, facts=events[-1]))

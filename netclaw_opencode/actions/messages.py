@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sending, sessions
+from netclaw_opencode.driver.outcome import refusal_command
 from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, Refused
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turns import Prompt, Turn
-    from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
 
 TASK_SECONDS = 86400.0
 """Longest deadline of a task that runs in the background, in seconds."""
-_START_SECONDS = 15.0
+_CALL_SECONDS = 30.0
+"""How long send_message_async waits to see its turn start, as its manifest says, in seconds."""
 
 
 async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -32,7 +32,7 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
     read.require_sound(arguments, context.settings)
     began = context.clock()
     with sending.unsent_after(limit):
-        turns = await context.driver.turns()
+        turns = await context.driver.turns(on_request=read.on_request(arguments))
         session, prompt = await _prompt(arguments, context, first=True)
     result = await turns.run(
         session,
@@ -50,14 +50,16 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
     key = keys.key_of(arguments, action="send_message_async")
+    ends = context.clock() + calltime.within(_CALL_SECONDS, stopping=True)
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
     marked = (rules.mark_of(session) or {}).get("message_id")
     if key is not None and keys.check(session, key) and isinstance(marked, str):
         turn, verdict = await turns.attach(session, marked)
-        if turn.seen.arrived:
+        if turn.arrived:
             return _started(turn, verdict, prompt, notes=("the same idempotency key: this is the turn that was sent before",))
-    marks: dict[str, object] = {"deadline_ms": int((time.time() + limit) * 1000)}
+    connection = await context.driver.connect()
+    marks: dict[str, object] = {"deadline_ms": connection.http.server_time_ms() + int(limit * 1000)}
     if key is not None:
         marks |= key.marks()
     if prompt.output_schema is not None:
@@ -65,11 +67,12 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     turn, verdict = await turns.start(
         session,
         prompt,
-        within_seconds=calltime.within(_START_SECONDS, stopping=True),
+        ends=ends,
         marks=marks,
         reuse_session=read.flag(arguments, "reuse_session"),
     )
-    return _started(turn, verdict, prompt)
+    late = "the prompt was taken, and its turn is not seen to run yet: the server is slow to open the directory"
+    return _started(turn, verdict, prompt, notes=(late,) if verdict.state in ("not_started", "running") and not turn.has_started else ())
 
 
 def _started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, ...] = ()) -> JsonObject:
@@ -77,7 +80,7 @@ def _started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, 
     output: dict[str, object] = {
         "session_id": turn.session.id,
         "message_id": turn.message_id,
-        "started": True,
+        "started": turn.has_started or verdict.ended,
         "state": "ready" if verdict.ended else "waiting" if verdict.state == "waiting" else "busy",
         "deadline_at": sessions.iso(deadline_ms if isinstance(deadline_ms, int) else 0),
         "next": f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id}",
@@ -122,9 +125,9 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
     if not verdict.ended and verdict.state != "waiting" and _cursor(turn, verdict) == (cursor or _cursor(turn, verdict)):
         # Without a cursor only the end counts; with one, any change does.
         enough = None if cursor is None else (lambda seen: _cursor(turn, seen) != cursor)
-        async with connection.events.subscribe(turn.session.id) as events:
+        async with connection.watcher(turn.session.directory).follow(turn.session.id) as news:
             await connection.events.opened(within_seconds=max(0.1, ends - context.clock()))
-            verdict = await turns.follow(turn, events, until=min(ends, overdue), watching=True, enough=enough)
+            verdict = await turns.follow(turn, news, until=min(ends, overdue), watching=True, enough=enough)
     if not verdict.ended and context.clock() >= overdue:
         raise turns.overdue(turn)
     output: dict[str, object] = {
@@ -132,21 +135,21 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         "done": verdict.ended,
         "state": _state(turn, verdict),
         "cursor": _cursor(turn, verdict),
-        "elapsed_seconds": _elapsed(turn),
+        "elapsed_seconds": _elapsed(connection, turn),
         "waited_seconds": round(context.clock() - began, 3),
         "progress": _progress(turn),
-        "pending": [item.to_wire() for item in turn.seen.pending],
+        "pending": [item.to_wire() for item in turn.pending],
     }
-    note = calltime.current().note()
-    if note is not None and not verdict.ended:
-        output["notes"] = [note]
+    notes = [note for note in (calltime.current().note(), turn.failed_looks.note()) if note is not None]
+    if notes and not verdict.ended:
+        output["notes"] = notes
     if verdict.ended:
         output["result"] = await _result(connection, context, turn, verdict)
     else:
         output["next"] = (
             f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id} --cursor {_cursor(turn, verdict)}"
             if verdict.state != "waiting"
-            else _refusal(turn.session.id, turn.seen.pending[0])
+            else refusal_command(turn.session.id, turn.pending[0])
         )
     return output
 
@@ -160,14 +163,34 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
         marked = (rules.mark_of(session) or {}).get("message_id")
         message_id = marked if isinstance(marked, str) else None
     if message_id is None:
-        prompts = [item.id for item in await connection.messages(session) if item.role == "user"]
-        if not prompts:
-            raise ActionFailed("turn_incomplete", f"session {session.id} has no message yet", details={"session_id": session.id})
-        message_id = prompts[-1]
+        message_id = await _last_prompt(connection, session)
     turn, verdict = await (await context.driver.turns(sending=False)).attach(session, message_id)
-    if not turn.seen.arrived:
+    if not turn.arrived and not turn.has_started and not _may_still_arrive(connection, session, message_id):
         raise ActionFailed("turn_incomplete", f"session {session.id} has no message {message_id}", details={"session_id": session.id})
     return connection, turn, verdict
+
+
+async def _last_prompt(connection: Connection, session: Session) -> str:
+    """The id of a session's last prompt, whoever sent it."""
+    history = connection.history(session)
+    newest = await history.read_newest()
+    if not newest:
+        raise ActionFailed("turn_incomplete", f"session {session.id} has no message yet", details={"session_id": session.id})
+    step = newest[-1]
+    while step.role != "user" or step.is_continuation:
+        # From an answer to its prompt; from what OpenCode wrote itself to the message before it.
+        above = await history.read_one(step.parent_id) if step.parent_id is not None else None
+        if above is None or above.is_continuation:
+            await history.read_back_to("")
+            return next(item.id for item in reversed(history.steps) if item.role == "user" and not item.is_continuation)
+        step = above
+    return step.id
+
+
+def _may_still_arrive(connection: Connection, session: Session, message_id: str) -> bool:
+    """Whether a prompt that is not in the store is one that was sent, by its mark, and whose task is not overdue."""
+    mark = rules.mark_of(session) or {}
+    return mark.get("message_id") == message_id and _overdue_at(session, connection) > connection.clock()
 
 
 async def _result(connection: Connection, context: ActionContext, turn: Turn, verdict: Verdict) -> JsonObject:
@@ -181,44 +204,45 @@ def _still_running(turn: Turn, verdict: Verdict) -> Refused:
         "session_waiting" if state == "waiting" else "session_busy",
         f"the turn is not over: session {turn.session.id} is {state}",
         next=f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id}",
-        details={"session_id": turn.session.id, "state": state, "pending": [item.to_wire() for item in turn.seen.pending]},
+        details={"session_id": turn.session.id, "state": state, "pending": [item.to_wire() for item in turn.pending]},
     )
 
 
-def _refusal(session_id: str, asked: PendingRequest) -> str:
-    """The one answer that is always safe to give: nothing is granted by whoever only follows ``next``."""
-    answer = "--answer reject" if asked.kind == "permission" else "--reject"
-    return f"netclaw-opencode reply reply-{asked.kind} --session-id {session_id} --{asked.kind}-id {asked.id} {answer}"
-
-
 def _state(turn: Turn, verdict: Verdict) -> str:
-    return "waiting" if verdict.state == "waiting" else rules.state_of(turn.seen.status, ())
+    if verdict.state == "waiting":
+        return "waiting"
+    return "busy" if verdict.state == "not_started" else rules.state_of(turn.status, ())
 
 
 def _overdue_at(session: Session, connection: Connection) -> float:
     """The task's own deadline, on the connection's clock; infinity where it has none."""
     marked = (rules.mark_of(session) or {}).get("deadline_ms")
-    return connection.clock() + marked / 1000 - time.time() if isinstance(marked, int) else float("inf")
+    if not isinstance(marked, int):
+        return float("inf")
+    return connection.clock() + (marked - connection.http.server_time_ms()) / 1000
 
 
-def _elapsed(turn: Turn) -> float:
-    prompt = next(item for item in turn.seen.messages if item.id == turn.message_id)
-    replies = turn.seen.replies
-    ended = replies[-1].completed_ms if replies and turn.seen.status is None else None
-    return round(max(0.0, (ended or time.time() * 1000) - prompt.created_ms) / 1000, 3)
+def _elapsed(connection: Connection, turn: Turn) -> float:
+    """Seconds since the prompt was taken, by the server's clock alone."""
+    prompt, last = turn.history.get(turn.message_id), turn.span.last
+    if prompt is None:
+        return 0.0
+    ended = last.completed_ms if last is not None and turn.status is None else None
+    return round(max(0.0, (ended or connection.http.server_time_ms()) - prompt.created_ms) / 1000, 3)
 
 
 def _progress(turn: Turn) -> dict[str, object]:
-    parts = [part for message in turn.seen.replies for part in message.parts]
+    """What the newest messages of the turn show: it moves on, or it does not."""
+    uses = [use for step in turn.span.steps for use in step.tools]
     return {
-        "text_chars": sum(len(part.text) for part in parts if part.type == "text"),
-        "tools_finished": sum(part.tool_status in ("completed", "error") for part in parts),
-        "tools_running": [part.tool for part in parts if part.tool_status == "running"],
-        "model_calls": len(turn.seen.replies),
+        "text_chars": sum(len(step.text) for step in turn.span.steps),
+        "tools_finished": sum(use.status in ("completed", "error") for use in uses),
+        "tools_running": [use.tool for use in uses if use.status == "running"],
+        "model_calls": len(turn.span.steps),
     }
 
 
 def _cursor(turn: Turn, verdict: Verdict) -> str:
     """Changes whenever a model call, a tool or the state does."""
-    progress = _progress(turn)
-    return f"{_state(turn, verdict)}-{progress['model_calls']}-{progress['tools_finished']}"
+    last = turn.span.last
+    return f"{_state(turn, verdict)}-{last.id[-8:] if last is not None else 0}-{_progress(turn)['tools_finished']}"

@@ -35,7 +35,8 @@ async def check_policy(arguments: JsonObject, context: ActionContext) -> JsonObj
         output["chosen"] = list(ruling.chosen[0])
     if ruling.message is not None:
         output["message"] = ruling.message
-    output["turn_goes_on"] = ruling.turn_goes_on
+    stops = ruling.by == "default" and policy.on_request == "stop"
+    output["turn_goes_on"] = ruling.turn_goes_on and not stops
     if policy.source is not None:
         output["policy_file"] = str(policy.source)
     return output

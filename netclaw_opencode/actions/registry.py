@@ -24,6 +24,8 @@ Handler = Callable[[JsonObject, ActionContext], Awaitable[JsonObject]]
 
 _log = logging.getLogger("netclaw_opencode")
 
+STOP_SECONDS = 15.0
+"""Time for stopping, proving it and cleaning up after the deadline of a call that has one, in seconds."""
 _OF_TIME = frozenset({"turn_timeout", "request_timeout", "provider_retrying", "server_not_ready"})
 """Endings that a cap on calls may have brought about."""
 
@@ -101,7 +103,9 @@ class Registry:
         """
         with (
             context.record.call(str(name).replace("-", "_")),
-            calltime.of_call(context.settings.call_seconds, clock=context.clock) as time_of_call,
+            calltime.of_call(
+                context.settings.call_seconds, clock=context.clock, budget_seconds=self._budget(name, arguments)
+            ) as time_of_call,
         ):
             envelope = _explained(await self._invoke(name, arguments, context, time_of_call), time_of_call)
             # Imported here: listing actions needs no driver.
@@ -111,6 +115,16 @@ class Registry:
             context.record.result(envelope)
         return envelope
 
+    def _budget(self, name: str, arguments: JsonObject) -> float | None:
+        """The time of a call in all, in seconds: the deadline that it was given or that its manifest states, and the stop after it."""
+        definition = self._actions.get(str(name).replace("-", "_"))
+        if definition is None:
+            return None
+        field = _deadline_field(definition)
+        given = arguments.get(field) if field is not None and isinstance(arguments, Mapping) else None
+        stated = given if isinstance(given, int | float) and not isinstance(given, bool) else definition.deadline_seconds
+        return float(stated) + (STOP_SECONDS if field is not None else 0)
+
     async def _invoke(self, name: str, arguments: JsonObject, context: ActionContext, time_of_call: CallTime) -> dict[str, object]:
         call: ActionCall | None = None
         try:
@@ -119,8 +133,7 @@ class Registry:
             _require_valid(arguments, definition)
             call = ActionCall(name, arguments, definition.skill, definition.tier, context)
             output = await _in_time(call, definition, time_of_call)
-            _require_promised(output, definition)
-            envelope: dict[str, object] = {"ok": True, "action": name, "data": output}
+            envelope: dict[str, object] = {"ok": True, "action": name, "data": _checked(output, definition)}
         except DriverError as error:
             envelope = error_envelope(name, error)
         except Exception as error:  # the door: a defect becomes a result, never silence
@@ -149,15 +162,32 @@ def error_envelope(action: str, error: DriverError) -> dict[str, object]:
     return {"ok": False, "action": action, "error": error.to_wire()}
 
 
+def _deadline_field(definition: ActionDefinition) -> str | None:
+    """The argument by which the caller says how long this call may take: then the handler keeps that time, and stops what it must.
+
+    The ``deadline_seconds`` of a task that goes on in the background is no bound of the call that sends it; their defaults differ.
+    """
+    properties = definition.input_schema.get("properties")
+    if not isinstance(properties, Mapping):
+        return None
+    if "wait_seconds" in properties:
+        return "wait_seconds"
+    deadline = properties.get("deadline_seconds")
+    bounds_call = isinstance(deadline, Mapping) and deadline.get("default") == definition.deadline_seconds
+    return "deadline_seconds" if bounds_call else None
+
+
 async def _in_time(call: ActionCall, definition: ActionDefinition, time_of_call: CallTime) -> JsonObject:
-    """The output, or the end of a call that outlasts the operator's cap: the last resort, since every wait in it keeps the cap."""
-    cap_seconds = time_of_call.cap_seconds
-    if cap_seconds is None:
+    """The output, or the end of a call that outlasts its deadline or the operator's cap: the last resort, since every wait keeps both."""
+    if time_of_call.ends == float("inf"):
         return await _run(call, definition)
     from anyio import move_on_after
 
     with move_on_after(max(0.0, time_of_call.ends - time_of_call.clock())):
         return await _run(call, definition)
+    cap_seconds = time_of_call.cap_seconds
+    if cap_seconds is None or time_of_call.deadline <= time_of_call.ends:
+        raise OutOfTime("request_timeout", f"{call.action} did not end within its {definition.deadline_seconds:g} s")
     raise OutOfTime(
         "call_timeout",
         f"{call.action} did not end within {cap_seconds:g} s ({calltime.SETTING}) and was cancelled; its work was told to stop",
@@ -193,12 +223,19 @@ def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
         )
 
 
-def _require_promised(output: JsonObject, definition: ActionDefinition) -> None:
+def _checked(output: JsonObject, definition: ActionDefinition) -> JsonObject:
+    """The output, with a note where it is not what its schema promises: what was done and paid for is not thrown away for that."""
     from netclaw_opencode.validation import problems_of
 
     problems = problems_of(output, definition.output_schema)
-    if problems:
-        raise RuntimeError("the output breaks its schema: " + "; ".join(problem.message for problem in problems))
+    if not problems:
+        return output
+    if not isinstance(output, Mapping):
+        raise TypeError(f"{definition.name} returned no object")
+    told = "the output breaks its schema: " + "; ".join(problem.message for problem in problems)
+    _log.error("action %s: %s", definition.name, told)
+    notes = output.get("notes")
+    return {**output, "notes": [*(notes if isinstance(notes, list) else ()), told]}
 
 
 def _without(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:

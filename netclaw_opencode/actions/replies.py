@@ -23,7 +23,7 @@ async def reply_permission(arguments: JsonObject, context: ActionContext) -> Jso
     connection = await context.driver.connect()
     request = await _pending(connection, read.session_id(arguments), ids.checked(arguments["permission_id"], field="permission_id"))
     chosen = _ANSWERS[read.required_text(arguments, "answer")]
-    await requests.answer(connection, request, Decision(chosen, message=read.text(arguments, "message")))
+    await requests.send_answer(connection, request, Decision(chosen, message=read.text(arguments, "message")))
     return {
         "permission_id": request.id,
         "session_id": request.session_id,
@@ -44,7 +44,7 @@ async def reply_question(arguments: JsonObject, context: ActionContext) -> JsonO
     if not reject and len(labels) != len(request.questions):
         asked = "; ".join(item.question for item in request.questions)
         raise InvalidInput("invalid_input", f"reply_question: {len(labels)} answer(s) to {len(request.questions)} question(s): {asked}")
-    await requests.answer(connection, request, Decision("reject") if reject else Decision("answers", answers=labels))
+    await requests.send_answer(connection, request, Decision("reject") if reject else Decision("answers", answers=labels))
     return {
         "question_id": request.id,
         "session_id": request.session_id,
@@ -58,7 +58,7 @@ async def _pending(connection: Connection, session_id: str, request_id: str) -> 
     """The request, of this session or of a sub-agent below it (F36)."""
     session = await connection.session(session_id)
     tree = tuple(item.id for item in await connection.tree(session))
-    for item in (await connection.activity(session.directory)).pending_of(tree):
+    for item in (await connection.directory_state(session.directory)).pending_of(tree):
         if item.id == request_id:
             return item
     raise ActionFailed(
@@ -67,4 +67,4 @@ async def _pending(connection: Connection, session_id: str, request_id: str) -> 
 
 
 async def _gone(connection: Connection, request: PendingRequest) -> bool:
-    return request.id not in {item.id for item in (await connection.activity(request.directory)).pending}
+    return request.id not in {item.id for item in (await connection.directory_state(request.directory)).pending}

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import anyio
 
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sessions, stopping
 from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.places import Places
-from netclaw_opencode.driver.verdict import Snapshot, judge
-from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.driver.turns import last_turn
+from netclaw_opencode.driver.verdict import judge
+from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.client.types import Message, Session, SessionStatus
+    from netclaw_opencode.client.types import Session, SessionStatus
     from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.driver.history import History
+    from netclaw_opencode.driver.watcher import DirectoryState
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
 
+_DIRECTORIES_AT_ONCE = 8
 _MOST = 1000
 """Sessions that are looked at where only some of them are wanted."""
 
@@ -67,17 +72,42 @@ async def get_session_status(arguments: JsonObject, context: ActionContext) -> J
     connection = await context.driver.connect()
     if wanted is not None:
         session = await connection.session(wanted)
-        messages, status, pending = await connection.observed(session, await connection.messages(session))
-        state = _state(connection, session, status, pending) | {"last_turn": _last_turn(connection, status, pending, messages)}
+        history, status, pending = await connection.session_state(session)
+        state = _state(connection, session, status, pending) | {"last_turn": await _last_turn(connection, status, pending, history)}
         return {"sessions": [state], "count": 1}
     limit = read.integer(arguments, "limit", 50)
     found = (await sessions.listed(connection, directory=directory, limit=limit))[:limit]
-    activities = {place: await connection.activity(place) for place in dict.fromkeys(item.directory for item in found)}
+    places, skipped = await _directory_states(connection, tuple(dict.fromkeys(item.directory for item in found)))
     states = [
-        _state(connection, item, activities[item.directory].statuses.get(item.id), activities[item.directory].pending_of((item.id,)))
+        _state(connection, item, places[item.directory].status_of(item.id), places[item.directory].pending_of((item.id,)))
         for item in found
+        if item.directory in places
     ]
-    return {"sessions": states, "count": len(states)}
+    return {"sessions": states, "count": len(states), **({"skipped": skipped} if skipped else {})}
+
+
+async def _directory_states(
+    connection: Connection, directories: tuple[str, ...]
+) -> tuple[dict[str, DirectoryState], list[dict[str, object]]]:
+    """What runs and waits in each directory, read side by side; and the directories that could not be read, with the reason."""
+    states: dict[str, DirectoryState] = {}
+    skipped: list[dict[str, object]] = []
+    # The server works on few requests at once; more of them would only wait there.
+    at_once = anyio.CapacityLimiter(_DIRECTORIES_AT_ONCE)
+
+    async def read_one(directory: str) -> None:
+        async with at_once:
+            try:
+                states[directory] = await connection.directory_state(directory)
+            except DriverError as error:
+                skipped.append({"directory": directory, "code": error.code, "message": error.message})
+
+    if len(directories) == 1:
+        return {directories[0]: await connection.directory_state(directories[0])}, []
+    async with anyio.create_task_group() as tasks:
+        for directory in directories:
+            tasks.start_soon(read_one, directory)
+    return states, skipped
 
 
 def _state(
@@ -93,20 +123,20 @@ def _state(
         output |= {
             "attempt": status.attempt,
             "retry_message": connection.foreign(status.message),
-            "next_attempt_in_seconds": max(0.0, round(status.next_ms / 1000 - time.time(), 3)),
+            "next_attempt_in_seconds": max(0.0, round((status.next_ms - connection.http.server_time_ms()) / 1000, 3)),
         }
     return output
 
 
-def _last_turn(
-    connection: Connection, status: SessionStatus | None, pending: tuple[PendingRequest, ...], messages: tuple[Message, ...]
+async def _last_turn(
+    connection: Connection, status: SessionStatus | None, pending: tuple[PendingRequest, ...], history: History
 ) -> dict[str, object]:
     """How the last turn stands: the server shows idle for what failed, too."""
-    prompts = [item.id for item in messages if item.role == "user"]
-    if not prompts:
+    span = await last_turn(history)
+    if span is None:
         return {"state": "none"}
-    verdict = judge(Snapshot(prompts[-1], messages, status, pending))
-    output: dict[str, object] = {"state": verdict.state if verdict.ended else "running", "message_id": prompts[-1]}
+    verdict = judge(span, status=status, pending=pending)
+    output: dict[str, object] = {"state": verdict.state if verdict.ended else "running", "message_id": span.message_id}
     if verdict.state == "not_started":
         output["state"] = "failed"
     if verdict.code is not None:
@@ -136,7 +166,8 @@ async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonOb
     connection = await context.driver.connect()
     session = await connection.session(wanted)
     asked(connection.record, rules.own_things_only, session, include_foreign=read.flag(arguments, "include_foreign"))
-    report = await stopping.stop(connection, session)
+    marked = (rules.mark_of(session) or {}).get("message_id")
+    report = await stopping.stop(connection, session, message_id=marked if isinstance(marked, str) else None)
     if not report.confirmed:
         raise ActionFailed(
             "abort_unconfirmed",

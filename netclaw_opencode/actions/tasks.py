@@ -35,7 +35,7 @@ PLAN_INSTRUCTION = "Make a plan for the following task. Do not change any file. 
 IMPLEMENT_INSTRUCTION = "Implement the following task according to the plan.\n\n# Task\n\n{prompt}\n\n# Plan\n\n{plan}\n"
 
 
-_SHARED = ("directory", "title", "model", "retry_budget_seconds", "retry_attempts", "fallback_models")
+_SHARED = ("directory", "title", "model", "retry_budget_seconds", "retry_attempts", "fallback_models", "on_request")
 """What planning and implementing have in common."""
 
 FALLBACK_CODES = frozenset({"provider_retrying", "provider_error", "provider_auth", "runaway_turn", "empty_output"})
@@ -62,6 +62,8 @@ class _Job:
     session: Session
     new: bool
     deleted: bool = False
+    handed_back: bool = False
+    """The turn waits for an answer that its caller is to give: the session stays."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -83,8 +85,8 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     )
     job, result, attempts = await _with_fallbacks(task, context)
     output = result.to_wire() | {
-        "session_kept": task.keep,
-        "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": True},
+        "session_kept": task.keep or job.handed_back,
+        "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": not job.handed_back},
         "notes": [*result.notes, *job.notes],
     }
     if attempts:
@@ -132,6 +134,13 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
     plan_job, plan, plan_attempts = await _with_fallbacks(
         _Task("plan", to_plan, ends=began + limit, limit_seconds=limit, keep=keep), context
     )
+    if plan.is_waiting:
+        return {
+            "state": "waiting",
+            "plan": plan.to_wire(),
+            "elapsed_seconds": round(context.clock() - began, 3),
+            "cleanup": _kept(plan_job),
+        }
     if plan.verdict.flag is not None:
         raise ActionFailed(
             "turn_incomplete",
@@ -153,14 +162,19 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
     jobs = (plan_job, job)
     failed = [{"part": "plan", **item} for item in plan_attempts] + [{"part": "implementation", **item} for item in attempts]
     return {
+        "state": "waiting" if done.is_waiting else "completed",
         "plan": plan.to_wire(),
         "implementation": done.to_wire(),
         "elapsed_seconds": round(context.clock() - began, 3),
-        "cleanup": {
-            "sessions_deleted": [item.session.id for item in jobs if item.deleted],
-            "sessions_kept": [item.session.id for item in jobs if not item.deleted],
-        },
+        "cleanup": _kept(*jobs),
         **({"attempts": failed} if failed else {}),
+    }
+
+
+def _kept(*jobs: _Job) -> dict[str, object]:
+    return {
+        "sessions_deleted": [item.session.id for item in jobs if item.deleted],
+        "sessions_kept": [item.session.id for item in jobs if not item.deleted],
     }
 
 
@@ -169,7 +183,8 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     directory = read.workplace(task.arguments, context.settings)
     model = read.model(task.arguments, context.settings)
     with sending.unsent_after(task.ends - context.clock()):
-        turns = await context.driver.turns()
+        on_request = read.on_request(task.arguments)
+        turns = await context.driver.turns(on_request=on_request)
         connection, tidied = await context.driver.tidied()
         prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
     message_id = connection.ids.message()
@@ -183,6 +198,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
         directory_given="directory" in task.arguments,
         places=Places.of(context.settings),
         marks=_marks(task, message_id),
+        offers_questions=context.driver.offers_questions(on_request),
     )
     async with _session(connection, context, wanted, task) as job:
         job.notes += tidied
@@ -196,6 +212,13 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
             retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
         )
+        if result.is_waiting:
+            job.handed_back = True
+            # From now on it is nobody's but the caller's: no owner whose end would remove it, and a deadline of its own.
+            left_ms = int(max(0.0, task.ends - context.clock()) * 1000)
+            deadline_ms = connection.http.server_time_ms() + left_ms
+            marks = {"owner": None, "message_id": result.message_id, "deadline_ms": deadline_ms}
+            job.session = await sessions.mark(connection, job.session, marks)
     return job, result
 
 
@@ -224,13 +247,15 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
     try:
         yield job
     except BaseException as error:
-        if not task.keep:
+        # Somebody else's prompt may run in it: then it is not ours alone any more.
+        joined = isinstance(error, DriverError) and error.code == "prompt_joined"
+        if not task.keep and not joined:
             with anyio.CancelScope(shield=True):
                 await _remove(connection, context, job, at_rest=_stop_is_proved(error))
         if isinstance(error, DriverError):
             error.details["cleanup"] = {"session_deleted": job.deleted, "session_kept": task.keep, "notes": job.notes}
         raise
-    if not task.keep:
+    if not task.keep and not job.handed_back:
         await _remove(connection, context, job, at_rest=True)
 
 

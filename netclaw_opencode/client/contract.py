@@ -39,6 +39,7 @@ _SESSION = (
     *("id!", "title!", "directory!", "time!", "time.created!", "time.updated!"),
     *("parentID", "agent", "model.id", "model.providerID", "metadata"),
 )
+_RULES = ("permission[].permission!", "permission[].pattern!", "permission[].action!")
 _STATUS = ("type=idle|busy|retry", "(type=retry).attempt!", "(type=retry).message!", "(type=retry).next!")
 _PROVIDER = (
     *("id!", "name", "models!", "models{}.name", "models{}.variants", "models{}.limit.context", "models{}.limit.output"),
@@ -52,13 +53,13 @@ _QUESTION = (
 _INFO = (
     *("id!", "sessionID!", "role=user|assistant", "time!", "time.created!", "(role=user).model.providerID!", "(role=user).model.modelID!"),
     *("(role=assistant).parentID!", "(role=assistant).providerID!", "(role=assistant).modelID!", "(role=assistant).time.completed"),
-    *("(role=assistant).finish", "(role=assistant).structured", "(role=assistant).cost!"),
+    *("(role=assistant).finish", "(role=assistant).summary", "(role=assistant).structured", "(role=assistant).cost!"),
     *(f"(role=assistant).tokens.{name}!" for name in ("input", "output", "reasoning", "cache.read", "cache.write")),
     "(role=assistant).error.name>ProviderAuthError|APIError|MessageAbortedError|ContextOverflowError|StructuredOutputError",
     *("(role=assistant).error(name=APIError).data.message!", "(role=assistant).error(name=APIError).data.statusCode"),
 )
 _PART = (
-    *("id!", "type>text|tool", "(type=text).text!", "(type=text).synthetic", "(type=tool).tool!", "(type=tool).callID!"),
+    *("id!", "type>text|tool|compaction", "(type=text).text!", "(type=text).synthetic", "(type=tool).tool!", "(type=tool).callID!"),
     *("(type=tool).state.status=pending|running|completed|error", "(type=tool).state(status=completed).title!"),
     *("(type=tool).state(status=completed).metadata!", "(type=tool).state.input!", "(type=tool).state(status=error).error!"),
 )
@@ -96,10 +97,13 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(routes.ALL_SESSIONS, "experimental.session.list", ("limit",), answers=_below("[]", _SESSION)),
     Operation(routes.SESSION_STATUS, "session.status", answers=_below("{}", _STATUS)),
     Operation(
-        routes.SESSION_CREATE, "session.create", sends=("title", "agent", "model.id!", "model.providerID!", "metadata"), answers=_SESSION
+        routes.SESSION_CREATE,
+        "session.create",
+        sends=("title", "agent", "model.id!", "model.providerID!", "metadata", *_RULES),
+        answers=_SESSION,
     ),
     Operation(routes.SESSION_GET, "session.get", answers=_SESSION),
-    Operation(routes.SESSION_UPDATE, "session.update", sends=("title", "metadata"), answers=_SESSION),
+    Operation(routes.SESSION_UPDATE, "session.update", sends=("title", "metadata", *_RULES), answers=_SESSION),
     Operation(routes.SESSION_DELETE, "session.delete"),
     Operation(routes.SESSION_CHILDREN, "session.children", answers=_below("[]", _SESSION)),
     Operation(routes.SESSION_FORK, "session.fork", answers=_SESSION),
@@ -110,7 +114,13 @@ OPERATIONS: tuple[Operation, ...] = (
         ("directory", "messageID"),
         answers=("[].file", "[].patch", "[].additions", "[].deletions", "[].status=added|deleted|modified"),
     ),
-    Operation(routes.MESSAGES, "session.messages", answers=(*_below("[].info", _INFO), "[].parts!", *_below("[].parts[]", _PART))),
+    Operation(
+        routes.MESSAGES,
+        "session.messages",
+        ("directory", "limit", "before"),
+        answers=(*_below("[].info", _INFO), "[].parts!", *_below("[].parts[]", _PART)),
+    ),
+    Operation(routes.MESSAGE, "session.message", answers=(*_below("info", _INFO), "parts!", *_below("parts[]", _PART))),
     Operation(
         routes.PROMPT_ASYNC,
         "session.prompt_async",

@@ -7,7 +7,6 @@ events to subscriptions with bounded queues. Events are hints: nothing here deci
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from netclaw_opencode import calltime
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.exchange import EventLog
 from netclaw_opencode.errors import DriverError, OutOfTime
@@ -31,7 +31,7 @@ _QUEUE = 1000
 _SILENT_SECONDS = 30.0
 """The server sends a heartbeat about every 10 s (F31); three missed ones mean a dead stream."""
 _OPEN_SECONDS = 2.0
-"""An open takes milliseconds; whoever can do without is not kept waiting for longer than this."""
+"""An open takes milliseconds; those who can do without wait this long for it in all, and not again for each prompt."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -41,8 +41,8 @@ class Subscription:
     """Events of some sessions (``None``: of all). Sub-agents' sessions join by themselves (F36)."""
 
     session_ids: set[str] | None
-    _send: MemoryObjectSendStream[ServerEvent]
-    _receive: MemoryObjectReceiveStream[ServerEvent]
+    _send: MemoryObjectSendStream[ServerEvent | None]
+    _receive: MemoryObjectReceiveStream[ServerEvent | None]
     received: int = 0
     dropped: int = 0
     errors: list[str] = field(default_factory=list)
@@ -51,21 +51,27 @@ class Subscription:
     def offer(self, event: ServerEvent) -> None:
         """Take the event if it is one of ours; a full queue drops it and counts that."""
         if self.session_ids is not None:
-            info = event.properties.get("info")
-            if event.type == "session.created" and isinstance(info, dict) and info.get("parentID") in self.session_ids:
-                self.session_ids.add(str(info.get("id")))
+            if event.type == "session.created" and event.session_id is not None and event.parent_id in self.session_ids:
+                self.session_ids.add(event.session_id)
             if event.session_id not in self.session_ids:
                 return
         self.received += 1
         if self.log is not None:
             self.log.take(event)
-        try:
-            self._send.send_nowait(event)
-        except anyio.WouldBlock:
-            self.dropped += 1
+        self._put(event)
 
-    async def next(self) -> ServerEvent:
-        """The next event; the caller bounds the wait."""
+    def nudge(self) -> None:
+        """Wake the subscriber without an event: something else that it follows has changed."""
+        self._put(None)
+
+    def _put(self, item: ServerEvent | None) -> None:
+        try:
+            self._send.send_nowait(item)
+        except anyio.WouldBlock:
+            self.dropped += item is not None
+
+    async def next(self) -> ServerEvent | None:
+        """The next event, or None for a nudge; the caller bounds the wait."""
         return await self._receive.receive()
 
     def close(self) -> None:
@@ -85,6 +91,9 @@ class EventHub:
         self._started = False
         self._reading = anyio.CancelScope()
         self._failure: DriverError | None = None
+        self._awaited_since = 0.0
+        self.unreadable = 0
+        """Events that could not be read, and were passed over."""
         self.asked: dict[str, ServerEvent] = {}
         """Permissions and questions that were asked and not answered since the stream is open, by their id."""
 
@@ -100,6 +109,7 @@ class EventHub:
         """
         if not self._started:
             self._started = True
+            self._awaited_since = anyio.current_time()
             self._tasks.start_soon(self._keep_reading)
         with anyio.move_on_after(within_seconds):
             await self._connected.wait()
@@ -108,8 +118,9 @@ class EventHub:
 
     async def opened(self, *, within_seconds: float) -> bool:
         """As ``ready``, for callers that do without events if they must: they poll. Tells whether the stream is up."""
+        left = self._awaited_since + _OPEN_SECONDS - anyio.current_time() if self._started else _OPEN_SECONDS
         try:
-            await self.ready(within_seconds=min(within_seconds, _OPEN_SECONDS))
+            await self.ready(within_seconds=max(0.0, min(within_seconds, left)))
         except DriverError:
             return False
         return True
@@ -117,7 +128,7 @@ class EventHub:
     @asynccontextmanager
     async def subscribe(self, session_id: str | None) -> AsyncIterator[Subscription]:
         """Events of one session and its sub-agents, or of all sessions for None."""
-        send, receive = anyio.create_memory_object_stream["ServerEvent"](_QUEUE)
+        send, receive = anyio.create_memory_object_stream["ServerEvent | None"](_QUEUE)
         # Events arrive in the stream's own task; they belong to the call that follows the session.
         log = EventLog(self._record.bound()) if self._record.on else None
         subscription = Subscription({session_id} if session_id is not None else None, send, receive, log=log)
@@ -133,10 +144,11 @@ class EventHub:
         self._reading.cancel()
 
     async def _keep_reading(self) -> None:
+        calltime.detach()
         with self._reading:
-            await self._read_on_and_on()
+            await self._reconnect_forever()
 
-    async def _read_on_and_on(self) -> None:
+    async def _reconnect_forever(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -147,17 +159,18 @@ class EventHub:
             self._log("lost", code=self._failure.code if self._failure is not None else None)
             if self._connected.is_set():
                 self._connected = anyio.Event()
+                self._awaited_since = anyio.current_time()
                 pause = _FIRST_PAUSE_SECONDS
             await anyio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _read_once(self) -> None:
-        async with self._client.stream_events(routes.EVENTS) as items:
-            with anyio.CancelScope(deadline=anyio.current_time() + _SILENT_SECONDS) as silence:
+        # The silence counts from the request on: a connection that is accepted and never answered is dead, too.
+        with anyio.CancelScope(deadline=anyio.current_time() + _SILENT_SECONDS) as silence:
+            async with self._client.stream_events(routes.EVENTS) as items:
                 async for text in items:
                     silence.deadline = anyio.current_time() + _SILENT_SECONDS
                     self._share(text)
-            silence.deadline = math.inf
 
     def _log(self, state: str, *, code: str | None = None) -> None:
         for subscription in self._subscriptions:
@@ -169,6 +182,7 @@ class EventHub:
             event = reading.event(json.loads(text))
         except (ValueError, RecursionError, DriverError):
             # A hint that cannot be read is no hint; the message store still tells the truth.
+            self.unreadable += 1
             return
         if event is None:
             return

@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import NoReturn
 
@@ -28,8 +31,21 @@ from netclaw_opencode.redaction import redacted
 
 _SAFE_TRIES = 3
 _CONNECT_SECONDS = 3.0
+_UNCALLED_SECONDS = 60.0
+"""Time limit of a request that belongs to no call of an action (tests, scripts), in seconds."""
+_CLOCK_RESOLUTION_MS = 2000
+"""The Date header counts whole seconds, and travels: a smaller difference of two clocks cannot be told from none."""
 _MAX_DEPTH = 100
 _ID = re.compile(r"[0-9A-Za-z_]{1,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The JSON of an answer, its size in bytes, and the cursor of the next older page where there is one."""
+
+    content: object
+    size: int = 0
+    next_cursor: str | None = None
 
 
 class HttpClient:
@@ -48,6 +64,8 @@ class HttpClient:
         record: Recorder = NO_RECORD,
     ) -> None:
         self.url = url
+        self.clock_offset_ms = 0
+        """How far the server's clock is ahead of ours, in milliseconds; 0 where they agree within two seconds."""
         self._record = record
         self._client = httpx.AsyncClient(
             base_url=url,
@@ -83,12 +101,51 @@ class HttpClient:
         """Make one request and return its JSON (None for 204).
 
         ``ids`` fill the route's path and must have been checked (``driver.ids``). ``directory`` is the scope that most
-        routes need (F20). The time limit is total, from connect to last byte. Raises ``ServerProblem``, ``OutOfTime``
-        (``request_timeout``) or ``ActionFailed``.
+        routes need (F20). The time limit is total, from connect to last byte: that of the running call, or less where
+        ``limit_seconds`` or the route says so. Raises ``ServerProblem``, ``OutOfTime`` (``request_timeout``) or
+        ``ActionFailed``.
         """
+        return (await self._call(route, ids=ids, directory=directory, query=query, body=body, limit_seconds=limit_seconds)).content
+
+    async def page(
+        self,
+        route: Route,
+        *,
+        ids: Mapping[str, str],
+        directory: str,
+        limit: int,
+        before: str | None = None,
+        limit_seconds: float | None = None,
+    ) -> Answer:
+        """Read one page of a list, the newest page first (F56).
+
+        Args:
+            limit: Number of entries at most.
+            before: The cursor of an earlier page; None for the newest.
+            limit_seconds: As for ``call``.
+        """
+        query = {"limit": str(limit), **({"before": before} if before is not None else {})}
+        return await self._call(route, ids=ids, directory=directory, query=query, body=None, limit_seconds=limit_seconds)
+
+    def server_time_ms(self) -> int:
+        """The server's clock, as far as its answers tell it, in epoch milliseconds."""
+        return time.time_ns() // 1_000_000 + self.clock_offset_ms
+
+    async def _call(
+        self,
+        route: Route,
+        *,
+        ids: Mapping[str, str] | None,
+        directory: str | None,
+        query: Mapping[str, str] | None,
+        body: JsonObject | None,
+        limit_seconds: float | None,
+    ) -> Answer:
         path = _path(route, ids or {})
         params = {**(query or {}), **({"directory": directory} if directory is not None else {})}
-        limit = calltime.within(min(route.limit_seconds, limit_seconds) if limit_seconds is not None else route.limit_seconds)
+        limit = calltime.within(
+            min(each for each in (route.limit_seconds, limit_seconds, calltime.left(_UNCALLED_SECONDS)) if each is not None)
+        )
         # Less than the whole limit, so that "nobody accepts" is told from "accepted and silent" (F2).
         connect = min(_CONNECT_SECONDS, 0.9 * limit)
         request = self._request(route, path, params, body, connect_seconds=connect)
@@ -113,13 +170,13 @@ class HttpClient:
         url = f"{self.url.rstrip('/')}{path}{query}"
         return httpx.Request(route.method, url, headers=self._client.headers, json=body, extensions={"timeout": timeout.as_dict()})
 
-    async def _tried(self, route: Route, request: httpx.Request, exchange: Exchange, *, connect_seconds: float) -> object:
+    async def _tried(self, route: Route, request: httpx.Request, exchange: Exchange, *, connect_seconds: float) -> Answer:
         for tries_left in reversed(range(_SAFE_TRIES)):
             exchange.tries += 1
             try:
                 return await self._once(route, request, exchange)
             except httpx.ConnectError as error:
-                raise ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})") from error
+                raise self._unreachable(error) from error
             except httpx.ConnectTimeout as error:
                 raise ServerProblem(
                     "server_unreachable", f"no answer from {self.url} within {connect_seconds:g} s", details={"reason": "timeout"}
@@ -132,7 +189,20 @@ class HttpClient:
             await anyio.sleep(random.uniform(0, 0.05))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 
-    async def _once(self, route: Route, request: httpx.Request, exchange: Exchange) -> object:
+    def _unreachable(self, error: httpx.ConnectError) -> ServerProblem:
+        # Refused on this machine: the kernel says that nobody listens there any more.
+        reason = "refused" if any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error)) else "unreachable"
+        return ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})", details={"reason": reason})
+
+    def _note_clock(self, date: str | None) -> None:
+        try:
+            stated = parsedate_to_datetime(date or "").timestamp() * 1000
+        except ValueError:
+            return
+        offset = int(stated - time.time() * 1000)
+        self.clock_offset_ms = offset if abs(offset) > _CLOCK_RESOLUTION_MS else 0
+
+    async def _once(self, route: Route, request: httpx.Request, exchange: Exchange) -> Answer:
         response = await self._client.send(request, stream=True)
         exchange.status = response.status_code
         try:
@@ -140,8 +210,9 @@ class HttpClient:
         finally:
             await response.aclose()
         exchange.received = len(content)
+        self._note_clock(response.headers.get("date"))
         if response.status_code == 204:
-            return None
+            return Answer(None)
         if response.status_code >= 300:
             _raise_status(route, response.status_code, content)
         # Unknown routes answer 200 with the web page (F38): a 200 proves nothing by itself.
@@ -151,7 +222,7 @@ class HttpClient:
                 f"{self.url} answers {route.method} {route.path} with {response.headers.get('content-type', 'no content type')}, "
                 "not JSON: it is not an OpenCode server, or not one that knows this route",
             )
-        return parse_json(content, route)
+        return Answer(parse_json(content, route), len(content), response.headers.get("x-next-cursor"))
 
     @asynccontextmanager
     async def stream_events(self, route: Route) -> AsyncIterator[AsyncIterator[str]]:
@@ -166,7 +237,7 @@ class HttpClient:
                 source.response.stream = BoundedEvents(source.response.stream, limit_bytes=route.limit_bytes)
                 yield (item.data async for item in source.aiter_sse())
         except httpx.ConnectError as error:
-            raise ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})") from error
+            raise self._unreachable(error) from error
         except (httpx.HTTPError, SSEError) as error:
             raise ActionFailed("connection_lost", f"the event stream broke: {_reason(error)}") from error
 
@@ -179,7 +250,7 @@ def _path(route: Route, ids: Mapping[str, str]) -> str:
     return route.path.format_map(ids)
 
 
-def parse_json(content: bytes, route: Route) -> object:
+def parse_json(content: bytes | bytearray, route: Route) -> object:
     """Parse strictly: no NaN, no key twice, no endless nesting. Raises ``ActionFailed`` (``bad_response``)."""
     try:
         found: object = json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_object)
@@ -211,23 +282,21 @@ def _require_plain(response: httpx.Response, route: Route) -> None:
         raise ActionFailed("bad_response", f"{route.method} {route.path}: compressed answer although none was asked for")
 
 
-async def _read(response: httpx.Response, route: Route) -> bytes:
+async def _read(response: httpx.Response, route: Route) -> bytearray:
     _require_plain(response, route)
-    chunks: list[bytes] = []
-    size = 0
+    content = bytearray()
     async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > route.limit_bytes:
+        content += chunk
+        if len(content) > route.limit_bytes:
             raise ActionFailed(
                 "response_too_large",
                 f"{route.method} {route.path}: the answer exceeds {route.limit_bytes} bytes",
                 details={"route": route.name, "limit_bytes": route.limit_bytes},
             )
-        chunks.append(chunk)
-    return b"".join(chunks)
+    return content
 
 
-def _raise_status(route: Route, status: int, content: bytes) -> NoReturn:
+def _raise_status(route: Route, status: int, content: bytes | bytearray) -> NoReturn:
     where = f"{route.method} {route.path}"
     # A broken configuration comes back with its whole text, keys included.
     text = foreign_text(redacted(_error_text(content)))
@@ -257,7 +326,7 @@ def _raise_broken(route: Route, error: Exception) -> NoReturn:
     raise ActionFailed("connection_lost", f"{route.method} {route.path}: the connection broke ({_reason(error)})") from error
 
 
-def _error_text(content: bytes) -> str:
+def _error_text(content: bytes | bytearray) -> str:
     """The text of either of the server's error shapes (F14), or the start of whatever it sent."""
     try:
         found = json.loads(content)
@@ -270,6 +339,14 @@ def foreign_text(text: str, *, limit: int = 400) -> str:
     """Text from elsewhere, made harmless for one line of a message: shortened, no control characters."""
     cleaned = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(cleaned.split())[:limit]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, group members included."""
+    yield error
+    for inner in (error.__cause__, error.__context__, *(error.exceptions if isinstance(error, BaseExceptionGroup) else ())):
+        if inner is not None:
+            yield from _causes(inner)
 
 
 def _reason(error: Exception) -> str:

@@ -164,6 +164,8 @@ def message(value: object) -> Message:
         model=_model_ref(user_model if isinstance(user_model, Mapping) else info),
         usage=_usage(info),
         structured=info.get("structured"),
+        # A user message has an object of this name.
+        is_summary=info.get("summary") is True,
     )
 
 

@@ -19,14 +19,18 @@ Retry = Literal["safe", "connect"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation of the server; ``limit_bytes`` bounds its answer, ``limit_seconds`` its time from first to last byte."""
+    """One operation of the server; ``limit_bytes`` bounds its answer.
+
+    ``limit_seconds`` bounds its time from connect to last byte, beyond what the running call bounds anyway: only where a longer
+    wait would be of no use to any caller.
+    """
 
     name: str
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     retry: Retry = "safe"
     limit_bytes: int = 1 * MIB
-    limit_seconds: float = 10.0
+    limit_seconds: float | None = None
 
 
 HEALTH = Route("health", "GET", "/global/health", limit_seconds=1.0)
@@ -45,10 +49,12 @@ SESSION_GET = Route("session_get", "GET", "/session/{session_id}")
 SESSION_UPDATE = Route("session_update", "PATCH", "/session/{session_id}")
 SESSION_DELETE = Route("session_delete", "DELETE", "/session/{session_id}")
 SESSION_CHILDREN = Route("session_children", "GET", "/session/{session_id}/children")
-SESSION_FORK = Route("session_fork", "POST", "/session/{session_id}/fork", retry="connect", limit_seconds=15.0)
+SESSION_FORK = Route("session_fork", "POST", "/session/{session_id}/fork", retry="connect")
 SESSION_ABORT = Route("session_abort", "POST", "/session/{session_id}/abort", limit_seconds=3.0)
 SESSION_DIFF = Route("session_diff", "GET", "/session/{session_id}/diff", limit_bytes=16 * MIB)
-MESSAGES = Route("messages", "GET", "/session/{session_id}/message", limit_bytes=16 * MIB, limit_seconds=15.0)
+# Read in pages; one message of a page may be large (a file that the agent wrote), and that is no reason to lose its turn.
+MESSAGES = Route("messages", "GET", "/session/{session_id}/message", limit_bytes=256 * MIB)
+MESSAGE = Route("message", "GET", "/session/{session_id}/message/{message_id}", limit_bytes=256 * MIB)
 PROMPT_ASYNC = Route("prompt_async", "POST", "/session/{session_id}/prompt_async", retry="connect")
 PERMISSIONS = Route("permissions", "GET", "/permission")
 PERMISSION_REPLY = Route("permission_reply", "POST", "/permission/{request_id}/reply", retry="connect")

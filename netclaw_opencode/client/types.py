@@ -158,6 +158,16 @@ class Message:
     model: ModelRef | None = None
     usage: Usage = Usage()
     structured: object = None
+    is_summary: bool = False
+    """An assistant message that sums up what a compaction takes out of the context (F58)."""
+
+    @property
+    def is_continuation(self) -> bool:
+        """Whether OpenCode wrote this user message itself, so that the turn goes on below it (F58): a compaction, or synthetic text."""
+        if self.role != "user" or not self.parts:
+            return False
+        texts = [part for part in self.parts if part.type == "text"]
+        return any(part.type == "compaction" for part in self.parts) or (bool(texts) and all(part.synthetic for part in texts))
 
     @property
     def text(self) -> str:
@@ -195,6 +205,13 @@ class ServerEvent:
     type: str
     properties: JsonObject
     directory: str | None = None
+
+    @property
+    def parent_id(self) -> str | None:
+        """The session above the one that the event is about, where it says so."""
+        info = self.properties.get("info")
+        found = info.get("parentID") if isinstance(info, Mapping) else None
+        return found if isinstance(found, str) else None
 
     @property
     def session_id(self) -> str | None:

@@ -9,41 +9,35 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound, foreign_text
+from netclaw_opencode.driver.history import History
 from netclaw_opencode.driver.ids import IdMaker
 from netclaw_opencode.driver.models import Catalogue, parse_model
-from netclaw_opencode.driver.shared import SharedReads
 from netclaw_opencode.driver.together import together
-from netclaw_opencode.errors import ActionFailed, InvalidInput
+from netclaw_opencode.driver.watcher import DirectoryState, DirectoryWatcher
+from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.redaction import redacted
 from netclaw_opencode.server import locks
+from netclaw_opencode.settings import is_loopback
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from netclaw_opencode.client.events import EventHub
     from netclaw_opencode.client.http import HttpClient
-    from netclaw_opencode.client.types import FileChange, Health, Message, PermissionRule, Provider, Session, SessionStatus
+    from netclaw_opencode.client.types import FileChange, Health, PermissionRule, Provider, Session, SessionStatus
 
 _CATALOGUE_SECONDS = 30.0
 _REMEMBERED = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What runs and what waits in one directory at one moment."""
-
-    statuses: Mapping[str, SessionStatus]
-    pending: tuple[PendingRequest, ...]
-
-    def pending_of(self, tree: tuple[str, ...]) -> tuple[PendingRequest, ...]:
-        """The requests of these sessions."""
-        return tuple(item for item in self.pending if item.session_id in tree)
+_REFUSALS = 3
+"""So many refused connections, one look after the other (half a second), are more than a moment's."""
 
 
 class Connection:
@@ -54,6 +48,7 @@ class Connection:
         http: HttpClient,
         events: EventHub,
         *,
+        tasks: TaskGroup,
         health: Health,
         ours: bool,
         secrets: tuple[str, ...],
@@ -68,14 +63,16 @@ class Connection:
         self.record = record
         self.health = health
         self.ours = ours
-        self.ids = IdMaker()
+        # Ids are ordered by time, and the server's loop goes by that order (F27): so they are made by its clock.
+        self.ids = IdMaker(epoch_ms=http.server_time_ms)
         self.clock = clock
         self._secrets = secrets
         self._state_dir = state_dir
         self._catalogues: dict[str, tuple[float, Catalogue]] = {}
         self._created: OrderedDict[str, Session] = OrderedDict()
-        self._shared_statuses: SharedReads[Mapping[str, SessionStatus]] = SharedReads()
-        self._shared_requests: SharedReads[tuple[PendingRequest, ...]] = SharedReads()
+        self._tasks = tasks
+        self._watchers: dict[str, DirectoryWatcher] = {}
+        self._parents: OrderedDict[str, str | None] = OrderedDict()
 
     async def close(self) -> None:
         """Close the event stream and every connection to the server."""
@@ -95,6 +92,13 @@ class Connection:
     def without_secrets(self, text: str) -> str:
         """The text without the server's password and whatever else looks like a credential."""
         return redacted(text, secrets=self._secrets)
+
+    def is_gone(self, error: DriverError, *, refused: int) -> bool:
+        """Whether failures to connect prove that the server ended: on this machine, connections that are refused again and again.
+
+        A time-out proves nothing, nor does a refusal by another machine, where something else may stand in front of the server.
+        """
+        return refused >= _REFUSALS and error.details.get("reason") == "refused" and is_loopback(self.http.url)
 
     async def session(self, session_id: str) -> Session:
         """A session by id; raises ``ActionFailed`` (``session_not_found``)."""
@@ -118,13 +122,16 @@ class Connection:
         remembered = self._created.pop(session_id, None)
         return remembered if remembered is not None else await self.session(session_id)
 
-    async def messages(self, session: Session) -> tuple[Message, ...]:
-        """The message store of a session, oldest first."""
-        try:
-            answer = await self.http.call(routes.MESSAGES, ids={"session_id": session.id}, directory=session.directory)
-        except HttpNotFound as error:
-            raise not_found(session.id) from error
-        return reading.messages(answer)
+    def watcher(self, directory: str) -> DirectoryWatcher:
+        """The one watcher of a directory; those that nobody uses are forgotten."""
+        if directory not in self._watchers:
+            self._watchers = {name: item for name, item in self._watchers.items() if item.in_use}
+            self._watchers[directory] = DirectoryWatcher(self.http, self.events, self._tasks, directory)
+        return self._watchers[directory]
+
+    def history(self, session: Session) -> History:
+        """The messages of a session, nothing of them read yet."""
+        return History(self.http, session)
 
     async def children(self, session: Session) -> tuple[Session, ...]:
         """Sub-agents' sessions directly below one (F36)."""
@@ -141,70 +148,43 @@ class Connection:
             found.extend(child for child in await self.children(member) if child.id not in {item.id for item in found})
         return tuple(found)
 
+    async def root_of(self, session_id: str) -> str:
+        """The session at the top of the tree in which this one stands (F36)."""
+        seen = session_id
+        while True:
+            if seen not in self._parents:
+                self._parents[seen] = (await self.session(seen)).parent_id
+                if len(self._parents) > _REMEMBERED:
+                    self._parents.popitem(last=False)
+            parent = self._parents[seen]
+            if parent is None:
+                return seen
+            seen = parent
+
     async def statuses(self, directory: str) -> Mapping[str, SessionStatus]:
         """The status map of a directory; idle sessions are absent (F18)."""
+        return (await self.watcher(directory).read()).statuses
 
-        async def read() -> Mapping[str, SessionStatus]:
-            return reading.statuses(await self.http.call(routes.SESSION_STATUS, directory=directory))
+    async def directory_state(self, directory: str) -> DirectoryState:
+        """What runs and what waits in a directory now, requests of ended turns included."""
+        return await self.watcher(directory).read(requests=True)
 
-        return await self._shared_statuses.read(directory, read)
-
-    async def standing(self, session: Session) -> tuple[SessionStatus | None, tuple[PendingRequest, ...]]:
-        """Status and pending requests of a session and its sub-agents.
-
-        Requests are read only where a turn runs: only a turn can wait, and what an aborted one leaves listed (F42) blocks
-        nobody.
-        """
-        status = (await self.statuses(session.directory)).get(session.id)
-        if status is None or status.kind == "idle":
-            return status, ()
-        tree = tuple(item.id for item in await self.tree(session))
-        return status, (await self.activity(session.directory)).pending_of(tree)
-
-    async def observed(
-        self, session: Session, messages: tuple[Message, ...]
-    ) -> tuple[tuple[Message, ...], SessionStatus | None, tuple[PendingRequest, ...]]:
-        """Messages (those just read, or newer), status and requests that belong together.
+    async def session_state(self, session: Session) -> tuple[History, SessionStatus | None, tuple[PendingRequest, ...]]:
+        """Newest messages, status and pending requests of a session and its sub-agents, as they belong together.
 
         A turn may begin or end between two reads (F19), so idle is believed only where the store stood still around it.
         """
+        history = self.history(session)
         while True:
-            status, pending = await self.standing(session)
-            if status is not None and status.kind != "idle":
-                if any(item.session_id == session.id and item.call_id and item.tool is None for item in _with_tools(pending, messages)):
-                    # It was asked between the two reads.
-                    messages = await self.messages(session)
-                return messages, status, _with_tools(pending, messages)
-            before, messages = messages, await self.messages(session)
-            if before == messages:
-                return messages, status, pending
-
-    async def activity(self, directory: str) -> Activity:
-        """Status map and pending requests of a directory, read side by side."""
-        statuses, permissions, questions = await together(
-            self.statuses(directory),
-            self._requests("permission", directory),
-            self._requests("question", directory),
-        )
-        return Activity(statuses, (*permissions, *questions))
-
-    async def _requests(self, kind: Literal["permission", "question"], directory: str) -> tuple[PendingRequest, ...]:
-        """Pending requests of one kind.
-
-        One request that the server cannot write down (a glob without a path, a webfetch without a time-out) makes its list
-        400 for the whole directory until that request is answered. Then what the event stream told has to do.
-        """
-        return await self._shared_requests.read(f"{kind} {directory}", lambda: self._read_requests(kind, directory))
-
-    async def _read_requests(self, kind: Literal["permission", "question"], directory: str) -> tuple[PendingRequest, ...]:
-        parse = reading.permission if kind == "permission" else reading.question
-        try:
-            answer = await self.http.call(routes.PERMISSIONS if kind == "permission" else routes.QUESTIONS, directory=directory)
-        except InvalidInput:
-            told = (event for event in self.events.asked.values() if event.type == f"{kind}.asked")
-            requests = (parse(event.properties, directory=event.directory or directory) for event in told)
-            return tuple(request for request in requests if request.directory == directory)
-        return reading.as_list(answer, f"{kind} list", lambda item: parse(item, directory=directory))
+            state = await self.watcher(session.directory).read()
+            status = state.status_of(session.id)
+            before = history.newest
+            newest = await history.read_newest()
+            if status is not None or (newest and newest == before):
+                tree = tuple(item.id for item in await self.tree(session)) if state.pending else ()
+                return history, status, with_tools(state.pending_of(tree), history)
+            if not newest and not before:
+                return history, status, ()
 
     async def require_sessions(self, directory: str) -> None:
         """Read a session route: health alone lies where a broken opencode.json fails all of them (F39)."""
@@ -263,9 +243,9 @@ class Connection:
         return found, connected
 
 
-def _with_tools(pending: tuple[PendingRequest, ...], messages: tuple[Message, ...]) -> tuple[PendingRequest, ...]:
+def with_tools(pending: tuple[PendingRequest, ...], history: History) -> tuple[PendingRequest, ...]:
     """The requests with the names of their tools: OpenCode gives only the id of the call, which the messages know."""
-    names = {part.call_id: part.tool for message in messages for part in message.parts if part.tool} if pending else {}
+    names = {use.call_id: use.tool for step in history.newest for use in step.tools}
     return tuple(replace(item, tool=names.get(item.call_id)) if item.call_id else item for item in pending)
 
 

@@ -27,10 +27,10 @@ from netclaw_opencode.settings import Settings, credentials_of
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from netclaw_opencode.driver.answering import Answering, Decide
+    from netclaw_opencode.driver.requests import Decide
     from netclaw_opencode.driver.sweeping import Swept
     from netclaw_opencode.driver.turns import Emit, Turns
-    from netclaw_opencode.policy import Policy
+    from netclaw_opencode.policy import OnRequest
 
 # What only turns and sweeping need is imported where they begin: a command that merely looks is done in half a second.
 
@@ -49,6 +49,7 @@ class Driver:
         settings: Settings,
         *,
         decide: Decide = lambda _: None,
+        answers_questions: bool = False,
         emit: Emit = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         record: Recorder = NO_RECORD,
@@ -56,6 +57,7 @@ class Driver:
         self.settings = settings
         self._record = record
         self._decide = decide
+        self._answers_questions = answers_questions
         self._emit = emit
         self._clock = clock
         self._stack = AsyncExitStack()
@@ -114,6 +116,7 @@ class Driver:
         return Connection(
             client,
             EventHub(client, self._tasks, record=self._record),
+            tasks=self._tasks,
             health=health,
             ours=address.record is not None,
             secrets=secrets,
@@ -166,26 +169,33 @@ class Driver:
         """Forget what is gone by now."""
         self._given_up = {item.leftover.session.id for item in swept if item.leftover.reason == "not_removed" and not item.deleted}
 
-    async def turns(self, *, sending: bool = True) -> Turns:
-        """Turns on the connection; ``sending=False`` is for whoever only looks at them.
+    async def turns(self, *, sending: bool = True, on_request: OnRequest | None = None) -> Turns:
+        """Turns on the connection; ``sending=False`` is for a caller that only looks at them.
 
         Before anything is sent, the policy is read as it is now. Raises ``InvalidInput`` (``invalid_policy``) where it cannot
         be, since silence would look like a policy that refuses everything.
+
+        Args:
+            on_request: What becomes of a request that nobody decides; None leaves it to the policy file, and else refuses it.
         """
+        from netclaw_opencode.driver.audit import Audit
+        from netclaw_opencode.driver.requests import RequestHandler
         from netclaw_opencode.driver.turns import Turns
         from netclaw_opencode.policy import Policy, load
 
-        answering = self._answering(load(self.settings.policy) if sending else Policy(), audited=sending)
-        return Turns(await self.connect(), answering=answering, emit=self._emit)
-
-    def _answering(self, policy: Policy, *, audited: bool) -> Answering:
-        from netclaw_opencode.driver.answering import Answering
-        from netclaw_opencode.driver.audit import Audit
-
-        audit = Audit(self.settings.audit) if self.settings.audit is not None and audited else None
+        policy = load(self.settings.policy) if sending else Policy()
+        audit = Audit(self.settings.audit) if self.settings.audit is not None and sending else None
         if audit is not None:
             audit.require()
-        return Answering(self._decide, policy=policy, audit=audit)
+        handler = RequestHandler(self._decide, policy=policy, audit=audit, on_request=on_request or policy.on_request or "refuse")
+        return Turns(await self.connect(), requests=handler, emit=self._emit)
+
+    def offers_questions(self, on_request: OnRequest | None) -> bool:
+        """Whether the agent of a new session is offered to ask questions: not where nobody could answer one (F60)."""
+        from netclaw_opencode.policy import load
+
+        policy = load(self.settings.policy)
+        return self._answers_questions or policy.answers_questions or (on_request or policy.on_request or "refuse") != "refuse"
 
     async def disconnect(self) -> None:
         """Close the connection; the next use looks for the server again (it was started, or is about to be stopped)."""

@@ -6,31 +6,37 @@ results. Whether the turn succeeded was decided before, by ``verdict``.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import anyio
 
 from netclaw_opencode import calltime
 from netclaw_opencode.client.types import FileChange, Usage
+from netclaw_opencode.driver.history import LONGEST_DIFF, Step, bounded
+from netclaw_opencode.driver.verdict import Span, Verdict
+from netclaw_opencode.errors import DriverError
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Message, ModelRef, Part, Session
+    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.models import ThinkingChoice
-    from netclaw_opencode.driver.verdict import Snapshot, Verdict
+    from netclaw_opencode.driver.requests import Answer
+    from netclaw_opencode.driver.sending import Turn
+    from netclaw_opencode.facts import PendingRequest
 
 _SHELL_NOTE = "files_changed leaves out what shell commands changed: OpenCode sees that only inside a git repository"
 _OVERWRITTEN_NOTE = "written over, outside a git repository: {}; what was there before is not known, so diff and deletions are missing"
 _LATE_NOTE = "the server was too slow to tell everything about the finished turn: files_changed and usage may be incomplete"
+_UNREAD_NOTE = "the turn is complete, but a part of it could not be read ({}): files_changed and usage may be incomplete"
+_LONG_DIFF_NOTE = f"written, with a diff of more than {LONGEST_DIFF // 1024} KiB, which is left out: {{}}"
+_MOST_TEXT = 1024 * 1024
+"""Characters of earlier texts of a turn that a result holds; of a turn that wrote more, the oldest are left out."""
 _SNAPSHOT_LOOKS = 20
 _SNAPSHOT_PAUSE_SECONDS = 0.05
 GATHER_SECONDS = 5.0
 """Time for reading what belongs to a finished turn, however near the deadline is, in seconds."""
-_WRITERS = ("write", "edit", "patch", "apply_patch", "multiedit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,198 +64,236 @@ class UsageSum:
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """A turn that succeeded."""
+    """A turn that succeeded, or (``pending``) one that waits for an answer which its caller is to give.
+
+    ``text`` is its last text that is not empty; what was said before it stands in ``span`` (F63).
+    """
 
     session_id: str
     message_id: str
-    text: str
-    structured: object
-    final: Message
-    replies: tuple[Message, ...]
+    span: Span
     verdict: Verdict
-    model: ModelRef | None
     usage: UsageSum
     files: tuple[FileChange, ...]
     elapsed_seconds: float
+    structured: object = None
     thinking: ThinkingChoice | None = None
-    phases: Mapping[str, float] | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
     statuses: tuple[str, ...] = ()
     events: int = 0
-    answered: tuple[Mapping[str, object], ...] = ()
+    answered: tuple[Answer, ...] = ()
+    pending: tuple[PendingRequest, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the turn is still open, and waits."""
+        return bool(self.pending)
+
+    @property
+    def text(self) -> str:
+        """The agent's answer, so far as it is there."""
+        return self.span.text
 
     def to_wire(self) -> dict[str, object]:
         """The ``TURN`` shape of the output schemas."""
+        earlier, left_out = _bounded_texts(self.span.texts[:-1])
+        final = self.verdict.final or self.span.last
+        finish = final.finish if final is not None and final.finish is not None else ""
         wire: dict[str, object] = {
             "session_id": self.session_id,
             "message_id": self.message_id,
-            "state": "completed",
+            "state": "waiting" if self.is_waiting else "completed",
             "text": self.text,
-            "finish": self.final.finish or "",
+            "finish": finish,
             "truncated": self.verdict.flag == "truncated",
             "filtered": self.verdict.flag == "filtered",
+            "empty_final": self.verdict.empty_final,
+            "compactions": self.span.compactions,
+            "messages": [{"message_id": step.id, "text": step.text} for step in earlier],
             "usage": self.usage.to_wire(),
             "files_changed": [item.to_wire() for item in self.files],
-            "tools": [_tool_wire(part) for message in self.replies for part in message.parts if part.tool],
+            "tools": [use.to_wire() for step in self.span.steps for use in step.tools],
             "elapsed_seconds": round(self.elapsed_seconds, 3),
-            "phases": {name: round(seconds, 3) for name, seconds in (self.phases or {}).items()},
+            "phases": {name: round(seconds, 3) for name, seconds in self.phases.items()},
             "evidence": {
-                "assistant_message_id": self.final.id,
-                "parent_id": self.final.parent_id or "",
-                "finish": self.final.finish or "",
-                "assistant_messages": len(self.replies),
+                "assistant_message_id": final.id if final is not None else "",
+                "parent_id": (final.parent_id if final is not None else None) or "",
+                "finish": finish,
+                "assistant_messages": len(self.span.steps),
                 "statuses": list(self.statuses),
                 "events": self.events,
                 "decided_by": "message_store",
             },
-            "notes": list(self.notes),
+            "notes": [*self.notes, *((f"messages leaves out the {left_out} oldest texts of the turn",) if left_out else ())],
         }
         if self.answered:
-            wire["answered"] = [dict(item) for item in self.answered]
+            wire["answered"] = [item.to_wire() for item in self.answered]
+        refused = [item.to_wire() for item in self.answered if item.ruling.answer == "refuse"]
+        if refused:
+            wire["refused"] = refused
+        if self.pending:
+            wire["pending"] = [item.to_wire() for item in self.pending]
+            wire["next"] = refusal_command(self.session_id, self.pending[0])
         if self.structured is not None:
             wire["structured"] = self.structured
-        if self.model is not None:
-            wire["model"] = self.model.to_wire()
+        if final is not None and final.model is not None:
+            wire["model"] = final.model.to_wire()
         if self.thinking is not None:
             wire["thinking"] = self.thinking.to_wire()
         return wire
 
 
-def _tool_wire(part: Part) -> dict[str, object]:
-    return {"tool": part.tool, "status": part.tool_status, "title": part.title}
-
-
-async def gather(
-    connection: Connection, session: Session, seen: Snapshot, verdict: Verdict, *, within_seconds: float = GATHER_SECONDS
-) -> TurnResult:
-    """Read what belongs to a finished turn: the files it changed and the usage of its sub-agents.
-
-    What cannot be read in time is left out, and a note says so: the turn itself is known to be complete.
-    """
-    if verdict.final is None:
-        raise ValueError("only a turn with a final message has a result")
-    replies = seen.replies
-    tools = {part.tool for message in replies for part in message.parts if part.tool}
-    # Files change by tools, and sub-agents run by the task tool: a plain answer needs no further reading.
-    snapshots: tuple[FileChange, ...] = ()
-    usage = _sum(replies)
-    with anyio.move_on_after(calltime.within(within_seconds)) as reading:
-        snapshots = await _snapshots(connection, session, seen) if tools else ()
-        for child in await connection.children(session) if "task" in tools else ():
-            # A fork's or an earlier turn's sub-agents are older than this prompt and were counted then.
-            if child.created_ms >= min(item.created_ms for item in replies):
-                usage = _plus(usage, await _child_usage(connection, child))
-    late = (_LATE_NOTE,) if reading.cancelled_caught else ()
+def waiting(turn: Turn) -> TurnResult:
+    """The result of a turn that is handed back, still open, with what it did so far as far as that was read."""
+    first = turn.pending[0]
+    told = f"the agent waits for an answer: reply_{first.kind} gives it, then wait_for_session goes on with the turn"
     return TurnResult(
-        session_id=session.id,
-        message_id=seen.message_id,
-        text=verdict.final.text,
-        structured=verdict.final.structured,
-        final=verdict.final,
-        replies=replies,
-        verdict=verdict,
-        model=verdict.final.model,
-        usage=usage,
-        files=snapshots or _files_of_tools(replies, session.directory),
-        elapsed_seconds=_elapsed(seen, verdict.final),
-        notes=late if snapshots else (*late, *_notes_of_tools(replies, session.directory)),
+        session_id=turn.session.id,
+        message_id=turn.message_id,
+        span=turn.span,
+        verdict=Verdict("waiting"),
+        usage=_sum(turn.span.steps),
+        files=_files_of_tools(turn.span.steps),
+        elapsed_seconds=0.0,
+        pending=turn.pending,
+        notes=(told, *((note,) if (note := turn.failed_looks.note()) is not None else ())),
     )
 
 
-async def _child_usage(connection: Connection, child: Session) -> UsageSum:
-    usage = _sum(tuple(item for item in await connection.messages(child) if item.role == "assistant"))
+def refusal_command(session_id: str, asked: PendingRequest) -> str:
+    """The one answer that is always safe to give: nothing is granted by a caller that only follows ``next``."""
+    answer = "--answer reject" if asked.kind == "permission" else "--reject"
+    return f"netclaw-opencode reply reply-{asked.kind} --session-id {session_id} --{asked.kind}-id {asked.id} {answer}"
+
+
+def _bounded_texts(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], int]:
+    """The newest texts that fit, oldest first, and how many were left out."""
+    room, at = _MOST_TEXT, len(steps)
+    while at and len(steps[at - 1].text) <= room:
+        at -= 1
+        room -= len(steps[at].text)
+    return steps[at:], at
+
+
+async def gather(connection: Connection, turn: Turn, verdict: Verdict, *, within_seconds: float = GATHER_SECONDS) -> TurnResult:
+    """Read what belongs to a finished turn: the files it changed and the usage of its sub-agents.
+
+    What cannot be read, or not in time, is left out, and a note says so: the turn itself is known to be complete.
+    """
+    if verdict.final is None:
+        raise ValueError("only a turn with a final message has a result")
+    span, session = turn.span, turn.session
+    tools = {use.tool for step in span.steps for use in step.tools}
+    snapshots: tuple[FileChange, ...] = ()
+    usage = _sum(span.steps)
+    notes = [note] if (note := turn.failed_looks.note()) is not None else []
+    with anyio.move_on_after(calltime.within(within_seconds)) as reading:
+        # Files change by tools, and sub-agents run by the task tool: a plain answer needs no further reading.
+        try:
+            snapshots = await _snapshots(connection, session, span) if tools else ()
+        except DriverError as error:
+            notes.append(_UNREAD_NOTE.format(error.message))
+        try:
+            for child in await connection.children(session) if "task" in tools else ():
+                # A fork's or an earlier turn's sub-agents are older than this prompt and were counted then.
+                if child.created_ms >= min(step.created_ms for step in span.steps):
+                    usage = _plus(usage, await _usage_of_child(connection, child))
+        except DriverError as error:
+            notes.append(_UNREAD_NOTE.format(error.message))
+    if reading.cancelled_caught:
+        notes.append(_LATE_NOTE)
+    if span.prompt is None:
+        notes.append(_UNREAD_NOTE.format("older messages"))
+    files = tuple(bounded(item) for item in snapshots) or _files_of_tools(span.steps)
+    long_diffs = [item.path for item, shown in zip(snapshots, files, strict=False) if item.diff and not shown.diff]
+    if long_diffs:
+        notes.append(_LONG_DIFF_NOTE.format(", ".join(long_diffs)))
+    return TurnResult(
+        session_id=session.id,
+        message_id=span.message_id,
+        span=span,
+        structured=verdict.final.structured,
+        verdict=verdict,
+        usage=usage,
+        files=files,
+        elapsed_seconds=_elapsed(span, verdict.final),
+        notes=tuple(notes) if snapshots else (*notes, *_notes_of_tools(span.steps)),
+    )
+
+
+async def _usage_of_child(connection: Connection, child: Session) -> UsageSum:
+    """Usage of a sub-agent and of those below it, compactions included; its messages are read once, in pages."""
+    history = connection.history(child)
+    await history.read_newest()
+    await history.read_back_to("")
+    usage = _sum(history.steps)
     for grandchild in await connection.children(child):
-        usage = _plus(usage, await _child_usage(connection, grandchild))
+        usage = _plus(usage, await _usage_of_child(connection, grandchild))
     return usage
 
 
-def _sum(replies: tuple[Message, ...]) -> UsageSum:
-    return UsageSum(sum((item.usage for item in replies), Usage()), sessions=1, model_calls=len(replies))
+def _sum(steps: Iterable[Step]) -> UsageSum:
+    calls = [step.usage for step in steps if step.role == "assistant"]
+    return UsageSum(sum(calls, Usage()), sessions=1, model_calls=len(calls))
 
 
 def _plus(one: UsageSum, other: UsageSum) -> UsageSum:
     return UsageSum(one.usage + other.usage, one.sessions + other.sessions, one.model_calls + other.model_calls)
 
 
-def _elapsed(seen: Snapshot, final: Message) -> float:
+def _elapsed(span: Span, final: Step) -> float:
     """Seconds between prompt and completion by the server's clock, for turns that another process began."""
-    prompt = next((item for item in seen.messages if item.id == seen.message_id), None)
-    return ((final.completed_ms or final.created_ms) - (prompt or final).created_ms) / 1000
+    return ((final.completed_ms or final.created_ms) - (span.prompt or final).created_ms) / 1000
 
 
-async def _snapshots(connection: Connection, session: Session, seen: Snapshot) -> tuple[FileChange, ...]:
+async def _snapshots(connection: Connection, session: Session, span: Span) -> tuple[FileChange, ...]:
     """What the turn changed, by the server's snapshots; empty outside a git repository.
 
     A ``patch`` part names the files that one step changed. The sum over the turn is made anew after each step, the last time a
     moment after the turn's answer was complete; so it is read until it holds every announced file and, where several steps
     changed the same one, until two looks agree. A file that was made and removed again never comes: the wait has an end.
     """
-    steps = [part.files for message in seen.replies for part in message.parts if part.files]
-    announced = {_relative(path, session.directory) for files in steps for path in files}
+    steps = [step.announced for step in span.steps if step.announced]
+    announced = {path for files in steps for path in files}
     settled = sum(map(len, steps)) == len(announced)
-    found = await connection.diff(session, message_id=seen.message_id)
+    found = await connection.diff(session, message_id=span.message_id)
     for _ in range(_SNAPSHOT_LOOKS):
         if settled and announced <= {change.path for change in found}:
             break
         await anyio.sleep(_SNAPSHOT_PAUSE_SECONDS)
-        earlier, found = found, await connection.diff(session, message_id=seen.message_id)
+        earlier, found = found, await connection.diff(session, message_id=span.message_id)
         settled = settled or found == earlier
     return found
 
 
-def _notes_of_tools(replies: tuple[Message, ...], directory: str) -> tuple[str, ...]:
+def _notes_of_tools(steps: tuple[Step, ...]) -> tuple[str, ...]:
     """What is not known of a turn without snapshots."""
-    done = [part for message in replies for part in message.parts if part.tool and part.tool_status == "completed"]
-    over = {_relative(str(part.tool_metadata["filepath"]), directory): None for part in done if _overwrote(part)}
-    ran = any(part.tool == "bash" for message in replies for part in message.parts)
-    return (*((_SHELL_NOTE,) if ran else ()), *((_OVERWRITTEN_NOTE.format(", ".join(over)),) if over else ()))
+    over = {path: None for step in steps for path in step.overwritten}
+    long = {item.path: None for step in steps for item in step.changes if not item.diff and item.path not in over}
+    ran = any(use.tool == "bash" for step in steps for use in step.tools)
+    return (
+        *((_SHELL_NOTE,) if ran else ()),
+        *((_OVERWRITTEN_NOTE.format(", ".join(over)),) if over else ()),
+        *((_LONG_DIFF_NOTE.format(", ".join(long)),) if long else ()),
+    )
 
 
-def _overwrote(part: Part) -> bool:
-    """Whether a tool replaced a file whose former content is told nowhere."""
-    told = part.tool_metadata
-    return "filediff" not in told and isinstance(told.get("filepath"), str) and told.get("exists") is True
-
-
-def _files_of_tools(replies: tuple[Message, ...], directory: str) -> tuple[FileChange, ...]:
+def _files_of_tools(steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
     """Files changed by tools, for folders without git, where the server keeps no snapshots."""
     found: dict[str, FileChange] = {}
-    for message in replies:
-        for part in message.parts:
-            change = _file_of(part, directory) if part.tool in _WRITERS and part.tool_status == "completed" else None
-            if change is None:
-                continue
-            earlier = found.get(change.path)
-            if earlier is not None:
-                change = replace(
+    for change in (change for step in steps for change in step.changes):
+        earlier = found.get(change.path)
+        if earlier is not None:
+            found[change.path] = bounded(
+                replace(
                     change,
                     status=earlier.status,
                     additions=earlier.additions + change.additions,
                     deletions=earlier.deletions + change.deletions,
                     diff=f"{earlier.diff}{change.diff}",
                 )
+            )
+        else:
             found[change.path] = change
     return tuple(found.values())
-
-
-def _file_of(part: Part, directory: str) -> FileChange | None:
-    change = part.tool_metadata.get("filediff")
-    if isinstance(change, Mapping):
-        from netclaw_opencode.client.reading import file_change
-
-        read = file_change(change)
-        return replace(read, path=_relative(read.path, directory), diff=read.diff or str(part.tool_metadata.get("diff", "")))
-    path, content = part.tool_metadata.get("filepath"), part.tool_input.get("content")
-    if not isinstance(path, str) or not isinstance(content, str):
-        return None
-    shown = _relative(path, directory)
-    lines = content.splitlines(keepends=True)
-    existed = part.tool_metadata.get("exists") is True
-    # What a file held before an overwrite is told nowhere, so its diff would be a guess.
-    diff = "" if existed else "".join(difflib.unified_diff([], lines, "/dev/null", shown))
-    return FileChange(shown, "modified" if existed else "added", len(lines), 0, diff)
-
-
-def _relative(path: str, directory: str) -> str:
-    inside = Path(path)
-    return str(inside.relative_to(directory)) if inside.is_relative_to(directory) else path

@@ -24,9 +24,10 @@ _TEXT_STEP = 400
 class Progress:
     """Counts and tells what the events of one turn show; ``take`` returns whether to look at the store now."""
 
-    def __init__(self, emit: Callable[[ProgressEvent], None], session_id: str, *, clock: Callable[[], float]) -> None:
+    def __init__(self, emit: Callable[[ProgressEvent], None], session_id: str, message_id: str, *, clock: Callable[[], float]) -> None:
         self._emit = emit
         self._session_id = session_id
+        self._prompts = {message_id}
         self._clock = clock
         self._started = clock()
         self._told_chars = 0
@@ -86,17 +87,29 @@ class Progress:
                 self.announced.append(text or str(error.get("name", "UnknownError")))
         return True
 
+    @property
+    def may_run_away(self) -> bool:
+        """Whether so many model calls in a row had no usable end that the turn may be a runaway (F40)."""
+        return len(self._endless) >= RUNAWAY_CALLS
+
     def _message(self, info: object) -> bool:
-        if not isinstance(info, Mapping) or info.get("role") != "assistant":
+        if not isinstance(info, Mapping):
+            return False
+        if info.get("role") == "user":
+            # Somebody else's prompt, or one of OpenCode's own after a compaction: the store tells which.
+            message_id, known = str(info.get("id")), len(self._prompts)
+            self._prompts.add(message_id)
+            return len(self._prompts) > known
+        if info.get("role") != "assistant":
             return False
         # A provider whose stream is cut makes the server call the model for ever while it stays busy (F40).
         # Each of its messages comes several times, first of all empty: only one that ended well breaks the row.
-        finish = info.get("finish")
+        finish = reading.optional_text(info, "finish")
         if finish in NO_ENDS:
             self._endless.add(str(info.get("id")))
         elif finish is not None:
             self._endless.clear()
-        return len(self._endless) >= RUNAWAY_CALLS or info.get("error") is not None
+        return self.may_run_away or info.get("error") is not None
 
     def _part(self, part: object) -> None:
         if not isinstance(part, Mapping) or part.get("type") != "tool":

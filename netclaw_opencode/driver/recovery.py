@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.driver import rules, servers, sessions, stopping
-from netclaw_opencode.driver.verdict import Snapshot, judge
+from netclaw_opencode.driver.turns import last_turn
+from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
 
@@ -125,9 +126,8 @@ async def _interrupted(connection: Connection, known: set[str]) -> list[Session]
     """Sessions whose last turn the old server took with it: idle, but unfinished (F33, F44)."""
     lost: list[Session] = []
     for session in (await sessions.listed(connection, directory=None, limit=_RECENT))[:_RECENT]:
-        messages = await connection.messages(session)
-        prompts = [item.id for item in messages if item.role == "user"]
-        if session.id not in known and prompts and judge(Snapshot(prompts[-1], messages)).code == "interrupted":
+        last = await last_turn(connection.history(session))
+        if session.id not in known and last is not None and judge(last).code == "interrupted":
             lost.append(session)
     return lost
 

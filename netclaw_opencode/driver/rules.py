@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from netclaw_opencode.client.types import Message, Session, SessionStatus
+from netclaw_opencode.client.types import Session, SessionStatus
+from netclaw_opencode.driver.history import Step
 from netclaw_opencode.errors import CODES, ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.jsontypes import JsonObject
@@ -40,7 +41,7 @@ class SessionFacts:
     session: Session
     status: SessionStatus | None
     pending: tuple[PendingRequest, ...]
-    messages: tuple[Message, ...]
+    newest: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,11 @@ def is_ours(session: Session) -> bool:
     return "task" in (mark_of(session) or {})
 
 
-def prior_activity(facts: SessionFacts) -> tuple[Message, ...]:
-    """Messages beyond what a fork copied (F28)."""
-    mark = mark_of(facts.session) or {}
-    forked_through = mark.get("forked_through")
-    if not isinstance(forked_through, str):
-        return facts.messages
-    return tuple(message for message in facts.messages if message.id > forked_through)
+def prior_activity(facts: SessionFacts) -> tuple[Step, ...]:
+    """The newest messages beyond what a fork copied (F28)."""
+    forked_through = (mark_of(facts.session) or {}).get("forked_through")
+    ids = [step.id for step in facts.newest]
+    return facts.newest[ids.index(forked_through) + 1 :] if forked_through in ids else facts.newest
 
 
 def fresh_session(facts: SessionFacts, *, reuse_allowed: bool = False) -> None:
@@ -103,10 +102,10 @@ def fresh_session(facts: SessionFacts, *, reuse_allowed: bool = False) -> None:
     if used and not reuse_allowed:
         raise Refused(
             "session_used",
-            f"session {facts.session.id} already has {len(used)} message(s); automation uses a fresh session for each task",
+            f"session {facts.session.id} already has messages; automation uses a fresh session for each task",
             rule="fresh-session",
             next=f"netclaw-opencode run create-session --parent-id {facts.session.id}",
-            details={"session_id": facts.session.id, "messages": len(used)},
+            details={"session_id": facts.session.id},
         )
 
 

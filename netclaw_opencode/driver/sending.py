@@ -15,20 +15,25 @@ import anyio
 from netclaw_opencode.client import routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver import ids, rules, sessions, stopping, structured
-from netclaw_opencode.driver.connection import not_found
+from netclaw_opencode.driver.connection import not_found, with_tools
+from netclaw_opencode.driver.history import NEWEST, History
 from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.together import together
-from netclaw_opencode.driver.verdict import Snapshot
-from netclaw_opencode.errors import DriverError, OutOfTime, Refused
+from netclaw_opencode.driver.verdict import Span
+from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.facts import PendingRequest, ProgressEvent
 from netclaw_opencode.jsontypes import JsonObject
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Message, ModelRef, Session
-    from netclaw_opencode.driver.answering import Answer
+    from netclaw_opencode.client.types import ModelRef, Session, SessionStatus
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.models import ThinkingChoice
+    from netclaw_opencode.driver.requests import Answer
+
+
+_NEVER_TAKEN = frozenset({"server_unreachable", "auth_failed", "config_error"})
+"""Failures of a send after which nothing can start late: the server refused it, or was never reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +73,87 @@ class RetryLimit:
 
 
 @dataclass(slots=True)
+class FailedLooks:
+    """Looks at the server that failed while a turn was followed: they are told, and end nothing by themselves."""
+
+    count: int = 0
+    seconds: float = 0.0
+    """How long the server could not be read, in all."""
+    last: DriverError | None = None
+    """The error of the newest look, where that one failed."""
+    _since: float | None = None
+    _streak: list[str] = field(default_factory=list)
+
+    def add(self, error: DriverError, *, now: float) -> None:
+        """Note a look that failed."""
+        self.count += 1
+        self.last = error
+        self._since = now if self._since is None else self._since
+        self._streak = [*self._streak, error.code] if error.code in self._streak else [error.code]
+
+    def repeated(self, code: str) -> int:
+        """How many of the newest looks, one after the other, failed in this way."""
+        return self._streak.count(code)
+
+    def end(self, *, now: float) -> None:
+        """Note a look that succeeded."""
+        if self._since is not None:
+            self.seconds += now - self._since
+        self.last = self._since = None
+        self._streak = []
+
+    def note(self) -> str | None:
+        """One sentence about them, or None where every look succeeded."""
+        if not self.count:
+            return None
+        return f"{self.count} look(s) at the server failed while the turn ran; for {self.seconds:.1f} s it could not be read"
+
+
+@dataclass(slots=True)
 class Turn:
     """A prompt on its way.
 
-    ``resumed`` tells that another call may have sent it, ``started`` is the connection's clock, ``sent`` is true from the
-    moment on when the server may have the prompt, ``seen`` is the last look at it.
+    ``started`` is the connection's clock; ``sent`` is true from the moment on when the server may have the prompt, ``sent_by_us``
+    where it is this very call that sent it, and ``arrived`` once the prompt was seen in the message store.
     """
 
     session: Session
     message_id: str
     started: float
     progress: Progress
-    seen: Snapshot
-    resumed: bool = False
+    history: History
+    span: Span
+    sent_before: bool = False
+    """Whether another call may have sent it."""
     sent: bool = False
+    sent_by_us: bool = False
+    arrived: bool = False
+    status: SessionStatus | None = None
+    pending: tuple[PendingRequest, ...] = ()
     retries: RetryLimit = RetryLimit()
     retrying_since: float | None = None
+    failed_looks: FailedLooks = field(default_factory=FailedLooks)
     phases: dict[str, float] = field(default_factory=dict)
-    refused: list[PendingRequest] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
     answered: list[Answer] = field(default_factory=list)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the turn was seen to run."""
+        return bool(self.span.steps or self.progress.statuses) or self.status is not None
+
+    @property
+    def refused(self) -> list[Answer]:
+        """The answers that were refusals."""
+        return [item for item in self.answered if item.ruling.answer == "refuse"]
 
 
 def turn(connection: Connection, session: Session, *, emit: Callable[[ProgressEvent], None], message_id: str | None = None) -> Turn:
     """A turn of this session; ``message_id`` is that of a prompt whose id is known already."""
     prompt_id = message_id or connection.ids.message()
-    progress = Progress(emit, session.id, clock=connection.clock)
-    return Turn(session, prompt_id, connection.clock(), progress, Snapshot(prompt_id, ()), resumed=message_id is not None)
+    progress = Progress(emit, session.id, prompt_id, clock=connection.clock)
+    history = connection.history(session)
+    return Turn(session, prompt_id, connection.clock(), progress, history, Span(prompt_id), sent_before=message_id is not None)
 
 
 async def send(
@@ -143,20 +203,27 @@ def unsent_after(seconds: float) -> Iterator[None]:
 
 async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: bool, ends: float, untouched: bool) -> bool:
     """Ask the rules; False where the prompt was sent before."""
-    within_seconds = max(0.0, ends - connection.clock())
-    with unsent_after(within_seconds):
-        (status, pending), messages, _ = await together(
-            connection.standing(turn.session),
-            _history(connection, turn.session, untouched=untouched),
-            connection.events.opened(within_seconds=within_seconds),
+    remaining = max(0.0, ends - connection.clock())
+    with unsent_after(remaining):
+        if untouched:
+            # Only our own newborn needs no look: what was read of any other before the lock was had may be old by now.
+            await connection.events.opened(within_seconds=remaining)
+            return True
+        state, newest, _ = await together(
+            connection.watcher(turn.session.directory).read(),
+            turn.history.read_newest(NEWEST),
+            connection.events.opened(within_seconds=remaining),
         )
-        turn.seen = Snapshot(turn.message_id, messages, status, pending)
-        state = rules.state_of(status, pending)
-        connection.record.note("preflight", session_id=turn.session.id, state=state, messages=len(messages), pending=len(pending))
-        if turn.seen.arrived:
+        turn.status = state.status_of(turn.session.id)
+        tree = tuple(item.id for item in await connection.tree(turn.session)) if state.pending and turn.status is not None else ()
+        turn.pending = with_tools(state.pending_of(tree), turn.history)
+        turn.arrived = turn.sent_before and await turn.history.read_one(turn.message_id) is not None
+        facts = rules.SessionFacts(turn.session, turn.status, turn.pending, newest)
+        state_word = rules.state_of(turn.status, turn.pending)
+        connection.record.note("preflight", session_id=turn.session.id, state=state_word, messages=len(newest), pending=len(turn.pending))
+        if turn.arrived:
             turn.sent = True
             return False
-        facts = rules.SessionFacts(turn.session, status, pending, messages)
         if not reuse_session:
             asked(connection.record, rules.status_first, facts)
         asked(connection.record, rules.fresh_session, facts, reuse_allowed=reuse_session)
@@ -165,35 +232,27 @@ async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: b
     return True
 
 
-async def _history(connection: Connection, session: Session, *, untouched: bool) -> tuple[Message, ...]:
-    # What was read of a session before the lock was had may be old by now, so only our own newborn needs no look.
-    return () if untouched else await connection.messages(session)
-
-
 async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
     """Send the prompt; after an ambiguous loss ask the message store, and repeat only with the same ids (F27)."""
-    sent: list[tuple[str, str]] = []
-    while True:
-        # Made anew each time, so that the rule has something to see: the ids that really go out.
-        sending = (turn.message_id, ids.part_of(turn.message_id))
-        asked(connection.record, rules.send_once, message_id=sending[0], part_id=sending[1], sent=sent)
-        connection.record.note("send", session_id=turn.session.id, message_id=turn.message_id, attempt=len(sent) + 1)
-        turn.sent = True
+    body = prompt.body(message_id=turn.message_id, part_id=ids.part_of(turn.message_id))
+    for attempt in (1, 2):
+        connection.record.note("send", session_id=turn.session.id, message_id=turn.message_id, attempt=attempt)
+        turn.sent = turn.sent_by_us = True
         try:
             await connection.http.call(
-                routes.PROMPT_ASYNC,
-                ids={"session_id": turn.session.id},
-                directory=turn.session.directory,
-                body=prompt.body(message_id=sending[0], part_id=sending[1]),
+                routes.PROMPT_ASYNC, ids={"session_id": turn.session.id}, directory=turn.session.directory, body=body
             )
             return
         except HttpNotFound as error:
+            turn.sent = turn.sent_by_us = attempt > 1
             raise not_found(turn.session.id) from error
         except DriverError as error:
             if error.code not in ("connection_lost", "request_timeout"):
+                if isinstance(error, InvalidInput) or error.code in _NEVER_TAKEN:
+                    turn.sent = turn.sent_by_us = attempt > 1
                 raise
-            if any(item.id == turn.message_id for item in await connection.messages(turn.session)):
+            if await turn.history.read_one(turn.message_id) is not None:
+                turn.arrived = True
                 return
-            sent.append(sending)
-            if len(sent) > 1:
+            if attempt == 2:
                 raise

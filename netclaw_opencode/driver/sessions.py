@@ -51,6 +51,14 @@ class NewSession:
     created_by: str = field(default_factory=lambda: secrets.token_hex(8))
     """Tells this very creation from every other, where its answer is lost."""
     places: Places = field(default_factory=Places)
+    offers_questions: bool = True
+    """False: its agent has no tool to ask a person with, since nobody would answer (F60)."""
+
+    @property
+    def permission(self) -> list[dict[str, str]]:
+        """Permission rules of its own, as the server takes them."""
+        denied = () if self.offers_questions else ("question", "plan_enter", "plan_exit")
+        return [{"permission": name, "pattern": "*", "action": "deny"} for name in denied]
 
 
 async def create(connection: Connection, wanted: NewSession) -> Session:
@@ -70,6 +78,8 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
     if wanted.model is not None:
         # Here the model's field is called id (F12).
         body["model"] = {"id": wanted.model.model_id, "providerID": wanted.model.provider_id}
+    if wanted.permission:
+        body["permission"] = wanted.permission
     made = await _created(connection, body, mark, directory=wanted.directory)
     connection.record.note("created", session_id=made.id)
     return made
@@ -102,11 +112,13 @@ async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -
     connection.record.note("created", session_id=forked.id, forked_from=parent.id)
     try:
         # The copies have ids of their own, so "what was there before" is only known by reading the fork.
-        copied = await connection.messages(forked)
+        copied = await connection.history(forked).read_newest(1)
         mark = _mark(wanted) | {"forked_from": parent.id, "forked_through": max((item.id for item in copied), default="")}
         body: dict[str, object] = {"metadata": {**_others(parent), MARK: mark}}
         if wanted.title is not None:
             body["title"] = wanted.title
+        if wanted.permission:
+            body["permission"] = wanted.permission
         return await _update(connection, forked, body)
     except BaseException:
         from netclaw_opencode.driver import stopping

@@ -21,8 +21,9 @@ from netclaw_opencode.driver.together import together
 from netclaw_opencode.errors import ActionFailed, DriverError
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Message, Session
+    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.driver.history import History, Step
 
 STOP_SECONDS = 7.5
 """Time for abort and verification together, in seconds."""
@@ -32,7 +33,11 @@ _LONGEST_LOOK_SECONDS = 0.3
 _ROUND_SECONDS = 1.0
 _READ_SECONDS = 1.0
 _LATE_START_SECONDS = 0.4
-"""A prompt that was just taken may start after an abort (F22): an idle session is looked at for this long."""
+"""A turn that is seen idle is looked at for this long before that is believed: an abort may come just before its start (F22)."""
+_UNANSWERED_SECONDS = 2.0
+"""Likewise for a prompt that stands in the store without an answer: on a busy machine it runs up to 0.6 s later (F59)."""
+_NEVER_SECONDS = 60.0
+"""A prompt that is not in the store so long after its session was last touched never comes: the slowest start took half of it (F59)."""
 _FATAL = frozenset({"session_not_found", "server_unreachable", "auth_failed"})
 """Failures after which another look would show nothing else."""
 
@@ -54,6 +59,11 @@ class StopReport:
     children: tuple[dict[str, object], ...] = field(default=())
     active: tuple[str, ...] = ()
     problem: str | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server answered at all while the turn was being stopped."""
+        return bool(self.attempts or self.active)
 
     def to_wire(self) -> dict[str, object]:
         """The evidence, as it stands in results and in error details."""
@@ -87,6 +97,8 @@ class _Stopping:
     refused: int = 0
     confirmed: bool = False
     problem: DriverError | None = None
+    stored_since: float | None = None
+    """Since when the prompt is seen in the store, without an answer and with nothing running."""
 
 
 async def stop(
@@ -94,9 +106,10 @@ async def stop(
 ) -> StopReport:
     """Abort a session with its sub-agents and verify it.
 
-    ``message_id`` is a prompt that was sent and may not have started yet: then idleness is believed only after it
-    stayed so. Returns a report in any case where the server answers at all; ``confirmed`` is false where the proof was not
-    had in time (``STOP_SECONDS`` unless told otherwise). Raises ``ActionFailed`` (``session_not_found``) or
+    ``message_id`` is a prompt that was sent and may not have started yet: then a stop is proved only where that prompt stands in
+    the store, since one that comes later still runs. Returns a report in any case where the server answers at all; ``confirmed`` is
+    false where the proof was not had in time (``STOP_SECONDS`` unless told otherwise). Raises ``ActionFailed``
+    (``session_not_found``) or
     ``ServerProblem``.
     """
     started = connection.clock()
@@ -135,17 +148,17 @@ async def _round(done: _Stopping) -> None:
     """Abort what runs, refuse what waits, and look."""
     connection, session = done.connection, done.session
     done.ids = tuple(item.id for item in await connection.tree(session))
-    activity = await connection.activity(session.directory)
-    done.active = tuple(item for item in done.ids if rules.state_of(activity.statuses.get(item), ()) != "ready")
+    state = await connection.directory_state(session.directory)
+    done.active = tuple(item for item in done.ids if state.status_of(item) is not None)
     if not done.before:
-        done.before = {item: rules.state_of(activity.statuses.get(item), activity.pending_of((item,))) for item in done.ids}
+        done.before = {item: rules.state_of(state.status_of(item), state.pending_of((item,))) for item in done.ids}
     facts = {"attempt": done.attempts + 1, "sessions": len(done.ids), "was": done.before.get(session.id)}
     connection.record.note("abort", session_id=session.id, **facts)
     for item in done.ids:
-        if done.attempts == 0 or item in activity.statuses:
+        if done.attempts == 0 or item in state.statuses:
             done.problem = await _abort(connection, item, directory=session.directory) or done.problem
     # Only now: a refusal first would let a parent go on with what its sub-agent was refused.
-    done.refused += await requests.refuse_all(connection, activity.pending_of(done.ids))
+    done.refused += await requests.refuse_all(connection, state.pending_of(done.ids))
     done.attempts += 1
     stopped = await _seen_stopped(done)
     # A sub-agent that was created meanwhile has not been looked at.
@@ -173,16 +186,18 @@ async def _abort(connection: Connection, session_id: str, *, directory: str) -> 
 async def _seen_stopped(done: _Stopping) -> bool:
     """Look until the tree is seen stopped, for about a second; then the abort is worth repeating."""
     connection, session, ids = done.connection, done.session, done.ids
+    history = connection.history(session)
     quiet_since: float | None = None
     readable = True
     give_up = now = connection.clock()
     give_up += _ROUND_SECONDS
     pause = _LOOK_SECONDS
     # Quiet that has just begun is given its time, however slow the looks are.
-    while now < give_up or (quiet_since is not None and now - quiet_since < _LATE_START_SECONDS):
-        activity, messages = await together(connection.activity(session.directory), _messages(connection, session, readable=readable))
-        readable = messages is not None
-        done.active = tuple(item for item in ids if rules.state_of(activity.statuses.get(item), ()) != "ready")
+    enough = _LATE_START_SECONDS if done.message_id is None else _UNANSWERED_SECONDS
+    while now < give_up or (quiet_since is not None and now - quiet_since < enough + _LATE_START_SECONDS):
+        state, newest = await together(connection.directory_state(session.directory), _newest(history, readable=readable))
+        readable = newest is not None
+        done.active = tuple(item for item in ids if state.status_of(item) is not None)
         now = connection.clock()
         if done.active:
             quiet_since = None
@@ -191,11 +206,15 @@ async def _seen_stopped(done: _Stopping) -> bool:
         quiet_seconds = now - quiet_since if quiet_since is not None else 0.0
         # After a restart of the server a tool part says "running" for ever (F33), so long quiet outweighs it.
         believed = quiet_seconds >= _LATE_START_SECONDS
+        if done.message_id is None:
+            settled = believed or newest is not None
+        else:
+            settled = await _is_settled(done, history, newest, now=now)
         facts = rules.StopFacts(
             active=done.active,
-            pending=activity.pending_of(ids),
-            running_tools=() if believed else _running_tools(messages or ()),
-            unsettled=not (believed or (messages is not None and _settled(messages, done.message_id))),
+            pending=state.pending_of(ids),
+            running_tools=() if believed else _running_tools(newest or ()),
+            unsettled=not settled,
         )
         if rules.stop_verified(facts):
             return True
@@ -205,31 +224,37 @@ async def _seen_stopped(done: _Stopping) -> bool:
     return False
 
 
-async def _messages(connection: Connection, session: Session, *, readable: bool) -> tuple[Message, ...] | None:
-    """The message store, or None where it cannot be read (too large, too slow, broken): then only quiet proves a stop."""
+async def _newest(history: History, *, readable: bool) -> tuple[Step, ...] | None:
+    """The newest messages, or None where they cannot be read (too slow, broken): then only quiet proves a stop."""
     if not readable:
         return None
     with anyio.move_on_after(_READ_SECONDS):
         try:
-            return await connection.messages(session)
+            return await history.read_newest()
         except DriverError as error:
             if error.code in _FATAL:
                 raise
     return None
 
 
-def _running_tools(messages: tuple[Message, ...]) -> tuple[str, ...]:
+def _running_tools(newest: tuple[Step, ...]) -> tuple[str, ...]:
     """Tools of the last message that still claim to run; older ones may lie for ever (F33)."""
-    last = messages[-1:] if messages else ()
-    return tuple(part.id for message in last for part in message.parts if part.tool_status == "running")
+    return tuple(use.call_id for step in newest[-1:] for use in step.tools if use.status == "running")
 
 
-def _settled(messages: tuple[Message, ...], message_id: str | None) -> bool:
-    """Whether the prompt cannot start any more: it was answered, or there is none to wait for."""
-    if message_id is None:
+async def _is_settled(done: _Stopping, history: History, newest: tuple[Step, ...] | None, *, now: float) -> bool:
+    """Whether the prompt cannot start any more: it was answered, or stands in the store and nothing comes of it."""
+    if newest is None or done.active or done.message_id is None:
+        done.stored_since = None
+        return False
+    last = newest[-1] if newest else None
+    if last is not None and last.parent_id == done.message_id and (last.completed_ms is not None or last.error is not None):
         return True
-    replies = [item for item in messages if item.parent_id == message_id]
-    return any(item.completed_ms is not None or item.error is not None for item in replies)
+    if any(step.id == done.message_id for step in newest) or await history.read_one(done.message_id) is not None:
+        done.stored_since = now if done.stored_since is None else done.stored_since
+        return now - done.stored_since >= _UNANSWERED_SECONDS
+    touched_ms = (await done.connection.session(done.session.id)).updated_ms
+    return done.connection.http.server_time_ms() - touched_ms > _NEVER_SECONDS * 1000
 
 
 async def delete(

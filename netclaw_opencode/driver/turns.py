@@ -1,11 +1,11 @@
 """A turn: checked, sent exactly once, followed to its end, stopped at its deadline.
 
-Owns the order of things in a turn. ``sending`` sends it, ``verdict`` says how it stands, ``stopping`` ends it.
+Owns the order of things in a turn. ``sending`` sends it, ``verdict`` says how it stands, ``stopping`` ends it, ``failures`` words
+its errors.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -14,39 +14,48 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode import calltime
-from netclaw_opencode.driver import answering, outcome, sending, stopping, structured
+from netclaw_opencode.client.http import HttpNotFound
+from netclaw_opencode.driver import failures, outcome, sending, stopping, structured
+from netclaw_opencode.driver.connection import not_found, with_tools
+from netclaw_opencode.driver.history import NEWEST
 from netclaw_opencode.driver.noting import looked
 from netclaw_opencode.driver.sending import Prompt, RetryLimit, Turn
-from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
-from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem, error_of
+from netclaw_opencode.driver.together import together
+from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Span, Verdict, judge
+from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem
 from netclaw_opencode.facts import PendingRequest, ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.events import Subscription
-    from netclaw_opencode.client.types import Session
+    from netclaw_opencode.client.types import Session, SessionStatus
     from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.driver.history import History
+    from netclaw_opencode.driver.requests import RequestHandler
     from netclaw_opencode.driver.stopping import StopReport
+    from netclaw_opencode.driver.watcher import DirectoryState
 
 Emit = Callable[[ProgressEvent], None]
 
 CLEANUP_SECONDS = 8.0
 """Time for stopping, proving it and reading what was written, beyond a turn's deadline, in seconds."""
 
-_POLL_SECONDS = 5.0
-_POLL_WITHOUT_EVENTS_SECONDS = 0.5
-_CHANGE_SECONDS = 0.5
-_START_SECONDS = 3.0
-"""A prompt that was taken (204) and shows no turn for this long never ran (F15, F19)."""
+_LOOK_SECONDS = 30.0
+"""A look that takes longer has failed, and another one follows. It ends no turn."""
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
+"""Pauses between looks that fail, doubling."""
 _PARTIAL_SECONDS = 1.5
 _LOCK_SECONDS = 15.0
+_TASK_OVER = frozenset({"session_not_found", "auth_failed"})
+"""Answers after which no look will show the turn again."""
 
 
 class Turns:
     """Sends and follows turns on one connection."""
 
-    def __init__(self, connection: Connection, *, answering: answering.Answering, emit: Emit) -> None:
+    def __init__(self, connection: Connection, *, requests: RequestHandler, emit: Emit) -> None:
         self._connection = connection
-        self._answering = answering
+        self._requests = requests
         self._emit = emit
 
     async def run(
@@ -66,10 +75,11 @@ class Turns:
         At the deadline the turn is aborted, the stop verified and ``OutOfTime`` (``turn_timeout``) raised, within
         ``deadline_seconds`` + 15 s in total. A provider that keeps refusing beyond ``retries`` ends
         it earlier (``provider_retrying``). On cancellation it is stopped and verified too, and a ``stopping`` event
-        says so, before the cancellation goes on. Every other ending than success raises its error.
+        says so, before the cancellation goes on. A turn that another call sent (the same ``message_id``) is only waited for: it is
+        that call's to stop. Every other ending than success, or than a request that is handed back, raises its error.
         """
         clock = self._connection.clock
-        async with self._connection.events.subscribe(session.id) as events:
+        async with self._connection.watcher(session.directory).follow(session.id) as news:
             turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
             turn.retries = retries or turn.retries
             try:
@@ -86,21 +96,22 @@ class Turns:
                         lock_seconds=lock_seconds,
                         untouched=untouched,
                     )
-                    verdict = await self.follow(turn, events, until=ends)
+                    verdict = await self.follow(turn, news, until=ends)
             except anyio.get_cancelled_exc_class():
-                if turn.sent:
-                    with anyio.CancelScope(shield=True):
-                        await self._stop(turn)
+                if turn.sent_by_us:
+                    await self._stop(turn)
                 raise
             except DriverError as error:
                 # Whoever cannot see the turn any more must not leave it running.
-                raise await self._given_up(turn, error) from error
+                raise await self._give_up(turn, error) from error
             if not turn.sent:
                 raise OutOfTime("request_timeout", f"{deadline_seconds:g} s passed before the prompt was sent; nothing was sent")
             turn.phases["turn"] = clock() - turn.started - sum(turn.phases.values())
-            result = await self._conclude(turn, verdict, deadline_seconds=deadline_seconds)
-            turn.progress.tell("turn_finished", f"finished after {clock() - turn.started:.1f} s")
-        value = structured.extract(result.text, prompt.output_schema) if prompt.output_schema is not None else None
+            result = await self._conclude(turn, verdict, deadline_seconds=deadline_seconds, ends=ends)
+            if not result.is_waiting:
+                turn.progress.tell("turn_finished", f"finished after {clock() - turn.started:.1f} s")
+        schema = prompt.output_schema if not result.is_waiting else None
+        value = structured.extract(result.text, schema) if schema is not None else None
         turn.phases["result"] = clock() - turn.started - sum(turn.phases.values())
         return replace(
             result,
@@ -109,118 +120,195 @@ class Turns:
             phases=turn.phases,
             elapsed_seconds=clock() - turn.started,
             statuses=tuple(turn.progress.statuses),
-            answered=tuple(item.to_wire() for item in turn.answered),
-            events=events.received,
+            answered=tuple(turn.answered),
+            events=news.received,
         )
 
     async def start(
-        self, session: Session, prompt: Prompt, *, within_seconds: float, marks: Mapping[str, object], reuse_session: bool = False
+        self, session: Session, prompt: Prompt, *, ends: float, marks: Mapping[str, object], reuse_session: bool = False
     ) -> tuple[Turn, Verdict]:
         """Send, and return once the turn is *seen* to run or to have ended: a 204 proves nothing (F15).
 
         ``marks`` go onto the session before the send, so that any process finds the turn. Raises the error of a turn that
-        failed at once.
+        failed at once. A turn that is not seen to start until ``ends`` on the connection's clock is returned as ``not_started``.
         """
-        ends = self._connection.clock() + within_seconds
-        async with self._connection.events.subscribe(session.id) as events:
+        async with self._connection.watcher(session.directory).follow(session.id) as news:
             turn = sending.turn(self._connection, session, emit=self._emit)
             await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends, marks=marks)
-            verdict = await self._look(turn)
-            while verdict.state == "not_started" and self._connection.clock() < ends:
-                await self._wake(turn, events, within_seconds=0.1, any_event=True)
-                verdict = await self._look(turn)
-        if verdict.state in ("failed", "not_started"):
-            raise self._failure(turn, verdict, None)
+            verdict = await self.follow(turn, news, until=ends, enough=lambda seen: seen.state != "not_started", watching=True)
+        if verdict.state == "failed":
+            raise failures.of_turn(self._connection, turn, verdict)
         return turn, verdict
 
     async def attach(self, session: Session, message_id: str) -> tuple[Turn, Verdict]:
-        """Look at a turn that another call or process sent."""
+        """Look at a turn that another call or process sent. Only its newest messages are read."""
         turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
-        verdict = await self._look(turn)
-        sent_ms = next((item.created_ms for item in turn.seen.messages if item.id == message_id), None)
-        if verdict.state == "not_started" and sent_ms is not None and time.time() - sent_ms / 1000 > _START_SECONDS:
-            verdict = replace(verdict, state="failed")
-        return turn, verdict
+        turn.sent = True
+        return turn, await self._look(turn)
 
     async def follow(
-        self, turn: Turn, events: Subscription, *, until: float, watching: bool = False, enough: Callable[[Verdict], bool] | None = None
+        self, turn: Turn, news: Subscription, *, until: float, watching: bool = False, enough: Callable[[Verdict], bool] | None = None
     ) -> Verdict:
-        """Follow to the end, or to ``until`` on the connection's clock; ``turn.seen`` is what was seen last.
+        """Follow to the end, or to ``until`` on the connection's clock.
 
-        A request that nobody may decide ends the following with ``waiting``. ``watching`` is for a turn that another call
+        A request that nobody decides ends the following with ``waiting``. ``watching`` is for a turn that another call
         sent: nothing is answered, and a retry is no end, since it is not this caller's time that runs out. ``enough`` ends
-        the following where a look shows what the caller wants to know.
+        the following where a look shows what the caller wants to know. A look that fails is noted, and the next one follows: only
+        the time that is over, or a server that is proved gone, ends the following without a verdict.
         """
         clock = self._connection.clock
         verdict = Verdict("running")
-        poll = _POLL_SECONDS if enough is None else _CHANGE_SECONDS
         # A turn that another call sent may have ended before the subscription: then no event comes any more.
-        look_first = watching or "send" not in turn.phases
+        look = watching or not turn.sent_by_us
+        pause = _FIRST_PAUSE_SECONDS
         while not verdict.ended and clock() < until:
             with anyio.move_on_after(max(0.0, until - clock())):
-                if not look_first:
-                    # A prompt that never starts has no events either (F15).
-                    quiet = verdict.state == "not_started" or not self._connection.events.connected
-                    await self._wake(turn, events, within_seconds=min(poll, _POLL_WITHOUT_EVENTS_SECONDS) if quiet else poll)
-                look_first = False
-                verdict = await self._look(turn)
-                if verdict.state == "waiting" and (watching or not await self._answering.answer(self._connection, turn)):
-                    return verdict
-                if verdict.state == "not_started" and clock() - turn.started > _START_SECONDS:
-                    return replace(verdict, state="failed")
+                if not look:
+                    await self._wait_for_news(turn, news, every_event=enough is not None)
+                look = False
+                try:
+                    verdict = await self._look(turn)
+                except DriverError as error:
+                    await self._note_failed_look(turn, error)
+                    await anyio.sleep(pause)
+                    look, pause = True, min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                    continue
+                pause = _FIRST_PAUSE_SECONDS
+                if verdict.state == "waiting":
+                    if watching or not await self._requests.handle(self._connection, turn, turn.pending):
+                        return verdict
+                    look = True
                 if enough is not None and enough(verdict):
                     return verdict
-                if not watching and self._hopeless(turn, until - clock()):
+                if not watching and self._is_hopeless(turn, until - clock()):
                     return Verdict("failed", "provider_retrying", self._retry_text(turn))
-        # Whoever only watches is told how it stands now, not how it stood at the last event.
-        return await self._look(turn) if watching and not verdict.ended else verdict
+        return verdict
 
     async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> outcome.TurnResult:
         """The result of an ended turn; raises the error of one that failed."""
         if verdict.state != "completed":
-            raise self._failure(turn, verdict, None)
-        result = await outcome.gather(self._connection, turn.session, turn.seen, verdict)
+            raise failures.of_turn(self._connection, turn, verdict)
+        result = await outcome.gather(self._connection, turn, verdict)
         if not isinstance(output_schema, Mapping):
             return result
         return replace(result, structured=structured.extract(result.text, output_schema))
 
     def overdue(self, turn: Turn) -> DriverError:
         """The error of a task that runs past its own deadline. Nothing was stopped: whoever only looks, only tells."""
-        error = self._failure(turn, Verdict("failed", "turn_timeout", "the task's own deadline has passed and it still runs"), None)
+        verdict = Verdict("failed", "turn_timeout", "the task's own deadline has passed and it still runs")
+        error = failures.of_turn(self._connection, turn, verdict)
         error.next = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
         return error
 
-    async def stop(self, session: Session, *, message_id: str | None = None) -> StopReport:
-        """Stop whatever runs in a session, verified."""
-        return await stopping.stop(self._connection, session, message_id=message_id)
-
     # --- following -------------------------------------------------------------------------------------------------------
 
-    async def _wake(self, turn: Turn, events: Subscription, *, within_seconds: float, any_event: bool = False) -> None:
-        """Return when an event makes a look worth while, or when the time is over."""
-        with anyio.move_on_after(within_seconds):
-            while True:
-                event = await events.next()
-                if turn.progress.take(event) or any_event:
+    async def _wait_for_news(self, turn: Turn, news: Subscription, *, every_event: bool) -> None:
+        """Return when an event, or what the watcher read of the directory, makes a look worth while."""
+        watcher = self._connection.watcher(turn.session.directory)
+        while True:
+            event = await news.next()
+            if event is not None:
+                if turn.progress.take(event) or (every_event and event.type != "message.part.delta"):
                     return
+            elif self._is_worth_a_look(turn, watcher.state, news):
+                return
+
+    def _is_worth_a_look(self, turn: Turn, state: DirectoryState, news: Subscription) -> bool:
+        if state.error is not None:
+            return turn.failed_looks.last is None
+        if state.status_of(turn.session.id) is None or any(item.session_id in (news.session_ids or ()) for item in state.pending):
+            return True
+        turn.status = state.status_of(turn.session.id)
+        if turn.status is not None and turn.status.kind == "retry":
+            return True
+        # Events lost: a runaway, or a sub-agent that waits, is found by looking.
+        return not self._connection.events.connected or len(state.pending) > 0
 
     async def _look(self, turn: Turn) -> Verdict:
-        """Read the message store; status and requests only where the store leaves the verdict open."""
-        connection = self._connection
-        messages = await connection.messages(turn.session)
-        announced = tuple(connection.foreign(text) for text in turn.progress.announced)
-        turn.seen = Snapshot(turn.message_id, messages, announced=announced)
-        verdict = judge(turn.seen)
-        # A runaway calls the model again with every look that is taken at it (F40).
-        if verdict.state == "completed" or verdict.code == "runaway_turn":
-            return looked(connection.record, turn.session.id, verdict)
-        messages, status, pending = await connection.observed(turn.session, messages)
-        turn.seen = Snapshot(turn.message_id, messages, status, pending, announced)
-        return looked(connection.record, turn.session.id, judge(turn.seen))
+        """Look once: at the newest messages, at what runs and at what waits; a turn that has ended is read back to its prompt."""
+        try:
+            with anyio.fail_after(_LOOK_SECONDS):
+                verdict = await self._verdict(turn)
+        except HttpNotFound as error:
+            raise not_found(turn.session.id) from error
+        except TimeoutError as error:
+            raise OutOfTime("request_timeout", f"a look at session {turn.session.id} took longer than {_LOOK_SECONDS:g} s") from error
+        turn.failed_looks.end(now=self._connection.clock())
+        return looked(self._connection.record, turn.session.id, verdict)
 
-    def _hopeless(self, turn: Turn, left_seconds: float) -> bool:
+    async def _verdict(self, turn: Turn) -> Verdict:
+        history, watcher = turn.history, self._connection.watcher(turn.session.directory)
+        suspect = turn.progress.may_run_away or not self._connection.events.connected
+        limit = RUNAWAY_CALLS + NEWEST if suspect else NEWEST
+        newest, state = await together(history.read_newest(limit), watcher.read())
+        turn.status = state.status_of(turn.session.id)
+        if not await self._has_arrived(turn):
+            announced = self._announced(turn)
+            return judge(Span(turn.message_id), announced=announced)
+        turn.span = Span.of(turn.message_id, history.steps if history.reached_back else newest)
+        turn.pending = await self._pending(turn, state)
+        if turn.status is None:
+            # Idle is believed only where the store stood still around it: a turn may end, or begin, between two reads (F19).
+            if judge(turn.span).state != "completed" and await history.read_newest(limit) != newest:
+                return Verdict("running")
+        elif not await self._is_joined(turn):
+            return judge(turn.span, status=turn.status, pending=turn.pending)
+        await self._read_back(turn)
+        turn.span = Span.of(turn.message_id, history.steps)
+        return judge(turn.span, status=turn.status, pending=turn.pending, announced=self._announced(turn))
+
+    async def _has_arrived(self, turn: Turn) -> bool:
+        """Whether our prompt stands in the store; in a fork, and in a cold directory (F59), what is newest may be older than it."""
+        if not turn.arrived:
+            ours = (step for step in turn.history.newest if turn.message_id in (step.id, step.parent_id))
+            turn.arrived = any(ours) or await turn.history.read_one(turn.message_id) is not None
+        return turn.arrived
+
+    async def _is_joined(self, turn: Turn) -> bool:
+        """Whether the newest messages belong to a prompt that is neither ours nor one that OpenCode wrote itself (F58)."""
+        if turn.span.joined_by is not None:
+            return True
+        last = turn.history.last
+        if last is None or last.role != "assistant" or last.parent_id in (None, turn.message_id):
+            return False
+        prompt = await turn.history.read_one(str(last.parent_id))
+        asked = turn.history.get(turn.message_id)
+        is_later = prompt is not None and (asked is None or prompt.created_ms >= asked.created_ms)
+        return prompt is not None and not prompt.is_continuation and is_later
+
+    async def _read_back(self, turn: Turn) -> None:
+        """Read the older messages of a turn that has ended, once.
+
+        Where they cannot be read, and the newest message is the answer to our prompt, the turn is known to be over all the same.
+        """
+        try:
+            await turn.history.read_back_to(turn.message_id)
+        except DriverError as error:
+            last = turn.history.last
+            if last is None or last.parent_id != turn.message_id or judge(turn.span).state != "completed":
+                raise
+            turn.failed_looks.add(error, now=self._connection.clock())
+
+    async def _pending(self, turn: Turn, state: DirectoryState) -> tuple[PendingRequest, ...]:
+        """The requests of the turn's session and of its sub-agents (F36)."""
+        roots = {item.session_id: await self._connection.root_of(item.session_id) for item in state.pending}
+        return with_tools(tuple(item for item in state.pending if roots[item.session_id] == turn.session.id), turn.history)
+
+    def _announced(self, turn: Turn) -> tuple[str, ...]:
+        return tuple(self._connection.foreign(text) for text in turn.progress.announced)
+
+    async def _note_failed_look(self, turn: Turn, error: DriverError) -> None:
+        """Note the failure; raise where the server is proved gone, or the turn."""
+        turn.failed_looks.add(error, now=self._connection.clock())
+        self._connection.record.note("look", session_id=turn.session.id, state="unknown", code=error.code)
+        if error.code in _TASK_OVER and turn.failed_looks.repeated(error.code) > 1:
+            raise error
+        if error.code == "server_unreachable" and self._connection.is_gone(error, refused=turn.failed_looks.repeated(error.code)):
+            raise ServerProblem("server_died", f"the server ended while the turn ran ({error.message}); the turn is lost") from error
+
+    def _is_hopeless(self, turn: Turn, left_seconds: float) -> bool:
         """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or its limit is used up."""
-        status, now = turn.seen.status, self._connection.clock()
+        status, now = turn.status, self._connection.clock()
         if status is None or status.kind != "retry":
             turn.retrying_since = None
             return False
@@ -229,61 +317,76 @@ class Turns:
             left_seconds = min(left_seconds, turn.retrying_since + turn.retries.seconds - now)
         if turn.retries.attempts is not None and status.attempt > turn.retries.attempts:
             return True
-        return status.next_ms / 1000 - time.time() > left_seconds
+        return (status.next_ms - self._connection.http.server_time_ms()) / 1000 > left_seconds
 
     def _retry_text(self, turn: Turn) -> str:
-        status = turn.seen.status
+        status: SessionStatus | None = turn.status
         text = self._connection.foreign(status.message) if status is not None else ""
         return f"the provider keeps refusing (attempt {status.attempt if status else 0}): {text}"
 
     # --- ending ----------------------------------------------------------------------------------------------------------
 
-    async def _conclude(self, turn: Turn, verdict: Verdict, *, deadline_seconds: float) -> outcome.TurnResult:
+    async def _conclude(self, turn: Turn, verdict: Verdict, *, deadline_seconds: float, ends: float) -> outcome.TurnResult:
         if verdict.state == "completed":
-            return await outcome.gather(self._connection, turn.session, turn.seen, verdict)
+            left = ends - self._connection.clock()
+            return await outcome.gather(self._connection, turn, verdict, within_seconds=max(outcome.GATHER_SECONDS, left))
+        if verdict.state == "waiting" and self._requests.on_request == "return":
+            with suppress(DriverError), anyio.move_on_after(outcome.GATHER_SECONDS):
+                await self._read_back(turn)
+                turn.span = Span.of(turn.message_id, turn.history.steps)
+            return outcome.waiting(turn)
         if verdict.state == "failed" and verdict.code not in ("runaway_turn", "provider_retrying", "turn_incomplete"):
-            raise self._failure(turn, verdict, None)
+            raise failures.of_turn(self._connection, turn, verdict)
         if verdict.state == "waiting":
-            verdict = _of_waiting(turn.seen.pending)
+            verdict = failures.of_waiting(turn.pending)
         elif verdict.state != "failed":
-            verdict = self._of_timeout(turn, deadline_seconds)
+            verdict = self._of_timeout(turn, verdict, deadline_seconds)
+            if not turn.sent_by_us:
+                error = failures.of_turn(self._connection, turn, verdict)
+                error.message += "; it was sent by another call and goes on"
+                raise error
         self._connection.record.note("ending", session_id=turn.session.id, code=verdict.code)
         report = await self._stop(turn, verdict.message)
         if report is not None and report.confirmed:
             await self._read_partial(turn)
-        raise self._failure(turn, verdict, report)
+        raise failures.of_turn(self._connection, turn, verdict, report)
 
-    async def _given_up(self, turn: Turn, error: DriverError) -> DriverError:
+    async def _give_up(self, turn: Turn, error: DriverError) -> DriverError:
         """The error of a turn that could not be followed to its end, with what was done about it."""
-        if not turn.sent:
+        if not turn.sent_by_us:
             return error
-        if error.code == "server_unreachable":
-            error = ServerProblem("server_died", f"the server ended while the turn ran ({error.message}); the turn is lost")
+        if error.code == "server_died":
             # Commands that its tools had started outlive it (F5); those of a server that is not ours are not touched.
             error.details["processes_ended"] = await self._connection.end_orphans()
         report = await self._stop(turn, error.message)
-        error.details |= {"session_id": turn.session.id, "message_id": turn.message_id, "statuses": list(turn.progress.statuses)}
-        if report is not None:
-            error.details["stopped"] = report.to_wire()
-            error.message += f"; the turn was {_stop_text(report)}"
-        return error
+        return failures.with_stop(error, turn, report)
 
-    def _of_timeout(self, turn: Turn, deadline_seconds: float) -> Verdict:
-        if turn.seen.status is not None and turn.seen.status.kind == "retry":
+    def _of_timeout(self, turn: Turn, verdict: Verdict, deadline_seconds: float) -> Verdict:
+        """The verdict on a turn whose time is over: why it did not end, as far as that is known."""
+        if turn.status is not None and turn.status.kind == "retry":
             return Verdict("failed", "provider_retrying", self._retry_text(turn))
+        last = turn.failed_looks.last
+        if last is not None:
+            code = "turn_timeout" if last.code in ("request_timeout", "server_unreachable") else last.code
+            told = f"the server could not be read when the {deadline_seconds:g} s were over: {last.message}"
+            return Verdict("failed", code, told)
+        if verdict.state == "not_started":
+            return Verdict("failed", "turn_incomplete", f"{verdict.message} within {deadline_seconds:g} s")
         return Verdict("failed", "turn_timeout", f"the turn did not finish within {deadline_seconds:g} s")
 
     async def _stop(self, turn: Turn, why: str = "") -> StopReport | None:
-        """Stop and prove it; the failure to do so is part of the report, never a second error over the first."""
+        """Stop and prove it, whoever cancels meanwhile; the failure to do so is part of the report, never a second error over the first."""
         report = None
         try:
-            with anyio.move_on_after(calltime.within(CLEANUP_SECONDS)):
-                report = await stopping.stop(self._connection, turn.session, message_id=turn.message_id)
+            with anyio.CancelScope(shield=True), anyio.move_on_after(calltime.within(CLEANUP_SECONDS)):
+                # A turn that was seen to run cannot start late.
+                prompt_id = None if turn.has_started else turn.message_id
+                report = await stopping.stop(self._connection, turn.session, message_id=prompt_id)
         except DriverError as error:
             told = f"{why}; the stop failed: {error.message}".removeprefix("; ")
             turn.progress.tell("stopping", told, {"session_id": turn.session.id, "confirmed": False})
             return None
-        text = _stop_text(report)
+        text = failures.stop_text(report)
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
         turn.progress.tell("stopping", f"{why}; it was {text}" if why else f"the turn was {text}", {**facts, "session_id": turn.session.id})
         return report
@@ -291,58 +394,21 @@ class Turns:
     async def _read_partial(self, turn: Turn) -> None:
         """See what the stopped turn wrote until then; without it the error is as true, only poorer."""
         with suppress(DriverError), anyio.move_on_after(calltime.within(_PARTIAL_SECONDS, stopping=True)):
-            turn.seen = replace(turn.seen, messages=await self._connection.messages(turn.session))
-
-    def _failure(self, turn: Turn, verdict: Verdict, report: StopReport | None) -> DriverError:
-        """The error of a turn that did not succeed, with everything that was seen of it."""
-        code = verdict.code or "turn_incomplete"
-        message = self._connection.foreign(verdict.message) or "the turn did not succeed"
-        if code == "turn_incomplete" and turn.refused:
-            code, message = _of_waiting(tuple(turn.refused)).code or code, self._connection.foreign(answering.refusal(turn))
-        replies = turn.seen.replies
-        partial = "\n".join(item.text for item in replies if item.text)
-        details: dict[str, object] = {
-            "session_id": turn.session.id,
-            "message_id": turn.message_id,
-            "model_calls": len(replies),
-            "statuses": list(turn.progress.statuses),
-            "phases": {name: round(seconds, 3) for name, seconds in turn.phases.items()},
-        }
-        if partial:
-            details["partial_text"] = partial[:2000]
-        if turn.seen.pending or turn.refused:
-            details["pending"] = [item.to_wire() for item in (*turn.refused, *turn.seen.pending)]
-        if turn.answered:
-            details["answered"] = [item.to_wire() for item in turn.answered]
-        if report is not None:
-            details["stopped"] = report.to_wire()
-            message += f"; it was {_stop_text(report)}"
-        rule = {"turn_timeout": "deadline", "permission_required": "nobody-waits", "question_pending": "nobody-waits"}.get(code)
-        error = error_of(code, message, rule=rule, details=details)
-        if report is not None and not report.confirmed:
-            # Whatever the code advises otherwise, first the turn has to end.
-            abort = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
-            error.next = abort if _answered(report) else "netclaw-opencode server recover"
-        return error
+            await turn.history.read_newest()
+            await turn.history.read_back_to(turn.message_id)
+        turn.span = Span.of(turn.message_id, turn.history.steps)
 
 
-def _stop_text(report: StopReport | None) -> str:
-    if report is not None and report.confirmed:
-        return "aborted and is seen stopped"
-    return "aborted, but is not seen stopped" if report is not None and _answered(report) else "not stopped: the server does not answer"
+async def last_turn(history: History) -> Span | None:
+    """The turn at the end of a session, as its newest messages show it; None in a session without any message.
+
+    Its prompt may lie far back, and is not read: how the turn stands is told by its newest messages.
+    """
+    newest = history.newest or await history.read_newest()
+    if not newest:
+        return None
+    prompts = [step.id for step in newest if step.role == "user" and not step.is_continuation]
+    return Span.of(prompts[-1] if prompts else newest[0].parent_id or newest[0].id, newest)
 
 
-def _answered(report: StopReport) -> bool:
-    return bool(report.attempts or report.active)
-
-
-def _of_waiting(pending: tuple[PendingRequest, ...]) -> Verdict:
-    first = pending[0]
-    if first.kind == "question":
-        asked = "; ".join(item.question for item in first.questions)
-        return Verdict("failed", "question_pending", f"the agent asked a question and nobody answers: {asked}")
-    wanted = f"{first.permission} {', '.join(first.patterns)}".strip()
-    return Verdict("failed", "permission_required", f"the agent asked for the permission {wanted} and no policy grants it")
-
-
-__all__ = ["CLEANUP_SECONDS", "Emit", "Prompt", "Turn", "Turns"]
+__all__ = ["CLEANUP_SECONDS", "Emit", "Prompt", "Turn", "Turns", "last_turn"]

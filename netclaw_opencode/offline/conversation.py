@@ -37,6 +37,11 @@ class Conversation:
         """Whether this is the side call that asks for a session title (F9: a call without tools)."""
         return not self.tool_names and "title generator" in self.system
 
+    @property
+    def is_summary_call(self) -> bool:
+        """Whether this is the call in which a full context is summed up (F58: a call without tools that shows the conversation)."""
+        return not self.tool_names and self.prompt.lstrip().startswith("Here is the conversation so far")
+
 
 def read_conversation(body: Mapping[str, object], *, attempt: int = 0, session_id: str | None = None) -> Conversation:
     """Read a chat request; whatever is missing or of another shape reads as empty."""

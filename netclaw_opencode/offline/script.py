@@ -13,6 +13,7 @@ from netclaw_opencode.offline.steps import Step, Text, parts_of
 
 Reply = Step | Callable[[Conversation], Step]
 DEFAULT_TITLE = "Scripted session"
+DEFAULT_SUMMARY = "A summary of what was asked and done so far."
 
 
 def echo(conversation: Conversation) -> Step:
@@ -23,7 +24,8 @@ def echo(conversation: Conversation) -> Step:
 class Script:
     """Rules from a prompt to steps; safe to change while the model answers.
 
-    ``title`` answers the title call (F9). A prompt without a rule is answered by ``default``.
+    ``title`` answers the title call (F9), ``summary`` the call in which OpenCode has a full context summed up (F58). A prompt without
+    a rule is answered by ``default``.
     """
 
     def __init__(self, *, title: str = DEFAULT_TITLE, default: Sequence[Reply] = (echo,)) -> None:
@@ -32,6 +34,7 @@ class Script:
         _check(default)
         self.title = title
         self.default = tuple(default)
+        self.summary: Reply = Text(DEFAULT_SUMMARY)
         self._rules: dict[str, tuple[Reply, ...]] = {}
         self._lock = threading.Lock()
 
@@ -47,14 +50,17 @@ class Script:
             self._rules[text] = steps
 
     def clear(self) -> None:
-        """Forget every rule; the default stays."""
+        """Forget every rule; title and default stay."""
         with self._lock:
             self._rules.clear()
+            self.summary = Text(DEFAULT_SUMMARY)
 
     def step_for(self, conversation: Conversation) -> Step:
         """The step that answers this call."""
         if conversation.is_title_call:
             return Text(self.title)
+        if conversation.is_summary_call:
+            return self.summary(conversation) if callable(self.summary) else self.summary
         with self._lock:
             fitting = [text for text in self._rules if text in conversation.prompt]
             replies = self._rules[max(fitting, key=len)] if fitting else self.default
