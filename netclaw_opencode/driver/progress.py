@@ -63,6 +63,10 @@ class Progress:
                 self._text(event.properties.get("delta"))
         return False
 
+    def expect(self, message_id: str) -> None:
+        """Know a further prompt as ours."""
+        self._prompts.add(message_id)
+
     def tell(self, kind: EventKind, message: str, facts: JsonObject | None = None) -> None:
         """Emit a progress event of this turn."""
         self._emit(ProgressEvent(kind, message, self._session_id, self._clock() - self._started, facts or {}))

@@ -30,6 +30,8 @@ UNATTENDED_REFUSAL = (
 )
 UNATTENDED_ANSWER = "Nobody is there to answer: the task runs unattended. Decide for yourself, and say in your answer what you assumed."
 
+GO_ON = "What you asked for was refused, because nobody is there to grant it: the task runs unattended. Go on without it."
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

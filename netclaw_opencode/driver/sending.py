@@ -47,9 +47,16 @@ class Prompt:
     thinking: ThinkingChoice | None = None
     output_schema: JsonObject | None = None
 
-    def body(self, *, message_id: str, part_id: str) -> dict[str, object]:
-        """The request body (F12), with ids of our own (F27)."""
-        body: dict[str, object] = {"messageID": message_id, "parts": [{"id": part_id, "type": "text", "text": self.text}]}
+    def body(self, *, message_id: str, part_id: str, continuation: str | None = None) -> dict[str, object]:
+        """The request body (F12), with ids of our own (F27).
+
+        Args:
+            continuation: Words with which the same turn goes on, in place of the prompt's text: marked as OpenCode marks its own (F58).
+        """
+        part: dict[str, object] = {"id": part_id, "type": "text", "text": self.text}
+        if continuation is not None:
+            part |= {"text": continuation, "synthetic": True}
+        body: dict[str, object] = {"messageID": message_id, "parts": [part]}
         system = [self.system] if self.system else []
         if self.output_schema is not None:
             system.append(structured.instruction(self.output_schema))
@@ -123,6 +130,10 @@ class Turn:
     progress: Progress
     history: History
     span: Span
+    newest_prompt: str = ""
+    """The prompt that the next messages answer: ours, or the words with which we let it go on after a refusal."""
+    gone_on_after: int = 0
+    """How many answers to requests lay before those words."""
     sent_before: bool = False
     """Whether another call may have sent it."""
     sent: bool = False
@@ -153,7 +164,16 @@ def turn(connection: Connection, session: Session, *, emit: Callable[[ProgressEv
     prompt_id = message_id or connection.ids.message()
     progress = Progress(emit, session.id, prompt_id, clock=connection.clock)
     history = connection.history(session)
-    return Turn(session, prompt_id, connection.clock(), progress, history, Span(prompt_id), sent_before=message_id is not None)
+    return Turn(
+        session,
+        prompt_id,
+        connection.clock(),
+        progress,
+        history,
+        Span(prompt_id),
+        newest_prompt=prompt_id,
+        sent_before=message_id is not None,
+    )
 
 
 async def send(
@@ -230,6 +250,17 @@ async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: b
         stop_seen = reuse_session and (await stopping.stop(connection, turn.session)).confirmed
         asked(connection.record, rules.abort_first, facts, stop_seen=stop_seen)
     return True
+
+
+async def go_on(connection: Connection, turn: Turn, prompt: Prompt, *, words: str) -> None:
+    """Let a turn go on that the server ended because of a refusal: that of one request takes the others with it, without words (F60)."""
+    turn.newest_prompt = connection.ids.message()
+    turn.arrived = False
+    turn.gone_on_after = len(turn.answered)
+    turn.progress.expect(turn.newest_prompt)
+    body = prompt.body(message_id=turn.newest_prompt, part_id=ids.part_of(turn.newest_prompt), continuation=words)
+    connection.record.note("send", session_id=turn.session.id, message_id=turn.newest_prompt, attempt=1)
+    await connection.http.call(routes.PROMPT_ASYNC, ids={"session_id": turn.session.id}, directory=turn.session.directory, body=body)
 
 
 async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:

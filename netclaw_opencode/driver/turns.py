@@ -15,7 +15,7 @@ import anyio
 
 from netclaw_opencode import calltime
 from netclaw_opencode.client.http import HttpNotFound
-from netclaw_opencode.driver import failures, outcome, sending, stopping, structured
+from netclaw_opencode.driver import failures, outcome, requests, sending, stopping, structured
 from netclaw_opencode.driver.connection import not_found, with_tools
 from netclaw_opencode.driver.history import NEWEST
 from netclaw_opencode.driver.noting import looked
@@ -97,6 +97,9 @@ class Turns:
                         untouched=untouched,
                     )
                     verdict = await self.follow(turn, news, until=ends)
+                    while self._ended_by_refusal(turn, verdict):
+                        await sending.go_on(self._connection, turn, prompt, words=requests.GO_ON)
+                        verdict = await self.follow(turn, news, until=ends)
             except anyio.get_cancelled_exc_class():
                 if turn.sent_by_us:
                     await self._stop(turn)
@@ -123,6 +126,12 @@ class Turns:
             answered=tuple(turn.answered),
             events=news.received,
         )
+
+    def _ended_by_refusal(self, turn: Turn, verdict: Verdict) -> bool:
+        """Whether the server ended the turn because it was refused something that nobody meant to end it by."""
+        news = [item for item in turn.answered[turn.gone_on_after :] if item.ruling.answer == "refuse"]
+        meant = any(item.ruling.by == "hook" and item.ruling.message is None for item in news)
+        return verdict.code == "turn_incomplete" and self._requests.on_request == "refuse" and bool(news) and not meant
 
     async def start(
         self, session: Session, prompt: Prompt, *, ends: float, marks: Mapping[str, object], reuse_session: bool = False
@@ -260,8 +269,8 @@ class Turns:
     async def _has_arrived(self, turn: Turn) -> bool:
         """Whether our prompt stands in the store; in a fork, and in a cold directory (F59), what is newest may be older than it."""
         if not turn.arrived:
-            ours = (step for step in turn.history.newest if turn.message_id in (step.id, step.parent_id))
-            turn.arrived = any(ours) or await turn.history.read_one(turn.message_id) is not None
+            ours = (step for step in turn.history.newest if turn.newest_prompt in (step.id, step.parent_id))
+            turn.arrived = any(ours) or await turn.history.read_one(turn.newest_prompt) is not None
         return turn.arrived
 
     async def _is_joined(self, turn: Turn) -> bool:
@@ -269,7 +278,7 @@ class Turns:
         if turn.span.joined_by is not None:
             return True
         last = turn.history.last
-        if last is None or last.role != "assistant" or last.parent_id in (None, turn.message_id):
+        if last is None or last.role != "assistant" or last.parent_id in (None, turn.message_id, turn.newest_prompt):
             return False
         prompt = await turn.history.read_one(str(last.parent_id))
         asked = turn.history.get(turn.message_id)
@@ -285,7 +294,7 @@ class Turns:
             await turn.history.read_back_to(turn.message_id)
         except DriverError as error:
             last = turn.history.last
-            if last is None or last.parent_id != turn.message_id or judge(turn.span).state != "completed":
+            if last is None or last.parent_id != turn.newest_prompt or judge(turn.span).state != "completed":
                 raise
             turn.failed_looks.add(error, now=self._connection.clock())
 

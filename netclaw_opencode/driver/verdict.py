@@ -39,6 +39,8 @@ class Span:
     steps: tuple[Step, ...] = ()
     joined_by: str | None = None
     compactions: int = 0
+    is_open: bool = False
+    """Its newest message is one after which the turn goes on, and nothing has come of it yet."""
 
     @property
     def last(self) -> Step | None:
@@ -75,7 +77,8 @@ class Span:
                 # Where the prompt is not in sight, whose the newest messages are is for the caller to know.
                 ours.append(step)
                 compactions += step.is_summary
-        return cls(message_id, steps[at] if at is not None else None, tuple(ours), None, compactions)
+        is_open = bool(steps) and steps[-1].is_continuation
+        return cls(message_id, steps[at] if at is not None else None, tuple(ours), None, compactions, is_open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def judge(
         return Verdict("waiting")
     if span.joined_by is None and status is not None and status.kind != "idle":
         return Verdict("running")
-    return _of_last(span, span.last) if span.last is not None else _without_step(announced)
+    return _of_last(span, span.last) if span.last is not None and not span.is_open else _without_step(announced)
 
 
 def runs_away(steps: Sequence[Step]) -> bool:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from netclaw_opencode.offline import Drip, Gated, Text, ToolCall, Usage
-from netclaw_opencode.testing.proxy import Cut, Latency, Silence, Stall, answer
+from netclaw_opencode.testing.proxy import Cut, Fault, Latency, Silence, Stall, answer
 from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import Bench
 from tests.real.acting import data_of, error_of
@@ -79,7 +79,7 @@ def test_l05_four_hundred_steps(bench: Bench) -> None:
     [answer("bad gateway", status=502, kind="text/html"), Cut(head=0, reset=True), Cut(body=20), Stall(body=20)],
     ids=["502", "reset", "cut", "stalled"],
 )
-def test_l11_a_look_fails_in_the_middle(bench: Bench, fault: object) -> None:
+def test_l11_a_look_fails_in_the_middle(bench: Bench, fault: Fault) -> None:
     """L11: reads that fail for a while end nothing; the result says how many there were."""
     gate = bench.model.gate("an hour")
     bench.model.when("a long hour", Gated(gate, "begun, ", "and done"))

@@ -33,7 +33,7 @@ QUESTION = ToolCall(
 
 def told(bench: Bench, prompt: str) -> str:
     """What the tool's result told the model at the end of the turn."""
-    return bench.model.calls_with(prompt)[-1].conversation.tool_results[-1]
+    return str(bench.model.calls_with(prompt)[-1].conversation.tool_results[-1])
 
 
 def test_l09_stray_read_is_refused_with_words(bench: Bench) -> None:
@@ -46,14 +46,13 @@ def test_l09_stray_read_is_refused_with_words(bench: Bench) -> None:
 
 
 def test_l09_two_stray_reads_at_once(bench: Bench) -> None:
-    """L9: a refusal makes the server refuse everything else that the session waits for; the turn still comes to a named end."""
-    bench.model.when("look twice", (STRAY, ToolCall("read", {"filePath": "/usr/share/doc"})), Text("I did without both."))
-    envelope = bench.host.call("run_task", prompt="look twice", directory=bench.directory)
-    if envelope["ok"]:
-        assert data_of(envelope)["text"] == "I did without both."
-    else:
-        assert envelope["error"]["code"] == "permission_required"  # type: ignore[index]
-    bench.seen_stopped()
+    """L9, F60: a refusal takes with it what else the session waits for, and ends the turn; it is told to go on, and does."""
+    bench.model.when("look twice", (STRAY, ToolCall("read", {"filePath": "/usr/share/doc"})))
+    bench.model.when("What you asked for was refused", Text("I did without both."))
+    data = bench.data("run_task", prompt="look twice", directory=bench.directory, keep_session=True)
+    assert (data["text"], data["usage"]["model_calls"], len(data["refused"])) == ("I did without both.", 2, 2)
+    later = bench.data("get_session_result", session_id=bench.remember(data["session_id"]))
+    assert (later["text"], later["usage"]) == (data["text"], data["usage"])
 
 
 def test_l09_stop(bench: Bench) -> None:
