@@ -29,6 +29,7 @@ from netclaw_opencode.errors import DriverError, Interrupted, InvalidInput
 from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import own_manifest
 from netclaw_opencode.mcp_server.answers import answer_of
+from netclaw_opencode.mcp_server.elicitation import ask_until_done
 from netclaw_opencode.mcp_server.progress import ProgressPlugin, telling
 from netclaw_opencode.mcp_server.tools import ToolDescription, instructions_of, prompt_of, tools_of
 from netclaw_opencode.settings import Settings, results_dir
@@ -106,7 +107,9 @@ class _Protocol:
             await context.session.report_progress(count, message=line)
 
         async with telling(report) if asked else nullcontext():
-            envelope = await self._calls.run(params.name, params.arguments or {})
+            arguments = params.arguments or {}
+            envelope = await self._calls.run(params.name, arguments)
+            envelope = await ask_until_done(context.session, context.request_id, envelope, arguments, run=self._calls.run)
         tool = self._tools.get(params.name)
         schema = own_manifest().actions[tool.name].output_schema if tool is not None else None
         answer = answer_of(envelope, folder=self._calls.results, output_schema=schema)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client.session import ElicitationFnT
 
 from netclaw_opencode.testing.waiting import SOON, wait_until
 
@@ -26,12 +27,18 @@ Mode = Literal["legacy", "auto"]
 
 
 @contextlib.asynccontextmanager
-async def connected(environ: Mapping[str, str], *words: str, mode: Mode = "legacy") -> AsyncIterator[Client]:
-    """The official client, connected to a server that its own transport has started; on leaving, the server is gone."""
+async def connected(
+    environ: Mapping[str, str], *words: str, mode: Mode = "legacy", elicitation: ElicitationFnT | None = None
+) -> AsyncIterator[Client]:
+    """The official client, connected to a server that its own transport has started; on leaving, the server is gone.
+
+    ``elicitation`` answers what the server asks the user; without it the client says that it cannot.
+    """
     parameters = StdioServerParameters(
         command=COMMAND[0], args=[*COMMAND[1:], *words], env={"PYTHONPATH": str(ROOT), **environ}, cwd=environ["HOME"]
     )
-    async with Client(stdio_client(parameters), mode=mode, read_timeout_seconds=60) as client:
+    transport = stdio_client(parameters)
+    async with Client(transport, mode=mode, read_timeout_seconds=60, elicitation_callback=elicitation) as client:
         yield client
 
 
