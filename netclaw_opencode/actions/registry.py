@@ -169,8 +169,9 @@ async def _run(call: ActionCall, definition: ActionDefinition) -> JsonObject:
     reason = call.context.hooks.before_action(call)
     if reason is not None:
         raise Refused("vetoed", f"{call.action} was vetoed: {reason}")
-    running = call.context.hooks.run_action(call)
-    return await (running if running is not None else definition.resolve()(call.arguments, call.context))
+    async with call.context.leasing():
+        running = call.context.hooks.run_action(call)
+        return await (running if running is not None else definition.resolve()(call.arguments, call.context))
 
 
 def _tell(call: ActionCall, envelope: JsonObject) -> None:

@@ -6,10 +6,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sessions, stopping
 from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.places import Places
+from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.driver.verdict import Snapshot, judge
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.facts import ProgressEvent
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
 
+_CREATE_SECONDS = 15.0
+"""The deadline of ``create_session`` in the manifest."""
 _MOST = 1000
 """Sessions that are looked at where only some of them are wanted."""
 
@@ -39,7 +43,7 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         directory_given="directory" in arguments,
         places=Places.of(context.settings),
     )
-    connection, notes = await context.driver.tidied()
+    connection, notes = await context.driver.tidied(left_seconds=calltime.current().fitted(_CREATE_SECONDS, stops=False))
     key = keys.key_of(arguments, action="create_session")
     new = True
     if key is None:
@@ -122,7 +126,8 @@ async def list_sessions(arguments: JsonObject, context: ActionContext) -> JsonOb
     # The server cannot choose ours: any number of others may stand before them.
     most = _MOST if ours_only else limit
     found = await sessions.listed(await context.driver.connect(), directory=directory, limit=most)
-    kept = [item for item in found[:most] if rules.is_ours(item) or not ours_only]
+    ours = {session.id for session, tag in tagged(found) if tag.task is not None}
+    kept = [item for item in found[:most] if item.id in ours or not ours_only]
     return {
         "sessions": [sessions.to_wire(item) for item in kept[:limit]],
         "count": len(kept[:limit]),

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.driver import rules, servers, sessions, stopping
+from netclaw_opencode.client import reading, routes
+from netclaw_opencode.driver import listing, rules, servers, sessions, stopping, sweeping
+from netclaw_opencode.driver.sweeping import Skipped
+from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.driver.verdict import Snapshot, judge
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session, SessionStatus
+    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.settings import Settings
 
@@ -37,6 +41,7 @@ class Recovery:
     signal: str | None = None
     restarted: bool = False
     notes: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     def to_wire(self) -> dict[str, object]:
         """The form in results."""
@@ -46,6 +51,7 @@ class Recovery:
             "sessions_stopped": list(self.stopped),
             "lost": [{"session_id": item.id, "title": item.title, "directory": item.directory} for item in self.lost],
             "notes": list(self.notes),
+            "skipped": [item.to_wire() for item in dict.fromkeys(self.skipped)],
         }
         if self.signal is not None:
             wire["signal"] = self.signal
@@ -97,39 +103,50 @@ async def recover(
         )
     await disconnect()
     await _restart(settings, done, directory=directory, within_seconds=within_seconds, recorder=recorder)
-    done.lost += await _interrupted(await connect(), {session.id for session in done.lost})
+    await _look_for_interrupted(await connect(), done)
     return done
 
 
 async def _look(connection: Connection, done: Recovery, *, force: bool) -> None:
     """See what runs; stop what is ours and hangs (all that is ours, where the server has to go)."""
-    running = await _running(connection)
+    listed = (await listing.read(connection.http, most=sessions.MANY)).sessions
+    ours = {session.id for session, tag in tagged(listed) if tag.task is not None}
+    statuses, skipped = await sweeping.statuses_of(connection, (item.directory for item in listed))
+    done.skipped += skipped
+    running = [(item, statuses[item.directory][item.id]) for item in listed if item.id in statuses.get(item.directory, {})]
     done.retrying = [session.id for session, status in running if status.kind == "retry"]
     stuck = force or bool(rules.stuck_server({session.id: status for session, status in running}))
-    for session, status in running:
-        if rules.is_ours(session) and (stuck or status.kind == "retry"):
-            await _stop(connection, session, done)
+    wanted = [session for session, status in running if session.id in ours and (stuck or status.kind == "retry")]
+    await sweeping.side_by_side([partial(_stop, connection, session, done) for session in wanted], at_once=sweeping.STOPS_AT_ONCE)
 
 
-async def _running(connection: Connection) -> list[tuple[Session, SessionStatus]]:
-    """Every session that runs, in every directory."""
-    found = await sessions.listed(connection, directory=None, limit=sessions.MANY)
-    running: list[tuple[Session, SessionStatus]] = []
-    for directory in dict.fromkeys(item.directory for item in found):
-        statuses = await connection.statuses(directory)
-        running += [(item, statuses[item.id]) for item in found if item.directory == directory and item.id in statuses]
-    return running
+async def _look_for_interrupted(connection: Connection, done: Recovery) -> None:
+    """Find sessions whose last turn the old server took with it: idle, but unfinished (F33, F44)."""
+    known = {session.id for session in done.lost}
+    listed = (await listing.read(connection.http, most=_RECENT)).sessions
+    found: dict[str, bool] = {}
+
+    async def look(session: Session) -> None:
+        try:
+            found[session.id] = await _is_interrupted(connection, session)
+        except DriverError as error:
+            done.skipped.append(Skipped(session.directory, error.message))
+
+    wanted = [item for item in listed if item.id not in known]
+    await sweeping.side_by_side([partial(look, session) for session in wanted], at_once=sweeping.AT_ONCE)
+    done.lost += [session for session in wanted if found.get(session.id)]
 
 
-async def _interrupted(connection: Connection, known: set[str]) -> list[Session]:
-    """Sessions whose last turn the old server took with it: idle, but unfinished (F33, F44)."""
-    lost: list[Session] = []
-    for session in (await sessions.listed(connection, directory=None, limit=_RECENT))[:_RECENT]:
-        messages = await connection.messages(session)
-        prompts = [item.id for item in messages if item.role == "user"]
-        if session.id not in known and prompts and judge(Snapshot(prompts[-1], messages)).code == "interrupted":
-            lost.append(session)
-    return lost
+async def _is_interrupted(connection: Connection, session: Session) -> bool:
+    # The newest message tells (F56), whatever the length of the history.
+    query = {"limit": "1"}
+    answer = await connection.http.call(routes.MESSAGES, ids={"session_id": session.id}, directory=session.directory, query=query)
+    newest = reading.messages(answer)[-1:]
+    asked = [item.parent_id for item in newest if item.role == "assistant" and item.parent_id is not None]
+    if not asked:
+        # A prompt that nobody has begun to answer, or none at all.
+        return False
+    return judge(Snapshot(asked[0], newest)).code == "interrupted"
 
 
 async def _stop(connection: Connection, session: Session, done: Recovery) -> None:
