@@ -72,18 +72,33 @@ async def _page(client: HttpClient, directory: str | None, size: int, times: Map
 
 
 async def _before_large(client: HttpClient, directory: str | None, before_ms: int | None) -> int:
-    """A cursor that passes over the session next to ``before_ms``, by halving: its own time is in the answer that is too large."""
-    readable, large = 0, _NEVER_MS if before_ms is None else before_ms
+    """A cursor that passes over the session next to ``before_ms``: its own time is in the answer that is too large.
+
+    Looked for by steps that double, since the next session is seldom far, and then by halving.
+    """
+    large = _NEVER_MS if before_ms is None else before_ms
+    step = 1 if before_ms is not None else large // 2
+    readable = max(0, large - step)
+    while readable and not await _is_readable(client, directory, readable):
+        large, step = readable, step * 2
+        readable = max(0, large - step)
     while large - readable > 1:
         middle = (readable + large) // 2
-        try:
-            await _page(client, directory, 1, {"cursor": middle})
+        if await _is_readable(client, directory, middle):
             readable = middle
-        except DriverError as error:
-            if error.code != "response_too_large":
-                raise
+        else:
             large = middle
     return readable
+
+
+async def _is_readable(client: HttpClient, directory: str | None, before_ms: int) -> bool:
+    try:
+        await _page(client, directory, 1, {"cursor": before_ms})
+    except DriverError as error:
+        if error.code != "response_too_large":
+            raise
+        return False
+    return True
 
 
 __all__ = ["PAGE", "Listing", "read"]
