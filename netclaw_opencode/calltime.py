@@ -37,13 +37,15 @@ class CallTime:
     cap_seconds: float | None = None
     asked: float = 0.0
     deadline: float = float("inf")
-    """When the action's own time is over, stop and clean-up included, on the clock."""
+    """When the action's own time is over, on the clock: what must be stopped then is stopped after it."""
+    stop_seconds: float = 0.0
+    """Time for stopping and cleaning up after the deadline."""
 
     @property
     def ends(self) -> float:
         """When everything must be over, on the clock; infinity where nothing says so."""
         capped = self.began + self.cap_seconds - _HANDOVER_SECONDS if self.cap_seconds is not None else float("inf")
-        return min(self.deadline, capped)
+        return min(self.deadline + self.stop_seconds, capped)
 
     def fitted(self, limit: float, *, stops: bool = True) -> float:
         """A limit of the work that begins now, cut to what there is; ``stops``: something must be stopped at its end."""
@@ -77,20 +79,24 @@ def current() -> CallTime:
 
 
 @contextmanager
-def of_call(cap_seconds: float | None, *, clock: Callable[[], float], budget_seconds: float | None = None) -> Iterator[CallTime]:
+def of_call(
+    cap_seconds: float | None, *, clock: Callable[[], float], deadline_seconds: float | None = None, stop_seconds: float = 0.0
+) -> Iterator[CallTime]:
     """Bound the call that begins now; one within another call has that one's time, and less where its own is shorter.
 
     Args:
         cap_seconds: The operator's cap on calls.
         clock: The clock that the call counts by.
-        budget_seconds: The action's own time in all, stop and clean-up included.
+        deadline_seconds: The action's own time.
+        stop_seconds: What it may take beyond that for stopping and cleaning up.
     """
     outer = _current.get()
-    deadline = clock() + budget_seconds if budget_seconds is not None else float("inf")
-    here = CallTime(clock, clock(), cap_seconds, deadline=deadline)
+    deadline = clock() + deadline_seconds if deadline_seconds is not None else float("inf")
+    here = CallTime(clock, clock(), cap_seconds, deadline=deadline, stop_seconds=stop_seconds)
     if outer is not None and outer.clock is clock:
         caps = [cap for cap in (outer.cap_seconds, cap_seconds) if cap is not None]
-        here = CallTime(clock, outer.began, min(caps, default=None), deadline=min(outer.deadline, deadline))
+        stop_seconds = max(outer.stop_seconds, stop_seconds)
+        here = CallTime(clock, outer.began, min(caps, default=None), deadline=min(outer.deadline, deadline), stop_seconds=stop_seconds)
     token = _current.set(here)
     try:
         yield here
@@ -101,6 +107,13 @@ def of_call(cap_seconds: float | None, *, clock: Callable[[], float], budget_sec
 def detach() -> None:
     """Leave the call in which the running task was started: it outlives that call, and so has none of its bounds."""
     _current.set(None)
+
+
+def left_to_deadline(default: float) -> float:
+    """The seconds until the running call's own deadline; ``default`` where there is no call, or one without a deadline."""
+    here = current()
+    ends = min(here.deadline, here.ends)
+    return ends - here.clock() if ends != float("inf") else default
 
 
 def left(default: float) -> float:
@@ -116,4 +129,4 @@ def within(seconds: float, *, stopping: bool = False) -> float:
     return min(seconds, max(_FLOOR_SECONDS, left * _STOP_SHARE if stopping else left))
 
 
-__all__ = ["SETTING", "CallTime", "capped", "current", "detach", "left", "of_call", "within"]
+__all__ = ["SETTING", "CallTime", "capped", "current", "detach", "left", "left_to_deadline", "of_call", "within"]

@@ -76,7 +76,7 @@ SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
             "server.process",
             (
                 *("_end", "kill", "_process", "_children", "_signal", "callers", "_gone", "_ended"),
-                *("argv_of", "this_process", "is_alive", "ends"),
+                *("argv_of", "is_alive", "ends"),
             ),
         ),
         Guard("server.state"),

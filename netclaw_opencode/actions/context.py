@@ -7,8 +7,8 @@ hosts them: progress events, pending requests, decisions. It must not know plugg
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -126,6 +126,15 @@ class ActionContext:
     def secrets(self) -> tuple[str, ...]:
         """What must stand in no result: the settings' secrets, and those of the server that is in use."""
         return (*self.settings.secrets, *(self._driver.secrets if self._driver is not None else ()))
+
+    @asynccontextmanager
+    async def leasing(self) -> AsyncIterator[None]:
+        """The time of one call, in which it keeps the connection that it gets."""
+        if self._driver is None:
+            yield
+            return
+        async with self._driver.leasing():
+            yield
 
     @property
     def driver(self) -> Driver:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, rules, sending, sessions
+from netclaw_opencode.driver import keys, rules, schemas, sending, sessions
 from netclaw_opencode.driver.outcome import refusal_command
 from netclaw_opencode.driver.places import Places
+from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, Refused
 
@@ -63,7 +65,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     if key is not None:
         marks |= key.marks()
     if prompt.output_schema is not None:
-        marks["output_schema"] = prompt.output_schema
+        marks["output_schema"] = schemas.keep(context.settings.state_dir, prompt.output_schema)
     turn, verdict = await turns.start(
         session,
         prompt,
@@ -194,8 +196,14 @@ def _may_still_arrive(connection: Connection, session: Session, message_id: str)
 
 
 async def _result(connection: Connection, context: ActionContext, turn: Turn, verdict: Verdict) -> JsonObject:
-    schema = (rules.mark_of(turn.session) or {}).get("output_schema")
-    return (await (await context.driver.turns(sending=False)).result(turn, verdict, output_schema=schema)).to_wire()
+    tag = SessionTag.of(turn.session)
+    digest = tag.output_schema if tag is not None else None
+    schema = schemas.load(context.settings.state_dir, digest) if digest is not None else None
+    result = await (await context.driver.turns(sending=False)).result(turn, verdict, output_schema=schema)
+    if digest is not None and schema is None:
+        # Another machine or state folder, or an old task: the digest alone says nothing of the form.
+        result = replace(result, notes=(*result.notes, "output_schema is not kept here, so the answer was not checked against it"))
+    return result.to_wire()
 
 
 def _still_running(turn: Turn, verdict: Verdict) -> Refused:

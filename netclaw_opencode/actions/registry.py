@@ -101,10 +101,11 @@ class Registry:
 
         Raises nothing but cancellation and process-ending exceptions.
         """
+        deadline_seconds, stop_seconds = self._time_of(name, arguments)
         with (
             context.record.call(str(name).replace("-", "_")),
             calltime.of_call(
-                context.settings.call_seconds, clock=context.clock, budget_seconds=self._budget(name, arguments)
+                context.settings.call_seconds, clock=context.clock, deadline_seconds=deadline_seconds, stop_seconds=stop_seconds
             ) as time_of_call,
         ):
             envelope = _explained(await self._invoke(name, arguments, context, time_of_call), time_of_call)
@@ -115,15 +116,15 @@ class Registry:
             context.record.result(envelope)
         return envelope
 
-    def _budget(self, name: str, arguments: JsonObject) -> float | None:
-        """The time of a call in all, in seconds: the deadline that it was given or that its manifest states, and the stop after it."""
+    def _time_of(self, name: str, arguments: JsonObject) -> tuple[float | None, float]:
+        """The deadline of a call in seconds, as it was given or as its manifest states it, and the time to stop what must be stopped."""
         definition = self._actions.get(str(name).replace("-", "_"))
         if definition is None:
-            return None
+            return None, 0.0
         field = _deadline_field(definition)
         given = arguments.get(field) if field is not None and isinstance(arguments, Mapping) else None
         stated = given if isinstance(given, int | float) and not isinstance(given, bool) else definition.deadline_seconds
-        return float(stated) + (STOP_SECONDS if field is not None else 0)
+        return float(stated), STOP_SECONDS if field is not None else 0.0
 
     async def _invoke(self, name: str, arguments: JsonObject, context: ActionContext, time_of_call: CallTime) -> dict[str, object]:
         call: ActionCall | None = None
@@ -186,7 +187,7 @@ async def _in_time(call: ActionCall, definition: ActionDefinition, time_of_call:
     with move_on_after(max(0.0, time_of_call.ends - time_of_call.clock())):
         return await _run(call, definition)
     cap_seconds = time_of_call.cap_seconds
-    if cap_seconds is None or time_of_call.deadline <= time_of_call.ends:
+    if cap_seconds is None or time_of_call.deadline + time_of_call.stop_seconds <= time_of_call.ends:
         raise OutOfTime("request_timeout", f"{call.action} did not end within its {definition.deadline_seconds:g} s")
     raise OutOfTime(
         "call_timeout",
@@ -199,8 +200,9 @@ async def _run(call: ActionCall, definition: ActionDefinition) -> JsonObject:
     reason = call.context.hooks.before_action(call)
     if reason is not None:
         raise Refused("vetoed", f"{call.action} was vetoed: {reason}")
-    running = call.context.hooks.run_action(call)
-    return await (running if running is not None else definition.resolve()(call.arguments, call.context))
+    async with call.context.leasing():
+        running = call.context.hooks.run_action(call)
+        return await (running if running is not None else definition.resolve()(call.arguments, call.context))
 
 
 def _tell(call: ActionCall, envelope: JsonObject) -> None:

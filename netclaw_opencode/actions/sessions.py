@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
-
+from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, rules, sessions, stopping
+from netclaw_opencode.driver import keys, rules, sessions, stopping, sweeping
 from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.places import Places
+from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.driver.turns import last_turn
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import ActionFailed, DriverError
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
 
-_DIRECTORIES_AT_ONCE = 8
+_CREATE_SECONDS = 15.0
+"""The deadline of ``create_session`` in the manifest."""
 _MOST = 1000
 """Sessions that are looked at where only some of them are wanted."""
 
@@ -44,7 +46,7 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         directory_given="directory" in arguments,
         places=Places.of(context.settings),
     )
-    connection, notes = await context.driver.tidied()
+    connection, notes = await context.driver.tidied(left_seconds=calltime.current().fitted(_CREATE_SECONDS, stops=False))
     key = keys.key_of(arguments, action="create_session")
     new = True
     if key is None:
@@ -90,23 +92,18 @@ async def _directory_states(
     connection: Connection, directories: tuple[str, ...]
 ) -> tuple[dict[str, DirectoryState], list[dict[str, object]]]:
     """What runs and waits in each directory, read side by side; and the directories that could not be read, with the reason."""
-    states: dict[str, DirectoryState] = {}
-    skipped: list[dict[str, object]] = []
-    # The server works on few requests at once; more of them would only wait there.
-    at_once = anyio.CapacityLimiter(_DIRECTORIES_AT_ONCE)
-
-    async def read_one(directory: str) -> None:
-        async with at_once:
-            try:
-                states[directory] = await connection.directory_state(directory)
-            except DriverError as error:
-                skipped.append({"directory": directory, "code": error.code, "message": error.message})
-
     if len(directories) == 1:
         return {directories[0]: await connection.directory_state(directories[0])}, []
-    async with anyio.create_task_group() as tasks:
-        for directory in directories:
-            tasks.start_soon(read_one, directory)
+    states: dict[str, DirectoryState] = {}
+    skipped: list[dict[str, object]] = []
+
+    async def look(directory: str) -> None:
+        try:
+            states[directory] = await connection.directory_state(directory)
+        except DriverError as error:
+            skipped.append({"directory": directory, "code": error.code, "message": error.message})
+
+    await sweeping.side_by_side([partial(look, directory) for directory in directories], at_once=sweeping.AT_ONCE)
     return states, skipped
 
 
@@ -152,7 +149,8 @@ async def list_sessions(arguments: JsonObject, context: ActionContext) -> JsonOb
     # The server cannot choose ours: any number of others may stand before them.
     most = _MOST if ours_only else limit
     found = await sessions.listed(await context.driver.connect(), directory=directory, limit=most)
-    kept = [item for item in found[:most] if rules.is_ours(item) or not ours_only]
+    ours = {session.id for session, tag in tagged(found) if tag.task is not None}
+    kept = [item for item in found[:most] if item.id in ours or not ours_only]
     return {
         "sessions": [sessions.to_wire(item) for item in kept[:limit]],
         "count": len(kept[:limit]),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -14,6 +15,7 @@ from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, owners, rules, sending, sessions, stopping
 from netclaw_opencode.driver.models import parse_model
 from netclaw_opencode.driver.places import Places
+from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
 
@@ -40,6 +42,8 @@ _SHARED = ("directory", "title", "model", "retry_budget_seconds", "retry_attempt
 
 FALLBACK_CODES = frozenset({"provider_retrying", "provider_error", "provider_auth", "runaway_turn", "empty_output"})
 """Failures that another model may not have."""
+_SEEN_ENDED = frozenset({"provider_error", "provider_auth", "empty_output"})
+"""Those of them that are read from a turn which the server itself shows as ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class _Task:
     keep: bool
     parent_id: str | None = None
     key: Key | None = None
+    attempt: int = 0
 
 
 @dataclass(slots=True)
@@ -97,20 +102,47 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
 
 
 async def _with_fallbacks(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult, list[dict[str, object]]]:
-    """Try the task's model, then each of ``fallback_models`` in a fresh session; tells of the tries that failed."""
+    """Try the task's model, then each of ``fallback_models`` in a fresh session; tells of the tries that failed.
+
+    Under an idempotency key the attempt that there is already is found again: the same call twice is one task.
+    """
     models = [task.arguments.get("model"), *_fallbacks(task.arguments)]
     attempts: list[dict[str, object]] = []
+    number = await _newest_attempt(task, context, most=len(models)) if task.key is not None and len(models) > 1 else 0
     while True:
-        model = models.pop(0)
+        model = models[number]
         arguments = {**task.arguments, "model": model} if model is not None else task.arguments
         try:
-            return *await _one(replace(task, arguments=arguments, key=None if attempts else task.key), context), attempts
+            return *await _one(replace(task, arguments=arguments, attempt=number), context), attempts
         except DriverError as error:
             attempts.append({"model": str(parse_model(model) or "default"), "code": error.code, "message": error.message})
-            if not models or error.code not in FALLBACK_CODES or context.clock() >= task.ends:
+            last = number + 1 == len(models)
+            if last or context.clock() >= task.ends or not await _may_try_another(task, context, error, number):
                 if len(attempts) > 1:
                     error.details["attempts"] = attempts
                 raise
+        number += 1
+
+
+async def _newest_attempt(task: _Task, context: ActionContext, *, most: int) -> int:
+    """The number of the attempt that a call with the same key made last; 0 where there is none."""
+    assert task.key is not None  # asked only where there is one
+    with sending.unsent_after(task.ends - context.clock()):
+        found = await keys.of_key(await context.driver.connect(), task.key)
+    return min(max(found, default=0), most - 1)
+
+
+async def _may_try_another(task: _Task, context: ActionContext, error: DriverError, number: int) -> bool:
+    """Whether the next model may have the task: the failure is the model's, and nothing of the attempt runs any more."""
+    if error.code in FALLBACK_CODES:
+        if _stop_is_proved(error) or ("stopped" not in error.details and error.code in _SEEN_ENDED):
+            return True
+        error.message += "; no other model was tried, since this attempt is not seen stopped"
+        return False
+    # Another call with the same key may have stopped this attempt and gone on with the next model.
+    with suppress(DriverError):
+        return task.key is not None and await _newest_attempt(task, context, most=number + 2) > number
+    return False
 
 
 def _fallbacks(arguments: JsonObject) -> list[object]:
@@ -185,7 +217,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     with sending.unsent_after(task.ends - context.clock()):
         on_request = read.on_request(task.arguments)
         turns = await context.driver.turns(on_request=on_request)
-        connection, tidied = await context.driver.tidied()
+        connection, tidied = await context.driver.tidied(left_seconds=task.ends - context.clock())
         prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
     message_id = connection.ids.message()
     wanted = sessions.NewSession(
@@ -197,18 +229,18 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
         parent_id=task.parent_id,
         directory_given="directory" in task.arguments,
         places=Places.of(context.settings),
-        marks=_marks(task, message_id),
+        marks=_marks(task, message_id, deadline_ms=connection.http.server_time_ms() + int((task.ends - context.clock()) * 1000)),
         offers_questions=context.driver.offers_questions(on_request),
     )
     async with _session(connection, context, wanted, task) as job:
         job.notes += tidied
-        marked = (rules.mark_of(job.session) or {}).get("message_id")
+        tag = SessionTag.of(job.session)
         result = await turns.run(
             job.session,
             prompt,
             ends=task.ends,
             deadline_seconds=task.limit_seconds,
-            message_id=marked if isinstance(marked, str) else None,
+            message_id=tag.message_id if tag is not None else None,
             retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
         )
@@ -222,10 +254,10 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     return job, result
 
 
-def _marks(task: _Task, message_id: str) -> dict[str, object]:
+def _marks(task: _Task, message_id: str, *, deadline_ms: int) -> dict[str, object]:
     """Marks of the task's session: whose it is, or by which key (and with which prompt) it is found again."""
     if task.key is not None:
-        return {**task.key.marks(), "message_id": message_id}
+        return {**task.key.marks(), "message_id": message_id, "deadline_ms": deadline_ms, "attempt": task.attempt}
     return {} if task.keep else owners.marks()
 
 
@@ -235,7 +267,8 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
     with anyio.CancelScope(shield=True), sending.unsent_after(max(_CREATE_SECONDS, task.ends - context.clock())):
         # Shielded: a cancellation between the server's creation and our knowledge of it would leave the session behind.
         if task.key is not None:
-            session, new = await keys.claimed(connection, task.key, lambda: sessions.create(connection, wanted))
+            create = partial(sessions.create, connection, wanted)
+            session, new = await keys.claimed(connection, task.key, create, attempt=task.attempt)
         else:
             with context.driver.remembering(wanted.created_by):
                 session, new = await sessions.create(connection, wanted), True

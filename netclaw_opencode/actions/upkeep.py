@@ -20,17 +20,20 @@ async def cleanup(arguments: JsonObject, context: ActionContext) -> JsonObject:
     began = context.clock()
     dry_run = read.flag(arguments, "dry_run")
     connection = await context.driver.connect()
-    found = await sweeping.leftovers(
+    look = await sweeping.leftovers(
         connection, older_than_seconds=read.optional_seconds(arguments, "older_than_seconds"), given_up=context.driver.given_up
     )
     swept = (
-        tuple(sweeping.Swept(item, stopped=False, deleted=False) for item in found) if dry_run else await sweeping.sweep(connection, found)
+        tuple(sweeping.Swept(item, stopped=False, deleted=False) for item in look.found)
+        if dry_run
+        else await sweeping.sweep(connection, look.found)
     )
     context.driver.swept(swept)
     output: dict[str, object] = {
         "dry_run": dry_run,
         "sessions": [item.to_wire() for item in swept],
         "count": len(swept),
+        "skipped": [item.to_wire() for item in look.skipped],
         "elapsed_seconds": round(context.clock() - began, 3),
     }
     problems = [item for item in swept if item.problem is not None]

@@ -33,7 +33,7 @@ class Route:
     limit_seconds: float | None = None
 
 
-HEALTH = Route("health", "GET", "/global/health", limit_seconds=1.0)
+HEALTH = Route("health", "GET", "/global/health")
 EVENTS = Route("events", "GET", "/global/event")
 DOC = Route("doc", "GET", "/doc", limit_bytes=4 * MIB)
 PATH = Route("path", "GET", "/path")

@@ -163,11 +163,13 @@ class Message:
 
     @property
     def is_continuation(self) -> bool:
-        """Whether OpenCode wrote this user message itself, so that the turn goes on below it (F58): a compaction, or synthetic text."""
-        if self.role != "user" or not self.parts:
-            return False
+        """Whether OpenCode wrote this user message itself, so that the turn goes on below it (F58): a compaction, or synthetic text.
+
+        A message comes into the store before its parts; until they are there, it is nobody else's.
+        """
         texts = [part for part in self.parts if part.type == "text"]
-        return any(part.type == "compaction" for part in self.parts) or (bool(texts) and all(part.synthetic for part in texts))
+        compacts = any(part.type == "compaction" for part in self.parts)
+        return self.role == "user" and (compacts or not self.parts or (bool(texts) and all(part.synthetic for part in texts)))
 
     @property
     def text(self) -> str:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.client.types import FileChange, Health, PermissionRule, Provider, Session, SessionStatus
 
 _CATALOGUE_SECONDS = 30.0
+_CATALOGUES = 32
+"""As many directories' catalogues as are kept: each may take a megabyte."""
 _REMEMBERED = 256
 _REFUSALS = 3
 """So many refused connections, one look after the other (half a second), are more than a moment's."""
@@ -68,7 +70,7 @@ class Connection:
         self.clock = clock
         self._secrets = secrets
         self._state_dir = state_dir
-        self._catalogues: dict[str, tuple[float, Catalogue]] = {}
+        self._catalogues: OrderedDict[str, tuple[float, Catalogue]] = OrderedDict()
         self._created: OrderedDict[str, Session] = OrderedDict()
         self._tasks = tasks
         self._watchers: dict[str, DirectoryWatcher] = {}
@@ -235,6 +237,9 @@ class Connection:
             default = next((parse_model(f"{key}/{value}") for key, value in defaults.items()), None)
         found = Catalogue(providers, default, shares=shares)
         self._catalogues[directory] = (self.clock(), found)
+        self._catalogues.move_to_end(directory)
+        if len(self._catalogues) > _CATALOGUES:
+            self._catalogues.popitem(last=False)
         return found
 
     async def all_providers(self, directory: str) -> tuple[tuple[Provider, ...], frozenset[str]]:

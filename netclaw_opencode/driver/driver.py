@@ -1,13 +1,15 @@
 """The shared driver: one connection, one event stream, for all calls of a host.
 
-Owns their life. It connects when first needed and again after a failure; it decides nothing about turns.
+Owns their life. It connects when first needed and again after a failure; a call keeps the connection that it got. It decides
+nothing about turns.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -17,7 +19,9 @@ import anyio
 from netclaw_opencode.client.events import EventHub
 from netclaw_opencode.driver import servers
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.errors import ServerProblem
+from netclaw_opencode.driver.leases import Leases
+from netclaw_opencode.driver.tags import SessionTag
+from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.server import locks
@@ -27,7 +31,9 @@ from netclaw_opencode.settings import Settings, credentials_of
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.requests import Decide
+    from netclaw_opencode.driver.servers import Address
     from netclaw_opencode.driver.sweeping import Swept
     from netclaw_opencode.driver.turns import Emit, Turns
     from netclaw_opencode.policy import OnRequest
@@ -39,6 +45,15 @@ _RECENT = 200
 
 _TIDY_SECONDS = 30.0
 """How long a look for leftovers counts, in a process that goes on."""
+_TIDY_SHARE = 0.1
+_TIDY_MOST_SECONDS = 5.0
+"""A look for leftovers takes a tenth of the call's time, and never more than this: one stop takes about a second."""
+_GIVEN_UP = 256
+"""As many sessions as are remembered that could not be removed."""
+_SECRETS = 32
+"""As many forms of passwords as are hidden: those of the servers in use, and of some before them."""
+_MOVED = frozenset({"auth_failed", "server_unreachable", "not_opencode"})
+"""What a call sees where our server was started anew between the look at its record and the first request."""
 
 
 class Driver:
@@ -62,12 +77,12 @@ class Driver:
         self._clock = clock
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
-        self._connection: Connection | None = None
+        self._leases = Leases()
         self._connecting = anyio.Lock()
         self._tidied_at: float | None = None
-        self._given_up: set[str] = set()
+        self._given_up: OrderedDict[str, None] = OrderedDict()
         self.secrets: tuple[str, ...] = ()
-        """The password of the server in use, in every form in which it travels."""
+        """The passwords of the servers in use, in every form in which they travel."""
 
     async def __aenter__(self) -> Driver:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
@@ -75,28 +90,52 @@ class Driver:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
-            await self.disconnect()
+            await self._leases.close()
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
         await self._stack.aclose()
 
+    @asynccontextmanager
+    async def leasing(self) -> AsyncIterator[None]:
+        """The time of one call: the connection that it gets first is its own until its end, whatever other calls do."""
+        with self._leases.call() as lease:
+            try:
+                yield
+            finally:
+                await self._leases.release(lease)
+
     async def connect(self) -> Connection:
-        """The connection, made on first use.
+        """The connection, made on first use. Within ``leasing`` it stays the same, unless this very call lets go of it.
 
         Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``,
         ``unsupported_version``, ``unauthenticated_server``.
         """
         async with self._connecting:
-            if self._connection is not None and self._connection.http.url != servers.locate(self.settings).url:
-                await self.disconnect()
-            if self._connection is None:
-                self._connection = await self._connect()
-            return self._connection
+            lease = self._leases.mine()
+            if lease is not None and lease.line is not None:
+                return lease.line.connection
+            address = servers.locate(self.settings)
+            line = self._leases.current
+            if line is not None and not line.address.leads_where(address):
+                await self._leases.retire()
+            if self._leases.current is None:
+                self._leases.add(*await self._found(address))
+            return self._leases.take()
 
-    async def _connect(self) -> Connection:
-        address = servers.locate(self.settings)
-        self.secrets = credentials_of(address.username, address.password)
-        secrets = (*self.settings.secrets, *self.secrets)
+    async def _found(self, address: Address) -> tuple[Connection, Address]:
+        """A connection to that address, or to where our server is by now: it may have been started anew a moment ago."""
+        try:
+            return await self._connect(address), address
+        except ServerProblem as error:
+            now = servers.locate(self.settings)
+            if error.code not in _MOVED or now.leads_where(address):
+                raise
+            return await self._connect(now), now
+
+    async def _connect(self, address: Address) -> Connection:
+        found = credentials_of(address.username, address.password)
+        self.secrets = tuple(dict.fromkeys((*found, *self.secrets)))[:_SECRETS]
+        secrets = (*self.settings.secrets, *found)
         for secret in secrets:
             self._record.hide(secret)
         client = address.client(self._record)
@@ -126,26 +165,51 @@ class Driver:
             record=self._record,
         )
 
-    async def tidied(self) -> tuple[Connection, list[str]]:
+    async def tidied(self, *, left_seconds: float) -> tuple[Connection, list[str]]:
         """The connection, and what was left behind on that server by processes that are gone.
 
         Looked for by the first call that is about to change something, then at most every half minute (a host may live for
         weeks, and others die beside it), and at once after a removal that failed; what was found is stopped and removed before
-        the call goes on, and told in one sentence each.
-        """
-        from netclaw_opencode.driver import sweeping
+        the call goes on, and told in one sentence each. The look takes a tenth of the call's time at most, and never fails the
+        call: what it could not see, or not finish, is told as well.
 
+        Args:
+            left_seconds: What is left of the call's time.
+        """
         connection = await self.connect()
         if self._tidied_at is not None and self._clock() < self._tidied_at + _TIDY_SECONDS and not self._given_up:
             return connection, []
-        locks.sweep(self.settings.state_dir)
-        found = await sweeping.leftovers(connection, given_up=self.given_up, limit=_RECENT)
-        swept = await sweeping.sweep(connection, tuple(item for item in found if item.reason in ("owner_gone", "not_removed")))
-        self.swept(swept)
+        # Set first: another call that comes meanwhile need not look, too.
         self._tidied_at = self._clock()
-        for item in swept:
+        notes: list[str] = []
+        limit = max(0.0, min(_TIDY_MOST_SECONDS, left_seconds * _TIDY_SHARE))
+        with anyio.move_on_after(limit) as looking:
+            try:
+                await self._tidy(connection, notes)
+            except DriverError as error:
+                notes.append(f"what was left behind could not be looked for: {error.message}")
+        if looking.cancelled_caught:
+            notes.append(f"looking for what was left behind took longer than {limit:.1f} s; netclaw-opencode server cleanup")
+        return connection, notes
+
+    async def _tidy(self, connection: Connection, notes: list[str]) -> None:
+        from netclaw_opencode.driver import sweeping
+
+        locks.sweep(self.settings.state_dir)
+        known = self.given_up
+        look = await sweeping.leftovers(connection, given_up=known, limit=_RECENT)
+        notes += [item.sentence() for item in look.skipped]
+
+        def done(item: Swept) -> None:
+            notes.append(item.sentence())
+            self.swept((item,))
             self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
-        return connection, [item.sentence() for item in swept]
+
+        await sweeping.sweep(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
+        if not look.skipped:
+            # Whatever else was given up is gone, or was never there.
+            seen = {item.session.id for item in look.found} | {_created_by(item.session) for item in look.found}
+            self._forget(known - seen)
 
     @property
     def given_up(self) -> frozenset[str]:
@@ -153,8 +217,15 @@ class Driver:
         return frozenset(self._given_up)
 
     def give_up(self, session_id: str) -> None:
-        """Remember a session that could not be removed: this process lives on, so its marks do not give it away."""
-        self._given_up.add(session_id)
+        """Remember a session that could not be removed: this process lives on, so its tag does not give it away."""
+        self._given_up[session_id] = None
+        while len(self._given_up) > _GIVEN_UP:
+            # It is found again when this process has ended.
+            self._given_up.popitem(last=False)
+
+    def _forget(self, names: Iterable[str | None]) -> None:
+        for name in names:
+            self._given_up.pop(name or "", None)
 
     @contextmanager
     def remembering(self, created_by: str) -> Iterator[None]:
@@ -167,7 +238,9 @@ class Driver:
 
     def swept(self, swept: tuple[Swept, ...]) -> None:
         """Forget what is gone by now."""
-        self._given_up = {item.leftover.session.id for item in swept if item.leftover.reason == "not_removed" and not item.deleted}
+        for item in swept:
+            if item.deleted:
+                self._forget((item.leftover.session.id, _created_by(item.leftover.session)))
 
     async def turns(self, *, sending: bool = True, on_request: OnRequest | None = None) -> Turns:
         """Turns on the connection; ``sending=False`` is for a caller that only looks at them.
@@ -198,15 +271,24 @@ class Driver:
         return self._answers_questions or policy.answers_questions or (on_request or policy.on_request or "refuse") != "refuse"
 
     async def disconnect(self) -> None:
-        """Close the connection; the next use looks for the server again (it was started, or is about to be stopped)."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        """Let go of the connection; the next use looks for the server again (it was started, or is about to be stopped).
+
+        A call that uses it goes on with it; the last one closes it.
+        """
+        lease = self._leases.mine()
+        await self._leases.retire()
+        if lease is not None:
+            await self._leases.release(lease)
 
     def tell(self, event: ProgressEvent) -> None:
         """Emit a progress event that belongs to no turn."""
         self._record.note("step", what=event.kind, session_id=event.session_id)
         self._emit(event)
+
+
+def _created_by(session: Session) -> str | None:
+    tag = SessionTag.of(session)
+    return tag.created_by if tag is not None else None
 
 
 __all__ = ["Driver"]

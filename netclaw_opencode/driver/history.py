@@ -69,6 +69,8 @@ class Step:
     announced: tuple[str, ...] = ()
     is_summary: bool = False
     is_continuation: bool = False
+    has_parts: bool = True
+    """False for a message that has just come into the store, before its parts."""
 
     @property
     def is_complete(self) -> bool:
@@ -96,6 +98,7 @@ class Step:
             announced=tuple(relative(path, directory) for part in message.parts for path in part.files),
             is_summary=message.is_summary,
             is_continuation=message.is_continuation,
+            has_parts=bool(message.parts),
         )
 
 
@@ -138,7 +141,7 @@ class History:
     async def read_one(self, message_id: str) -> Step | None:
         """Read one message by id; None where the store has none of that id (yet)."""
         known = self._steps.get(message_id)
-        if known is not None:
+        if known is not None and known.has_parts:
             return known
         ids = {"session_id": self._session.id, "message_id": message_id}
         try:

@@ -1,6 +1,6 @@
 """Idempotency keys: the same key from any process means the same task, never a second one.
 
-Owns how a key and the request under it are written into a session's marks (as digests) and found again. The server is the
+Owns how a key and the request under it are written into a session's tag (as digests) and found again. The server is the
 memory; a lock of this machine keeps two processes from creating at the same moment.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.driver import sessions
-from netclaw_opencode.driver.rules import mark_of
+from netclaw_opencode.driver.tags import SessionTag, tagged
 from netclaw_opencode.errors import Refused
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.jsontypes import JsonObject
 
 _LOCK_SECONDS = 15.0
+_MOST = 10_000
+"""As many sessions as are looked through for a key: more than anybody keeps, and a bound on what is read."""
 _NOT_THE_REQUEST = frozenset({"idempotency_key", "deadline_seconds"})
 """Arguments that may differ between two calls for the same task."""
 
@@ -53,7 +55,8 @@ def _digest(text: str) -> str:
 
 def check(session: Session, key: Key) -> bool:
     """Whether this session carries the key; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
-    request = (mark_of(session) or {}).get(f"key:{key.digest}")
+    tag = SessionTag.of(session)
+    request = tag.keys.get(key.digest) if tag is not None else None
     if request is None:
         return False
     if request != key.request:
@@ -66,13 +69,30 @@ def check(session: Session, key: Key) -> bool:
     return True
 
 
-async def claimed(connection: Connection, key: Key, create: Callable[[], Awaitable[Session]]) -> tuple[Session, bool]:
-    """The session of this key: the one that there is, or a new one; and whether it is new."""
+async def claimed(
+    connection: Connection, key: Key, create: Callable[[], Awaitable[Session]], *, attempt: int | None = None
+) -> tuple[Session, bool]:
+    """Find the session of this key, or create it; returns it, and whether it is new.
+
+    Args:
+        connection: The server that remembers.
+        key: The key and its request.
+        create: Makes the session, with the key in its tag.
+        attempt: Which of a task's models it must serve; None for an action that makes one session only.
+    """
     async with connection.locked(f"key-{key.digest[:32]}", within_seconds=_LOCK_SECONDS) as mine:
         if not mine:
             raise Refused("session_locked", "another call with the same idempotency key is being started", rule="send-once")
-        # A fork carries a copy of its parent's marks for a moment, so the oldest is the one that was meant.
-        for session in reversed(await sessions.listed(connection, directory=None, limit=sessions.MANY)):
-            if check(session, key):
-                return session, False
-        return await create(), True
+        found = await of_key(connection, key)
+        number = attempt or 0
+        return (found[number], False) if number in found else (await create(), True)
+
+
+async def of_key(connection: Connection, key: Key) -> dict[int, Session]:
+    """The sessions of this key by number of attempt; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
+    found: dict[int, Session] = {}
+    # Oldest first, and never a fork's copy of the key.
+    for session, tag in tagged(await sessions.listed(connection, directory=None, limit=_MOST)):
+        if check(session, key):
+            found.setdefault(tag.attempt or 0, session)
+    return found

@@ -1,33 +1,33 @@
-"""Whose a session is: marks that tell, after a kill -9, that nobody waits for it any more.
+"""Whose a session is: a tag that tells, after a kill -9, that nobody waits for it any more.
 
-Owns the owner's form in a session's marks and the question whether that process is alive.
+Owns the question whether the process that a session must not outlive is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING
-
-from netclaw_opencode.driver.rules import mark_of
-from netclaw_opencode.server import process
-
-if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session
+from netclaw_opencode.driver.tags import SessionTag
+from netclaw_opencode.server import identity, process
 
 
 def marks() -> dict[str, object]:
     """The marks of a session that lives no longer than the calling process wants it."""
-    return {"owner": asdict(process.this_process())}
+    return {"owner": identity.this_process().to_json()}
 
 
-def abandoned(session: Session) -> bool:
-    """Whether the session belongs to a process of this machine that is gone.
+def is_abandoned(tag: SessionTag, *, local_server: bool) -> bool:
+    """Whether the session belongs to a process that is certainly gone.
 
-    A process of another machine cannot be asked, so its sessions are left alone.
+    A process of our own boot and PID namespace is looked up. (A namespace's number is used again only when all its processes
+    have ended, so one that is not found there is gone either way.) One of another namespace or machine cannot be looked up
+    and is never called gone, unless it was of this machine, outside every container, and the machine was started anew; then the server,
+    too, must be on this machine (``local_server``), since copies of a virtual machine may share its id.
     """
-    owner = (mark_of(session) or {}).get("owner")
-    if not isinstance(owner, Mapping) or owner.get("host") != process.this_process().host:
+    owner, here = tag.owner, identity.this_process()
+    if owner is None:
         return False
-    pid, create_time = owner.get("pid"), owner.get("create_time")
-    return isinstance(pid, int) and isinstance(create_time, int | float) and not process.is_alive(pid, float(create_time))
+    if owner.shares_namespace(here):
+        return not process.is_alive(owner.pid, owner.start_ticks)
+    return local_server and owner.ended_with_boot(here)
+
+
+__all__ = ["is_abandoned", "marks"]

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.driver import rules, servers, sessions, stopping
+import anyio
+
+from netclaw_opencode.driver import listing, rules, servers, sessions, stopping, sweeping
+from netclaw_opencode.driver.sweeping import Skipped
+from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.driver.turns import last_turn
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session, SessionStatus
+    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.settings import Settings
 
 _HANGING = frozenset({"server_not_ready", "request_timeout", "connection_lost"})
+_HANG_SECONDS = 10.0
+"""A server that does not answer for this long hangs: a healthy one answers within 5 s on a busy machine (F59)."""
 _RECENT = 50
 """As many sessions as are looked at, newest first, for turns that the old server took with it."""
 
@@ -38,6 +45,7 @@ class Recovery:
     signal: str | None = None
     restarted: bool = False
     notes: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     def to_wire(self) -> dict[str, object]:
         """The form in results."""
@@ -47,6 +55,7 @@ class Recovery:
             "sessions_stopped": list(self.stopped),
             "lost": [{"session_id": item.id, "title": item.title, "directory": item.directory} for item in self.lost],
             "notes": list(self.notes),
+            "skipped": [item.to_wire() for item in dict.fromkeys(self.skipped)],
         }
         if self.signal is not None:
             wire["signal"] = self.signal
@@ -74,7 +83,12 @@ async def recover(
         done.server_was = "gone"
     else:
         try:
-            await _look(await connect(), done, force=force)
+            with anyio.fail_after(_HANG_SECONDS):
+                connection = await connect()
+            await _look(connection, done, force=force)
+        except TimeoutError:
+            done.server_was = "hanging"
+            done.notes.append(f"{address.url} did not answer for {_HANG_SECONDS:g} s")
         except DriverError as error:
             if error.code == "server_unreachable" and ours:
                 # It was just ending when the state file was read.
@@ -98,38 +112,43 @@ async def recover(
         )
     await disconnect()
     await _restart(settings, done, directory=directory, within_seconds=within_seconds, recorder=recorder)
-    done.lost += await _interrupted(await connect(), {session.id for session in done.lost})
+    await _look_for_interrupted(await connect(), done)
     return done
 
 
 async def _look(connection: Connection, done: Recovery, *, force: bool) -> None:
     """See what runs; stop what is ours and hangs (all that is ours, where the server has to go)."""
-    running = await _running(connection)
+    listed = (await listing.read(connection.http, most=sessions.MANY)).sessions
+    ours = {session.id for session, tag in tagged(listed) if tag.task is not None}
+    statuses, skipped = await sweeping.statuses_of(connection, (item.directory for item in listed))
+    done.skipped += skipped
+    running = [(item, statuses[item.directory][item.id]) for item in listed if item.id in statuses.get(item.directory, {})]
     done.retrying = [session.id for session, status in running if status.kind == "retry"]
     stuck = force or bool(rules.stuck_server({session.id: status for session, status in running}))
-    for session, status in running:
-        if rules.is_ours(session) and (stuck or status.kind == "retry"):
-            await _stop(connection, session, done)
+    wanted = [session for session, status in running if session.id in ours and (stuck or status.kind == "retry")]
+    await sweeping.side_by_side([partial(_stop, connection, session, done) for session in wanted], at_once=sweeping.STOPS_AT_ONCE)
 
 
-async def _running(connection: Connection) -> list[tuple[Session, SessionStatus]]:
-    """Every session that runs, in every directory."""
-    found = await sessions.listed(connection, directory=None, limit=sessions.MANY)
-    running: list[tuple[Session, SessionStatus]] = []
-    for directory in dict.fromkeys(item.directory for item in found):
-        statuses = await connection.statuses(directory)
-        running += [(item, statuses[item.id]) for item in found if item.directory == directory and item.id in statuses]
-    return running
+async def _look_for_interrupted(connection: Connection, done: Recovery) -> None:
+    """Find sessions whose last turn the old server took with it: idle, but unfinished (F33, F44)."""
+    known = {session.id for session in done.lost}
+    listed = (await listing.read(connection.http, most=_RECENT)).sessions
+    found: dict[str, bool] = {}
+
+    async def look(session: Session) -> None:
+        try:
+            found[session.id] = await _is_interrupted(connection, session)
+        except DriverError as error:
+            done.skipped.append(Skipped(session.directory, error.message))
+
+    wanted = [item for item in listed if item.id not in known]
+    await sweeping.side_by_side([partial(look, session) for session in wanted], at_once=sweeping.AT_ONCE)
+    done.lost += [session for session in wanted if found.get(session.id)]
 
 
-async def _interrupted(connection: Connection, known: set[str]) -> list[Session]:
-    """Sessions whose last turn the old server took with it: idle, but unfinished (F33, F44)."""
-    lost: list[Session] = []
-    for session in (await sessions.listed(connection, directory=None, limit=_RECENT))[:_RECENT]:
-        last = await last_turn(connection.history(session))
-        if session.id not in known and last is not None and judge(last).code == "interrupted":
-            lost.append(session)
-    return lost
+async def _is_interrupted(connection: Connection, session: Session) -> bool:
+    last = await last_turn(connection.history(session))
+    return last is not None and judge(last).code == "interrupted"
 
 
 async def _stop(connection: Connection, session: Session, done: Recovery) -> None:

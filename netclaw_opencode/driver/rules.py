@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 
 from netclaw_opencode.client.types import Session, SessionStatus
 from netclaw_opencode.driver.history import Step
+from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import CODES, ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.jsontypes import JsonObject
-
-MARK = "netclaw_opencode"
-"""Key of our marks in a session's metadata (F11)."""
 
 MESSAGE_SECONDS = 60.0
 """Longest blocking message call, in seconds."""
@@ -59,14 +57,16 @@ class ProcessFacts:
     """What a recorded server process is now; ``None`` where it could not be read."""
 
     pid: int
-    recorded_create_time: float
-    create_time: float | None
+    recorded_start_ticks: int
+    start_ticks: int | None
     argv: Sequence[str] = field(default_factory=tuple)
     recorded_binary: str = ""
     same_user: bool = True
     recorded_port: int | None = None
     caller: frozenset[int] = frozenset()
     """Pids of the caller and of everything above it."""
+    same_namespace: bool = True
+    """Whether the recorded pid is one of the caller's own boot and PID namespace."""
 
 
 def state_of(status: SessionStatus | None, pending: Sequence[PendingRequest]) -> str:
@@ -80,13 +80,14 @@ def state_of(status: SessionStatus | None, pending: Sequence[PendingRequest]) ->
 
 def mark_of(session: Session) -> JsonObject | None:
     """What we noted on a session: on one of ours always, on another's where we sent a background task into it."""
-    mark = session.metadata.get(MARK)
-    return mark if isinstance(mark, Mapping) else None
+    tag = SessionTag.of(session)
+    return tag.to_metadata() if tag is not None else None
 
 
 def is_ours(session: Session) -> bool:
     """Whether we created the session: only then does our mark name the task that it was made for."""
-    return "task" in (mark_of(session) or {})
+    tag = SessionTag.of(session)
+    return tag is not None and tag.task is not None
 
 
 def prior_activity(facts: SessionFacts) -> tuple[Step, ...]:
@@ -188,7 +189,9 @@ def own_process(facts: ProcessFacts) -> None:
         reason = "the recorded pid is not one of a server"
     elif facts.pid in facts.caller:
         reason = "it is the caller itself, or what started it"
-    elif facts.create_time is None or abs(facts.create_time - facts.recorded_create_time) > 0.01:
+    elif not facts.same_namespace:
+        reason = "it was started in another PID namespace (a container or sandbox), or before the machine's last start"
+    elif facts.start_ticks is None or facts.start_ticks != facts.recorded_start_ticks:
         reason = "the pid now belongs to another process (its start time differs)"
     elif facts.recorded_binary not in facts.argv or "serve" not in facts.argv:
         reason = "its command line is not that of 'opencode serve'"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,21 +20,26 @@ from netclaw_opencode import calltime
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
-from netclaw_opencode.driver import rules
+from netclaw_opencode.driver import listing, rules
 from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
-from netclaw_opencode.server import binary, locks, orphans, process, state
+from netclaw_opencode.server import binary, identity, locks, orphans, process, state
 from netclaw_opencode.settings import Settings, is_loopback
 
 _PROBE_SECONDS = 1.0
-_PROBES = 3
+_LONGEST_PROBE_SECONDS = 8.0
+_UNCALLED_SECONDS = 3.0
+"""How long a server is probed where no call says how long it may take, in seconds."""
+_SAYING_SECONDS = 0.3
 _ABORT_SECONDS = 10.0
 _PORT_TRIES = 3
 _LOCK = "server"
 _LOG = "server.log"
 """Beside the state file; the record tells it to people, and no path of the record is ever removed."""
 _LOCK_SECONDS = 60.0
+_LISTED = 1000
+_DIRECTORIES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,14 @@ class Address:
     username: str
     password: str | None = field(repr=False)
     record: state.ServerRecord | None = None
+
+    def leads_where(self, other: Address) -> bool:
+        """Whether the other is the same way to the same server: a restart on the same port has another password, or another mark."""
+        return (self.url, self.username, self.password, self._mark) == (other.url, other.username, other.password, other._mark)
+
+    @property
+    def _mark(self) -> str | None:
+        return self.record.mark if self.record is not None else None
 
     def client(self, recorder: Recorder = NO_RECORD) -> HttpClient:
         """A client for this address."""
@@ -80,7 +94,15 @@ def _is_meant(record: state.ServerRecord, settings: Settings) -> bool:
 def live_record(settings: Settings) -> state.ServerRecord | None:
     """The recorded server, if that very process is alive."""
     record = state.read(settings.state_dir)
-    return record if record is not None and process.is_alive(record.pid, record.create_time) else None
+    return record if record is not None and is_alive(record) else None
+
+
+def is_alive(record: state.ServerRecord) -> bool:
+    """Whether the recorded process runs. One of another PID namespace cannot be looked up: there its port tells."""
+    here = identity.this_process()
+    if record.process.shares_namespace(here):
+        return process.is_alive(record.pid, record.start_ticks)
+    return record.boot_id == here.boot_id and process.accepts(urlsplit(record.url).port or 80)
 
 
 def require_private(address: Address) -> None:
@@ -112,15 +134,22 @@ async def asks_for_password(address: Address) -> bool:
     return False
 
 
-async def health(client: HttpClient, *, probes: int = _PROBES) -> Health:
+async def health(client: HttpClient, *, within_seconds: float | None = None) -> Health:
     """Health and version, by short probes (F2: a request in a server's first moments may hang for ever).
 
+    Probes are repeated, each with twice the time of the one before, as long as the running call has time, or for ``within_seconds``.
     Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``.
     """
-    unanswered: DriverError | None = None
-    for _ in range(probes):
+    began = anyio.current_time()
+    # The last moment belongs to saying so, before a scope around this one ends it without a word.
+    ends = (
+        min(began + (within_seconds or calltime.left_to_deadline(_UNCALLED_SECONDS)), anyio.current_effective_deadline()) - _SAYING_SECONDS
+    )
+    seconds = _PROBE_SECONDS
+    while True:
         try:
-            return reading.health(await client.call(routes.HEALTH, limit_seconds=_PROBE_SECONDS))
+            limit = max(_SAYING_SECONDS, min(seconds, ends - anyio.current_time()))
+            return reading.health(await client.call(routes.HEALTH, limit_seconds=limit))
         except DriverError as error:
             if error.code == "bad_response":
                 raise ServerProblem("not_opencode", f"{client.url} answers, but not as OpenCode does: {error.message}") from error
@@ -129,10 +158,14 @@ async def health(client: HttpClient, *, probes: int = _PROBES) -> Health:
             # A lost packet, too, is worth another probe.
             if error.code != "request_timeout" and error.details.get("reason") != "timeout":
                 raise
-            unanswered = error
-    if unanswered is not None and unanswered.code == "server_unreachable":
-        raise unanswered
-    raise ServerProblem("server_not_ready", f"{client.url} accepts connections but did not answer {probes} probes of {_PROBE_SECONDS:g} s")
+            if anyio.current_time() >= ends:
+                if error.code == "server_unreachable":
+                    raise
+                waited = anyio.current_time() - began
+                raise ServerProblem(
+                    "server_not_ready", f"{client.url} accepts connections but did not answer for {waited:.0f} s"
+                ) from error
+        seconds = min(seconds * 2, _LONGEST_PROBE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +205,7 @@ async def start(settings: Settings, *, port: int | None, directory: str, within_
         if not _is_meant(record, settings):
             raise _another_is_meant(record, settings)
         async with Address(record.url, record.username, record.password, record).client() as client:
-            await health(client, probes=max(1, int((ends - anyio.current_time()) / _PROBE_SECONDS)))
+            await health(client, within_seconds=max(_PROBE_SECONDS, ends - anyio.current_time()))
         return Started(record, started=False)
 
 
@@ -210,19 +243,23 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
     password = settings.password or secrets.token_urlsafe(32)
     log_file = _log_file(settings.state_dir)
     environment = process.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
-    environment["OPENCODE_SERVER_USERNAME"] = settings.username
+    mark = orphans.new_mark()
+    environment |= {"OPENCODE_SERVER_USERNAME": settings.username, orphans.VARIABLE: mark}
     await end_orphans(state.read(settings.state_dir))
 
     def record(spawned: process.Spawned) -> state.ServerRecord:
         return state.ServerRecord(
             url=spawned.url,
-            pid=spawned.pid,
-            create_time=spawned.create_time,
+            pid=spawned.process.pid,
+            start_ticks=spawned.process.start_ticks,
+            boot_id=spawned.process.boot_id,
+            pid_namespace=spawned.process.pid_namespace,
             username=settings.username,
             password=password,
             binary=found.path,
             opencode_version=found.version,
             log_file=str(log_file),
+            mark=mark,
         )
 
     async def ready(url: str) -> bool:
@@ -235,12 +272,11 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
     while True:
         tries -= 1
         chosen = port or process.free_port()
-        mark = orphans.mark_of(process.url_of(chosen), password)
         try:
             spawned = await process.spawn(
                 found.path,
                 port=chosen,
-                environment={**environment, orphans.VARIABLE: mark},
+                environment=environment,
                 directory=directory,
                 log_file=log_file,
                 within_seconds=ends - anyio.current_time(),
@@ -280,11 +316,11 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
         if not mine:
             raise ServerProblem("server_not_ready", "another process is starting or stopping the server")
         record = state.read(settings.state_dir)
-        argv, create_time, same_user = process.argv_of(record.pid) if record is not None else ((), None, False)
+        argv, start_ticks, same_user = process.argv_of(record.pid) if record is not None else ((), None, False)
         if record is not None and not argv:
             # A process that is just ending has lost its command line, but not yet its place.
-            await anyio.to_thread.run_sync(process.ends, record.pid, record.create_time)
-        if record is None or not process.is_alive(record.pid, record.create_time):
+            await anyio.to_thread.run_sync(process.ends, record.pid, record.start_ticks)
+        if record is None or not is_alive(record):
             await end_orphans(record)
             state.remove(settings.state_dir)
             if record is not None:
@@ -295,17 +331,18 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
             rules.own_process,
             rules.ProcessFacts(
                 record.pid,
-                record.create_time,
-                create_time,
+                record.start_ticks,
+                start_ticks,
                 argv=argv,
                 recorded_binary=record.binary,
                 same_user=same_user,
                 recorded_port=urlsplit(record.url).port or 0,
                 caller=process.callers(),
+                same_namespace=record.process.shares_namespace(identity.this_process()),
             ),
         )
         aborted = await _abort_all(record, recorder)
-        ended = await process.end(record.pid, record.create_time)
+        ended = await process.end(record.pid, record.start_ticks)
         recorder.note("ended", signal=ended.signal, processes_ended=ended.processes_ended, processes_left=ended.processes_left)
         if ended.processes_left == 0:
             await end_orphans(record)
@@ -316,15 +353,18 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
 
 async def end_orphans(record: state.ServerRecord | None) -> int:
     """End what a dead server of ours left running; returns how many processes that were."""
-    if record is None or not await anyio.to_thread.run_sync(process.ends, record.pid, record.create_time):
+    if record is None or not record.process.shares_namespace(identity.this_process()):
         return 0
-    return await orphans.end(orphans.mark_of(record.url, record.password))
+    if not await anyio.to_thread.run_sync(process.ends, record.pid, record.start_ticks):
+        return 0
+    # A mark of version 1.0 may be that of a server which was started again since.
+    return await orphans.end(record.mark, port=urlsplit(record.url).port if record.version > 1 else None)
 
 
 async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> None:
     """Refuse to end what answers at our address, and not as OpenCode; silence proves nothing, since ours may hang."""
     try:
-        await health(client, probes=1)
+        await health(client, within_seconds=_PROBE_SECONDS)
     except DriverError as error:
         lost = isinstance(error.__cause__, DriverError) and error.__cause__.code == "connection_lost"
         if error.code != "not_opencode" or lost:
@@ -345,15 +385,23 @@ async def _abort_all(record: state.ServerRecord, recorder: Recorder) -> tuple[st
         async with Address(record.url, record.username, record.password, record).client(recorder) as client:
             try:
                 await _require_opencode(client, record)
-                found = reading.sessions(await client.call(routes.ALL_SESSIONS, query={"limit": "1000"}))
-                for directory in dict.fromkeys(item.directory for item in found):
-                    running = reading.statuses(await client.call(routes.SESSION_STATUS, directory=directory))
-                    for session_id in running:
-                        await client.call(routes.SESSION_ABORT, ids={"session_id": session_id}, directory=directory)
-                        aborted.append(session_id)
+                found = await listing.read(client, most=_LISTED)
+                async with anyio.create_task_group() as tasks:
+                    limiter = anyio.CapacityLimiter(_DIRECTORIES_AT_ONCE)
+                    for directory in dict.fromkeys(item.directory for item in found.sessions):
+                        tasks.start_soon(_abort_in, client, directory, aborted, limiter)
             except Refused:
                 raise
             except DriverError:
                 # A server that no longer answers is ended all the same; the process tree is swept below.
                 return tuple(aborted)
     return tuple(aborted)
+
+
+async def _abort_in(client: HttpClient, directory: str, aborted: list[str], limiter: anyio.CapacityLimiter) -> None:
+    """Abort what runs in one directory; one that cannot be read (a broken project) keeps no other from it."""
+    async with limiter:
+        with suppress(DriverError):
+            for session_id in reading.statuses(await client.call(routes.SESSION_STATUS, directory=directory)):
+                await client.call(routes.SESSION_ABORT, ids={"session_id": session_id}, directory=directory)
+                aborted.append(session_id)

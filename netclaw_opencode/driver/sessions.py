@@ -1,14 +1,14 @@
 """Sessions: made, forked, marked, listed.
 
-Owns what a session of ours looks like on the server: its directory checked, its marks in the metadata (the server is
+Owns what a session of ours looks like on the server: its directory checked, its tag in the metadata (the server is
 our only memory). Sending into one and stopping one are ``turns`` and ``stopping``.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,16 +17,17 @@ import anyio
 
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound
+from netclaw_opencode.driver import listing
 from netclaw_opencode.driver.connection import not_found
 from netclaw_opencode.driver.places import Places
-from netclaw_opencode.driver.rules import MARK, is_ours, mark_of
+from netclaw_opencode.driver.rules import is_ours
+from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, others
 from netclaw_opencode.errors import DriverError, InvalidInput
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.types import ModelRef, Session
     from netclaw_opencode.driver.connection import Connection
 
-_MARK_VERSION = 1
 _RECENT = 50
 _REMOVE_SECONDS = 5.0
 _AMBIGUOUS = frozenset({"connection_lost", "request_timeout", "bad_response"})
@@ -69,8 +70,8 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
         await connection.require_agent(wanted.agent, directory=wanted.directory)
     if wanted.parent_id is not None:
         return await _fork(connection, wanted, parent_id=wanted.parent_id)
-    mark = {**_mark(wanted), "created_by": wanted.created_by}
-    body: dict[str, object] = {"metadata": {MARK: mark}}
+    tag = _tag(wanted)
+    body: dict[str, object] = {"metadata": {METADATA_KEY: tag.to_metadata()}}
     if wanted.title is not None:
         body["title"] = wanted.title
     if wanted.agent is not None:
@@ -80,12 +81,15 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
         body["model"] = {"id": wanted.model.model_id, "providerID": wanted.model.provider_id}
     if wanted.permission:
         body["permission"] = wanted.permission
-    made = await _created(connection, body, mark, directory=wanted.directory)
+    made = await _created(connection, body, wanted)
     connection.record.note("created", session_id=made.id)
-    return made
+    async with _removed_on_failure(connection, made):
+        # Only now its id is known, by which the tag is told from the copy in a fork (F62).
+        return await mark(connection, made, {})
 
 
-async def _created(connection: Connection, body: Mapping[str, object], mark: Mapping[str, object], *, directory: str) -> Session:
+async def _created(connection: Connection, body: Mapping[str, object], wanted: NewSession) -> Session:
+    directory = wanted.directory
     try:
         return reading.session(await connection.http.call(routes.SESSION_CREATE, directory=directory, body=body))
     except DriverError as error:
@@ -93,7 +97,8 @@ async def _created(connection: Connection, body: Mapping[str, object], mark: Map
             raise
         # The server may have made it although its answer is lost: then a second one would leave the first behind.
         for item in await listed(connection, directory=directory, limit=_RECENT):
-            if mark_of(item) == mark:
+            tag = SessionTag.of(item)
+            if tag is not None and tag.created_by == wanted.created_by:
                 return item
         raise
 
@@ -110,22 +115,30 @@ async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -
         )
     forked = await _forked(connection, parent)
     connection.record.note("created", session_id=forked.id, forked_from=parent.id)
-    try:
+    async with _removed_on_failure(connection, forked):
         # The copies have ids of their own, so "what was there before" is only known by reading the fork.
         copied = await connection.history(forked).read_newest(1)
-        mark = _mark(wanted) | {"forked_from": parent.id, "forked_through": max((item.id for item in copied), default="")}
-        body: dict[str, object] = {"metadata": {**_others(parent), MARK: mark}}
+        facts = {"forked_from": parent.id, "forked_through": max((item.id for item in copied), default="")}
+        tag = _tag(wanted).updated(facts, session_id=forked.id)
+        body: dict[str, object] = {"metadata": {**others(parent), METADATA_KEY: tag.to_metadata()}}
         if wanted.title is not None:
             body["title"] = wanted.title
         if wanted.permission:
             body["permission"] = wanted.permission
         return await _update(connection, forked, body)
+
+
+@asynccontextmanager
+async def _removed_on_failure(connection: Connection, session: Session) -> AsyncIterator[None]:
+    """A block in which a session gets its tag; where that fails, the session goes."""
+    try:
+        yield
     except BaseException:
         from netclaw_opencode.driver import stopping
 
         # Without marks of its own nobody would find it again; nothing has run in it yet.
         with anyio.move_on_after(_REMOVE_SECONDS, shield=True), suppress(DriverError):
-            await stopping.delete(connection, forked, report=stopping.at_rest(forked))
+            await stopping.delete(connection, session, report=stopping.at_rest(session))
         raise
 
 
@@ -137,17 +150,18 @@ async def _forked(connection: Connection, parent: Session) -> Session:
     except DriverError as error:
         if error.code not in _AMBIGUOUS:
             raise
-        # A fork bears a copy of its parent's marks until it is given its own, so a new one that still does is the lost one.
+        # A fork bears a copy of its parent's metadata until it is given its own, so a new one that still does is the lost one.
         now = await listed(connection, directory=parent.directory, limit=_RECENT)
-        found = [item for item in now if item.id not in before and mark_of(item) == mark_of(parent)]
+        found = [item for item in now if item.id not in before and item.metadata == parent.metadata]
         if len(found) != 1:
             raise
         return found[0]
 
 
 async def mark(connection: Connection, session: Session, facts: Mapping[str, object]) -> Session:
-    """Add facts to our mark on a session; the marks of others stay (a PATCH replaces the whole map)."""
-    return await _update(connection, session, {"metadata": {**_others(session), MARK: {**(mark_of(session) or {}), **facts}}})
+    """Add facts to our tag on a session; what others noted stays (a PATCH replaces the whole map)."""
+    tag = (SessionTag.of(session) or SessionTag()).updated(facts, session_id=session.id)
+    return await _update(connection, session, {"metadata": {**others(session), METADATA_KEY: tag.to_metadata()}})
 
 
 async def _update(connection: Connection, session: Session, body: Mapping[str, object]) -> Session:
@@ -158,28 +172,18 @@ async def _update(connection: Connection, session: Session, body: Mapping[str, o
     return reading.session(answer)
 
 
-def _others(session: Session) -> dict[str, object]:
-    return {key: value for key, value in session.metadata.items() if key != MARK}
-
-
-def _mark(wanted: NewSession) -> dict[str, object]:
-    return {"version": _MARK_VERSION, "task": wanted.task, **wanted.marks}
+def _tag(wanted: NewSession) -> SessionTag:
+    return SessionTag.from_metadata({**wanted.marks, "task": wanted.task, "created_by": wanted.created_by})
 
 
 async def listed(connection: Connection, *, directory: str | None, limit: int) -> tuple[Session, ...]:
     """Sessions, newest first: of one directory, or of all (F20). One more than ``limit`` tells that there are more."""
-    if directory is None:
-        answer = await connection.http.call(routes.ALL_SESSIONS, query={"limit": str(limit + 1)})
-        found = reading.sessions(answer)
-    else:
-        answer = await connection.http.call(routes.SESSIONS, directory=directory, query={"limit": str(limit + 1)})
-        found = tuple(item for item in reading.sessions(answer) if item.directory == directory)
-    return tuple(sorted(found, key=lambda item: (-item.created_ms, item.id)))
+    return (await listing.read(connection.http, directory=directory, most=limit + 1)).sessions
 
 
 def to_wire(session: Session) -> dict[str, object]:
     """The form of a session in results."""
-    mark = mark_of(session)
+    tag = SessionTag.of(session)
     wire: dict[str, object] = {
         "session_id": session.id,
         "title": session.title,
@@ -194,8 +198,8 @@ def to_wire(session: Session) -> dict[str, object]:
         wire["agent"] = session.agent
     if session.model is not None:
         wire["model"] = session.model.to_wire()
-    if mark is not None and isinstance(mark.get("task"), str):
-        wire["task"] = mark["task"]
+    if tag is not None and tag.task is not None:
+        wire["task"] = tag.task
     return wire
 
 

@@ -1,22 +1,33 @@
-"""What was left behind: found by its marks, stopped, removed, and told.
+"""What was left behind: found by its tag, stopped, removed, and told.
 
 Owns the question which sessions of ours nobody waits for any more. The server is the memory, so that any later process
-can answer it, whatever killed the one before.
+can answer it, whatever killed the one before. Looking is best effort: what cannot be read is passed over, and told.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from netclaw_opencode.driver import owners, sessions, stopping
-from netclaw_opencode.driver.rules import is_ours, mark_of, state_of
+import anyio
+
+from netclaw_opencode.driver import listing, owners, sessions, stopping
+from netclaw_opencode.driver.rules import state_of
+from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.settings import is_loopback
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from netclaw_opencode.client.types import Session, SessionStatus
     from netclaw_opencode.driver.connection import Connection
+
+AT_ONCE = 8
+"""As many directories as are read side by side: each may have to start its instance first (F59)."""
+STOPS_AT_ONCE = 4
+"""As many sessions as are stopped side by side: about as many as a server works on at a time (F6)."""
 
 Reason = Literal["owner_gone", "not_removed", "deadline_passed", "old"]
 
@@ -65,49 +76,127 @@ class Swept:
         return wire
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What could not be looked at: one directory, or (None) something of the whole list."""
+
+    directory: str | None
+    reason: str
+
+    def sentence(self) -> str:
+        """The same, for people."""
+        where = f"in {self.directory}" if self.directory is not None else "on the server"
+        return f"sessions {where} could not be looked at: {self.reason}"
+
+    def to_wire(self) -> dict[str, object]:
+        """The form in results."""
+        return {"directory": self.directory, "reason": self.reason} if self.directory is not None else {"reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look for leftovers found, and what it could not see."""
+
+    found: tuple[Leftover, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
 async def leftovers(
     connection: Connection,
     *,
     older_than_seconds: float | None = None,
     given_up: frozenset[str] = frozenset(),
     limit: int = sessions.MANY,
-) -> tuple[Leftover, ...]:
-    """Sessions of ours whose process is gone, whose deadline has passed while they run, or (asked for) which are old.
+) -> Look:
+    """Find sessions of ours whose process is gone, whose deadline has passed while they run, or (asked for) which are old.
 
-    ``given_up`` are those that a call of this very process could not remove (ids) or lost sight of (the mark of their creation).
+    Only the directories of such sessions are asked for what runs in them: a look must not wake the others.
+
+    Args:
+        connection: The server.
+        older_than_seconds: Also take idle sessions that nobody changed for this long.
+        given_up: Sessions that a call of this very process could not remove (ids) or lost sight of (``created_by``).
+        limit: As many sessions as are looked through, those changed last first.
     """
-    now_ms = time.time() * 1000
+    now_ms = connection.http.server_time_ms()
+    listed = await listing.read(connection.http, most=limit)
+    local_server = is_loopback(connection.http.url)
+    oldest_ms = now_ms - older_than_seconds * 1000 if older_than_seconds is not None else float("-inf")
+    candidates: list[tuple[Session, Reason, bool]] = []
+    tags = {session.id: tag for session, tag in tagged(listed.sessions)}
+    for session, tag in ((item, tags[item.id]) for item in listed.sessions if item.id in tags):
+        # Another's session into which we sent a task bears our tag too; it is not ours to delete.
+        is_old = tag.task is not None and session.updated_ms < oldest_ms
+        if session.id in given_up or tag.created_by in given_up:
+            candidates.append((session, "not_removed", is_old))
+        elif owners.is_abandoned(tag, local_server=local_server):
+            candidates.append((session, "owner_gone", is_old))
+        elif tag.deadline_ms is not None and tag.deadline_ms < now_ms:
+            # Where it ended in time, somebody may still ask for what it did, until it is old.
+            candidates.append((session, "deadline_passed", is_old))
+        elif is_old:
+            candidates.append((session, "old", is_old))
+    statuses, skipped = await statuses_of(connection, (session.directory for session, _, _ in candidates))
+    if listed.unreadable:
+        skipped += (Skipped(None, f"{listed.unreadable} session(s) are larger than an answer may be"),)
     found: list[Leftover] = []
-    ours = [item for item in await sessions.listed(connection, directory=None, limit=limit) if mark_of(item) is not None]
-    states: dict[str, dict[str, str]] = {}
-    for session in ours:
-        if session.directory not in states:
-            states[session.directory] = {
-                key: state_of(status, ()) for key, status in (await connection.statuses(session.directory)).items()
-            }
-        state = states[session.directory].get(session.id, "ready")
-        lost = session.id in given_up or (mark_of(session) or {}).get("created_by") in given_up
-        reason = "not_removed" if lost else _reason(session, state, now_ms=now_ms, older_than_seconds=older_than_seconds)
-        if reason is not None:
+    for session, reason, is_old in candidates:
+        if session.directory not in statuses:
+            continue
+        state = state_of(statuses[session.directory].get(session.id), ())
+        if reason in ("owner_gone", "not_removed") or (reason == "deadline_passed" and state != "ready"):
             found.append(Leftover(session, reason, state))
-    return tuple(found)
+        elif is_old and state == "ready":
+            found.append(Leftover(session, "old", state))
+    return Look(tuple(found), skipped)
 
 
-def _reason(session: Session, state: str, *, now_ms: float, older_than_seconds: float | None) -> Reason | None:
-    if owners.abandoned(session):
-        return "owner_gone"
-    deadline_ms = (mark_of(session) or {}).get("deadline_ms")
-    if state != "ready" and isinstance(deadline_ms, int) and deadline_ms < now_ms:
-        return "deadline_passed"
-    # Another's session into which we sent a task bears our mark too; it is not ours to delete.
-    if is_ours(session) and state == "ready" and older_than_seconds is not None and session.updated_ms < now_ms - older_than_seconds * 1000:
-        return "old"
-    return None
+async def statuses_of(
+    connection: Connection, directories: Iterable[str]
+) -> tuple[Mapping[str, Mapping[str, SessionStatus]], tuple[Skipped, ...]]:
+    """Read what runs in each directory, side by side: its status map (idle sessions are absent), or why it cannot be read."""
+    statuses: dict[str, Mapping[str, SessionStatus]] = {}
+    skipped: dict[str, Skipped] = {}
+
+    async def look(directory: str) -> None:
+        try:
+            statuses[directory] = await connection.statuses(directory)
+        except DriverError as error:
+            skipped[directory] = Skipped(directory, error.message)
+
+    wanted = list(dict.fromkeys(directories))
+    await side_by_side([partial(look, directory) for directory in wanted], at_once=AT_ONCE)
+    return statuses, tuple(skipped[directory] for directory in wanted if directory in skipped)
 
 
-async def sweep(connection: Connection, found: tuple[Leftover, ...]) -> tuple[Swept, ...]:
-    """Stop each leftover, verified, and delete what nobody will ask for again. One failure does not keep the others."""
-    return tuple([await _swept(connection, item) for item in found])
+async def side_by_side(jobs: Iterable[Callable[[], Awaitable[None]]], *, at_once: int) -> None:
+    """Run jobs that report their own failures, so many at a time."""
+    limiter = anyio.CapacityLimiter(at_once)
+
+    async def run(job: Callable[[], Awaitable[None]]) -> None:
+        async with limiter:
+            await job()
+
+    async with anyio.create_task_group() as tasks:
+        for job in jobs:
+            tasks.start_soon(run, job)
+
+
+async def sweep(
+    connection: Connection, found: tuple[Leftover, ...], *, done: Callable[[Swept], None] = lambda _: None
+) -> tuple[Swept, ...]:
+    """Stop each leftover, verified, and delete what nobody will ask for again. One failure does not keep the others.
+
+    ``done`` is told of each as soon as it is through with.
+    """
+    results: dict[int, Swept] = {}
+
+    async def work(place: int) -> None:
+        results[place] = await _swept(connection, found[place])
+        done(results[place])
+
+    await side_by_side([partial(work, place) for place in range(len(found))], at_once=STOPS_AT_ONCE)
+    return tuple(results[place] for place in range(len(found)))
 
 
 async def _swept(connection: Connection, leftover: Leftover) -> Swept:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from netclaw_opencode.server.orphans import VARIABLE
+from netclaw_opencode.server.orphans import VARIABLE, is_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,6 @@ def running() -> tuple[Neighbour, ...]:
                 found[item.pid] = (item, Neighbour(item.pid, item.create_time(), data_dir(environ), environ.get(VARIABLE)))
     alone = [neighbour for item, neighbour in found.values() if not _parents(item) & found.keys()]
     return tuple(sorted(alone, key=lambda neighbour: neighbour.create_time))
-
-
-def is_server(argv: Sequence[str]) -> bool:
-    """Whether a command line is that of a server: ``opencode serve``, or an interpreter that runs it."""
-    programs = [Path(word).name.removesuffix(".exe") for word in argv[:2]]
-    at = next((place for place, name in enumerate(programs) if name in ("opencode", ".opencode")), None)
-    return at is not None and "serve" in argv[at + 1 : at + 3]
 
 
 def data_dir(environ: Mapping[str, str]) -> Path | None:

@@ -1,6 +1,6 @@
 """A server process: started, proved to be ours, ended with everything below it.
 
-Owns spawning and signalling. A pid is signalled only when its start time and command line fit the record; readiness is
+Owns spawning and signalling. A pid is signalled only when its start ticks and command line fit the record; readiness is
 probed by whoever can speak HTTP (the driver), through the callable that is handed in.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-import platform
 import re
 import signal
 import socket
@@ -27,6 +26,8 @@ import psutil
 
 from netclaw_opencode import calltime
 from netclaw_opencode.errors import ServerProblem
+from netclaw_opencode.server import identity
+from netclaw_opencode.server.identity import ProcessIdentity
 
 TERM_SECONDS = 5.0
 _KILL_SECONDS = 3.0
@@ -52,8 +53,7 @@ class Spawned:
     """A process of ours that became ready."""
 
     url: str
-    pid: int
-    create_time: float
+    process: ProcessIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +121,19 @@ async def spawn(
             raise ServerProblem(
                 "server_start_failed", f"{binary} cannot be started: {error.strerror}", details={"binary": binary}
             ) from error
-    # Until it is waited for, an ended child keeps its pid and its start time.
-    create_time = psutil.Process(process.pid).create_time()
+    # Until it is waited for, an ended child keeps its pid and its start ticks.
+    server = identity.of_process(process.pid)
     try:
-        started(Spawned(url_of(port), process.pid, create_time))
+        started(Spawned(url_of(port), server))
         with anyio.move_on_after(within_seconds):
             url = await _become_ready(process, log_file, offset, port, ready)
-            return Spawned(url, process.pid, create_time)
+            return Spawned(url, server)
         raise ServerProblem(
             "server_not_ready", f"the server did not become ready within {within_seconds:g} s", details={"log_tail": tail(log_file, offset)}
         )
     except BaseException:
         with anyio.CancelScope(shield=True):
-            await end(process.pid, create_time)
+            await end(process.pid, server.start_ticks)
         raise
     finally:
         # It outlives this object, which would complain of that; whoever finds it ended reaps it.
@@ -161,17 +161,17 @@ async def _become_ready(
         await anyio.sleep(_PROBE_PAUSE_SECONDS)
 
 
-async def end(pid: int, create_time: float) -> Ended:
+async def end(pid: int, start_ticks: int) -> Ended:
     """End a process and all below it: SIGTERM, then SIGKILL; tool children live in sessions of their own (F5).
 
-    The caller has proved that the pid is ours (``driver.rules.own_process``); it is proved again by start time before
+    The caller has proved that the pid is ours (``driver.rules.own_process``); it is proved again by start ticks before
     each signal.
     """
-    return await anyio.to_thread.run_sync(_end, pid, create_time)
+    return await anyio.to_thread.run_sync(_end, pid, start_ticks)
 
 
-def _end(pid: int, create_time: float) -> Ended:
-    server = _process(pid, create_time)
+def _end(pid: int, start_ticks: int) -> Ended:
+    server = _process(pid, start_ticks)
     if server is None or pid in callers():
         return Ended(None, 0, 0)
     below = _children(server)
@@ -196,14 +196,14 @@ def kill(found: Sequence[psutil.Process]) -> None:
     psutil.wait_procs(found, timeout=_KILL_SECONDS)
 
 
-def _process(pid: int, create_time: float) -> psutil.Process | None:
+def _process(pid: int, start_ticks: int) -> psutil.Process | None:
     if pid <= 1:
         return None
     try:
         process = psutil.Process(pid)
-        return process if abs(process.create_time() - create_time) < 0.01 else None
     except psutil.NoSuchProcess:
         return None
+    return process if identity.start_ticks(pid) == start_ticks else None
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -280,39 +280,25 @@ def _ended(process: psutil.Process) -> bool:
     return True
 
 
-def argv_of(pid: int) -> tuple[tuple[str, ...], float | None, bool]:
-    """Command line, start time and "same user" of a process; empty where it is gone."""
+def argv_of(pid: int) -> tuple[tuple[str, ...], int | None, bool]:
+    """Command line, start ticks and "same user" of a process; empty where it is gone."""
     try:
         process = psutil.Process(max(pid, 0))
         same = os.name != "posix" or process.uids().real == os.getuid()
-        return tuple(process.cmdline()), process.create_time(), same
+        return tuple(process.cmdline()), identity.start_ticks(process.pid), same
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         return (), None, False
 
 
-@dataclass(frozen=True, slots=True)
-class ThisProcess:
-    """Who we are, for marks that outlive us: a pid means something only with its start time, on its machine."""
-
-    host: str
-    pid: int
-    create_time: float
-
-
-def this_process() -> ThisProcess:
-    """The calling process."""
-    return ThisProcess(platform.node(), os.getpid(), psutil.Process().create_time())
-
-
-def is_alive(pid: int, create_time: float) -> bool:
-    """Whether that very process still runs."""
-    process = _process(pid, create_time)
+def is_alive(pid: int, start_ticks: int) -> bool:
+    """Whether that very process, of our own PID namespace, still runs."""
+    process = _process(pid, start_ticks)
     return process is not None and not _ended(process)
 
 
-def ends(pid: int, create_time: float, *, within_seconds: float = 1.0) -> bool:
+def ends(pid: int, start_ticks: int, *, within_seconds: float = 1.0) -> bool:
     """Whether that very process ends by itself within the time."""
-    process = _process(pid, create_time)
+    process = _process(pid, start_ticks)
     return process is None or _gone(process, within_seconds)
 
 
@@ -344,6 +330,15 @@ def listens_beyond_loopback(port: int) -> str | None:
         if item.status == psutil.CONN_LISTEN and at == [port] and not ipaddress.ip_address(host).is_loopback:
             return f"{host}:{port}"
     return None
+
+
+def accepts(port: int, *, within_seconds: float = 1.0) -> bool:
+    """Whether something takes connections at that port of loopback."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=within_seconds).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:

@@ -16,27 +16,46 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from netclaw_opencode.errors import ActionFailed
+import psutil
 
-_VERSION = 1
+from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.server import identity
+from netclaw_opencode.server.identity import ProcessIdentity
+from netclaw_opencode.server.orphans import mark_of_version_1
+
+_VERSION = 2
 _NAME = "server.json"
 _TEMPORARY = ".server.json.new"
-_TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "create_time": (int, float)}
+_TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "start_ticks": (int,)}
+_NOT_RUNNING = -1
+"""Start ticks that no process has."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """A server that we started. ``create_time`` (epoch seconds) tells its process from a later one of the same pid."""
+    """A server that we started.
+
+    ``boot_id``, ``pid_namespace`` and ``start_ticks`` tell its process from every other of the same pid; ``mark`` is the
+    random one of this start, which stands in the environment of everything below it.
+    """
 
     url: str
     pid: int
-    create_time: float
+    start_ticks: int
+    boot_id: str
+    pid_namespace: str
     username: str
     password: str = field(repr=False)
     binary: str
     opencode_version: str
     log_file: str
+    mark: str = field(repr=False)
     version: int = _VERSION
+
+    @property
+    def process(self) -> ProcessIdentity:
+        """The server's process."""
+        return ProcessIdentity(self.boot_id, self.pid_namespace, self.pid, self.start_ticks)
 
 
 def read(state_dir: Path) -> ServerRecord | None:
@@ -66,7 +85,7 @@ def read(state_dir: Path) -> ServerRecord | None:
             raise corrupt(path, "it does not belong to this user alone (mode 0600)")
         with os.fdopen(handle, encoding="utf-8", closefd=False) as file:
             return _record(json.load(file))
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise corrupt(path, "it is not a record of this version") from error
     finally:
         os.close(handle)
@@ -74,14 +93,37 @@ def read(state_dir: Path) -> ServerRecord | None:
 
 def _record(found: dict[str, object]) -> ServerRecord:
     """The record, if every field is there and of its type; raises ``TypeError`` or ``ValueError``."""
-    record = ServerRecord(**found)  # type: ignore[arg-type]  # checked right below
-    if record.version != _VERSION:
+    version_1 = found.get("version") == 1
+    record = ServerRecord(**(_of_version_1(found) if version_1 else found))  # type: ignore[arg-type]  # checked right below
+    if record.version != _VERSION and not version_1:
         raise ValueError("another version")
     for name, value in asdict(record).items():
         wanted = _TYPES.get(name, (str,))
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise TypeError(f"{name} is of another type")
     return record
+
+
+def _of_version_1(found: Mapping[str, object]) -> dict[str, object]:
+    """A record of version 1.0, which knew a process by its start on the wall clock.
+
+    Where that fits the process that has the pid now, it is that one; where it does not (the clock may have been set since), the
+    server counts as gone, and nothing is signalled.
+    """
+    known = {name: value for name, value in found.items() if name != "create_time"}
+    pid, create_time = found["pid"], found["create_time"]
+    if not isinstance(pid, int) or not isinstance(create_time, int | float) or isinstance(pid, bool) or isinstance(create_time, bool):
+        raise TypeError("pid or create_time is of another type")
+    fits = False
+    with suppress(psutil.Error, OverflowError, ValueError):
+        fits = pid > 0 and abs(psutil.Process(pid).create_time() - create_time) < 0.01
+    ticks = identity.start_ticks(pid) if fits else None
+    return known | {
+        "start_ticks": _NOT_RUNNING if ticks is None else ticks,
+        "boot_id": identity.boot_id(),
+        "pid_namespace": identity.pid_namespace(),
+        "mark": mark_of_version_1(str(found["url"]), str(found["password"])),
+    }
 
 
 def write(state_dir: Path, record: ServerRecord) -> None:

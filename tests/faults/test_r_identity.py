@@ -21,7 +21,7 @@ import pytest
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.client import events
 from netclaw_opencode.offline import Gated, OfflineModel, Text
-from netclaw_opencode.server import state
+from netclaw_opencode.server import identity, state
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Stall
 from netclaw_opencode.testing.server import OpenCodeServer, free_port
@@ -29,23 +29,15 @@ from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import Bench, Timed, failed, host_to, litter
 from tests.faults.own import environment, own_host
 from tests.real.acting import data_of
+from tests.support.records import server_record
 
 pytestmark = pytest.mark.real
 
 
 def record_of(process: psutil.Process, folder: Path, **more: object) -> state.ServerRecord:
     """A record that names this process as our server."""
-    made = state.ServerRecord(
-        url=f"http://127.0.0.1:{free_port()}",
-        pid=process.pid,
-        create_time=process.create_time(),
-        username="opencode",
-        password="forged",
-        binary=sys.executable,
-        opencode_version="1.18.33",
-        log_file=str(folder / "state" / "server.log"),
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
+    url, log_file = f"http://127.0.0.1:{free_port()}", str(folder / "state" / "server.log")
+    return server_record(process.pid, **{"url": url, "binary": sys.executable, "log_file": log_file, **more})
 
 
 @contextmanager
@@ -74,7 +66,7 @@ def test_r55_pid_was_reused(tmp_path: Path) -> None:
     """R55, S24: a record whose pid is another program now: no signal; by start time it is gone, by command line it is refused."""
     with stranger("sleep", "7171") as process:
         assert stop_of(tmp_path, record_of(process, tmp_path)).code == "kill_refused"
-        state.write(tmp_path / "state", record_of(process, tmp_path, create_time=process.create_time() - 100))
+        state.write(tmp_path / "state", record_of(process, tmp_path, start_ticks=identity.of_process(process.pid).start_ticks - 100))
         with host_to(settings_in(tmp_path)) as host:
             assert data_of(host.call("stop_server"))["was_running"] is False
         assert process.is_running() and process.status() != psutil.STATUS_ZOMBIE

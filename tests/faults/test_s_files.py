@@ -18,15 +18,16 @@ from netclaw_opencode.driver.places import Places, checked_directory
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.policy import load
-from netclaw_opencode.server.state import ServerRecord, folder, read, write
+from netclaw_opencode.server.state import folder, read, write
 from tests.faults.guard import Guard
+from tests.support.records import server_record
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = sorted((ROOT / "netclaw_opencode").rglob("*.py"))
 NO_CALLS = {"eval", "exec", "compile", "__import__", "input", "breakpoint"}
 NO_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "pty", "telnetlib", "ftplib", "xmlrpc", "http.server", "code", "codeop"}
 ARCHIVES = {"zipfile", "tarfile", "gzip", "bz2", "lzma", "zlib"}
-RECORD = ServerRecord("http://127.0.0.1:4096", 4242, 1000.25, "opencode", "canary-pass", "/opt/opencode", "1.18.33", "/s/server.log")
+RECORD = server_record(4242)
 
 
 def nodes() -> Iterator[tuple[str, ast.AST]]:
@@ -209,7 +210,7 @@ from dataclasses import replace
 from pathlib import Path
 from netclaw_opencode.server import locks, state
 place = Path(sys.argv[1])
-old = state.ServerRecord("http://127.0.0.1:1", 1, 1.0, "u", "p" * 5000, "/b", "1.18.33", "/l")
+old = state.ServerRecord("http://127.0.0.1:1", 1, 1, "boot", "pid:[1]", "u", "p" * 5000, "/b", "1.18.33", "/l", "mark")
 new = replace(old, pid=2, password="q" * 9000)
 state.write(place, old)
 draw, seen, locked = random.Random(7), {1: 0, 2: 0}, 0

@@ -19,12 +19,13 @@ import pytest
 
 from netclaw_opencode.driver import servers
 from netclaw_opencode.errors import DriverError
-from netclaw_opencode.server import process, state
+from netclaw_opencode.server import identity, process, state
 from netclaw_opencode.server.state import ServerRecord
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.server import OpenCodeServer, free_port
 from netclaw_opencode.testing.waiting import wait_until
 from tests.faults.bench import Bench
+from tests.support.records import server_record
 
 ROOT = Path(__file__).resolve().parents[2]
 Signals = list[tuple[object, ...]]
@@ -51,10 +52,14 @@ def stopping(folder: Path, record: ServerRecord) -> str:
     return "forgotten" if done.ended is None else "ended"
 
 
+def ticks_of(pid: int) -> int:
+    """When that process started; -1 where it is gone."""
+    return identity.of_process(pid).start_ticks
+
+
 def some_record(**changed: object) -> ServerRecord:
     """A record, with these fields."""
-    base = ServerRecord("http://127.0.0.1:1", 2, 1.0, "opencode", "p", "/opt/opencode", "1.18.33", "/nowhere/server.log")
-    return replace(base, **changed)  # type: ignore[arg-type]  # fields of the record
+    return server_record(**{"url": "http://127.0.0.1:1", "pid": 2, "start_ticks": 1, "log_file": "/nowhere/server.log", **changed})  # type: ignore[arg-type]  # fields
 
 
 def test_s24_a_thousand_forged_records(tmp_path: Path, signals: Signals, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,13 +68,13 @@ def test_s24_a_thousand_forged_records(tmp_path: Path, signals: Signals, monkeyp
     draw = random.Random(24)
     (tmp_path / "precious").write_text("mine", encoding="utf-8")
     # A process of the kernel has no command line, and would be given a second to end.
-    found = [(item.pid, item.create_time(), item.info["cmdline"]) for item in psutil.process_iter(["cmdline"]) if item.info["cmdline"]]
+    found = [(item.pid, ticks_of(item.pid), item.info["cmdline"]) for item in psutil.process_iter(["cmdline"]) if item.info["cmdline"]]
     outcomes: dict[str, int] = {}
     for _ in range(1_000):
-        pid, create_time, argv = draw.choice(found)
+        pid, start_ticks, argv = draw.choice(found)
         record = some_record(
             pid=draw.choice((*[pid] * 8, os.getpid(), os.getppid(), 0, 1, -1, -pid, 2**31, 2**70)),
-            create_time=draw.choice((*[create_time] * 4, create_time + draw.choice((-1, 0.02, 1, 3600)), 0.0, -1.0, 1e308)),
+            start_ticks=draw.choice((*[start_ticks] * 4, start_ticks + draw.choice((-1, 2, 100, 360_000)), 0, -1, 2**70)),
             binary=draw.choice((argv[0], argv[0], argv[-1], "/opt/opencode", "", "serve")),
             url=draw.choice(("http://127.0.0.1:1", "http://127.0.0.1", "http://127.0.0.1:4096", "nonsense")),
             log_file=str(tmp_path / "precious"),
@@ -110,7 +115,7 @@ def test_s24_a_stranger_with_our_name_is_not_signalled(tmp_path: Path, words: tu
     """S24: pid, start time, program and even the whole command line fit; what answers there is not OpenCode."""
     port = free_port()
     with stranger(tmp_path, port=port, words=words) as (running, binary):
-        record = some_record(pid=running.pid, create_time=running.create_time(), binary=binary, url=f"http://127.0.0.1:{port}")
+        record = some_record(pid=running.pid, start_ticks=ticks_of(running.pid), binary=binary, url=f"http://127.0.0.1:{port}")
         assert stopping(tmp_path, record) == "kill_refused"
         assert running.is_running() and running.status() != psutil.STATUS_ZOMBIE
 
@@ -119,10 +124,10 @@ def test_s24_a_stranger_with_our_name_is_not_signalled(tmp_path: Path, words: tu
 @pytest.mark.parametrize(
     "forged",
     [
-        lambda true: {"create_time": true.create_time + 1},
+        lambda true: {"start_ticks": true.start_ticks + 1},
         lambda true: {"url": "http://127.0.0.1:1"},
         lambda true: {"binary": "/opt/other/opencode"},
-        lambda true: {"pid": os.getpid(), "create_time": psutil.Process().create_time()},
+        lambda true: {"pid": os.getpid(), "start_ticks": ticks_of(os.getpid())},
     ],
     ids=["another start", "another port", "another program", "ourselves"],
 )
@@ -131,7 +136,7 @@ def test_s24_a_server_of_somebody_else_is_not_signalled(
 ) -> None:
     """S24: a real server, and a record in which one thing is wrong: refused, or taken for gone, without a signal."""
     running = psutil.Process(opencode_server.pid)
-    true = some_record(pid=running.pid, create_time=running.create_time(), binary=running.cmdline()[0], url=opencode_server.base_url)
+    true = some_record(pid=running.pid, start_ticks=ticks_of(running.pid), binary=running.cmdline()[0], url=opencode_server.base_url)
     assert stopping(tmp_path, replace(true, **forged(true))) in ("kill_refused", "forgotten")  # type: ignore[arg-type]  # its fields
     assert signals == [] and running.is_running()
 
@@ -154,11 +159,10 @@ def test_s25_never_ourselves_our_parents_process_one_or_a_negative_pid(signals: 
     """S25: neither by ending a server of that pid, nor by the signal itself."""
     us = psutil.Process()
     for pid in (0, 1, -1, -4242, us.pid, -us.pid, *(item.pid for item in us.parents()), 2**31, 2**80):
-        times = {0.0, *((psutil.Process(pid).create_time(),) if 0 < pid < 2**22 and psutil.pid_exists(pid) else ())}
-        for create_time in times:
-            ended = anyio.run(process.end, pid, create_time)
+        for start_ticks in {0, ticks_of(pid)}:
+            ended = anyio.run(process.end, pid, start_ticks)
             assert (ended.signal, ended.processes_ended) == (None, 0)
-        assert not process.is_alive(pid, 0.0)
+        assert not process.is_alive(pid, 0)
         assert process.argv_of(pid)[0] == () or pid > 0
     for item in (us, *us.parents(), psutil.Process(1)):
         process._signal(item, kill=True)

@@ -32,20 +32,41 @@ ROWS: dict[str, LifeRow] = {
         LifeRow("L12", "connect time-out while following", outcome="no claim that the server ended"),
         LifeRow("L13", "a finished turn whose details cannot be read", outcome="completed, with a note"),
         LifeRow("L14", "an output that does not fit its schema", outcome="returned with a note"),
-        LifeRow("L15", "`idempotency_key` with `fallback_models`, called twice", outcome="one task"),
-        LifeRow("L16", "a fallback after a stop that is not proved", outcome="not started"),
+        LifeRow(
+            "L15", "`idempotency_key` with `fallback_models`, called twice", outcome="one task: the newest attempt is found and followed"
+        ),
+        LifeRow("L16", "a fallback after a stop that is not proved", outcome="not started; the first attempt's error says so"),
         LifeRow("L17", "a second caller of a key that gives up sooner", outcome="only its own waiting ends"),
         LifeRow(
             "L18",
             "`recover`, `stop_server`, `start_server` beside a running call",
             outcome="it goes on, or ends with a typed error, stopped",
         ),
-        LifeRow("L19", "a caller in another PID namespace", outcome="never counted as gone"),
-        LifeRow("L20", "the wall clock is stepped", outcome="nothing changes"),
-        LifeRow("L21", "a person forks a running task's session (F62)", outcome="the fork stays"),
+        LifeRow(
+            "L19",
+            "a caller in another PID namespace",
+            outcome="never counted as gone",
+            note="shown with `unshare`; what it leaves when killed goes by `cleanup --older-than-seconds`",
+        ),
+        LifeRow(
+            "L20",
+            "the wall clock is stepped",
+            outcome="nothing changes",
+            note="the machine's clock stays; what the system tells of boot and start times is moved by an hour",
+        ),
+        LifeRow("L21", "a person forks a running task's session (F62)", outcome="the fork stays: a tag names its session"),
         LifeRow("L22", "a restart with the user's own password and port", outcome="the new server lives"),
-        LifeRow("L23", "a broken project next door", outcome="other projects' calls succeed, and tell"),
-        LifeRow("L24", "large or many marks in sessions", outcome="lists are read in pages; schemas do not stand in them"),
+        LifeRow(
+            "L23",
+            "a broken project next door, or one that does not answer",
+            outcome="other projects' calls succeed, and tell; a look takes a tenth of the call's time at most",
+        ),
+        LifeRow(
+            "L24",
+            "large or many marks in sessions",
+            outcome="lists are read in pages; schemas do not stand in them",
+            note="a session larger than any answer is passed over and told",
+        ),
         LifeRow("L25", "a cancellation while the deadline's own stop runs", outcome="stopped and proved"),
         LifeRow(
             "L26", "an event stream that is accepted and never answered", outcome="given up after the silence limit; sends do not wait"
@@ -60,7 +81,11 @@ ROWS: dict[str, LifeRow] = {
         LifeRow("L34", "a host that lives for weeks with many directories", outcome="what it remembers is bounded"),
         LifeRow("L35", "another prompt joins the session in the middle of our turn", outcome="an error of its own; our share is told"),
         LifeRow("L36", "a prompt that may start late is aborted at once", outcome="proved only where the prompt stands in the store"),
-        LifeRow("L37", "an output schema read back from the server is changed", outcome="checked against a digest of ours"),
+        LifeRow(
+            "L37",
+            "an output schema read back from the server is changed",
+            outcome="checked against its digest; otherwise not used, and told",
+        ),
         LifeRow("L38", "nested sub-agents with compactions of their own", outcome="usage complete; a stop covers them"),
         LifeRow("L39", "a policy plugin that cannot be imported", outcome="a host that requires it fails closed"),
         LifeRow("L40", "a NUL character in a prompt", outcome="`invalid_input` with its position"),

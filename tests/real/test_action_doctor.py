@@ -22,6 +22,7 @@ from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.server import OpenCodeServer, free_port
 from netclaw_opencode.testing.waiting import wait_until
 from tests.real.acting import Acting, Json, Requests, data_of, settings_of
+from tests.support.records import server_record
 
 pytestmark = pytest.mark.real
 
@@ -137,7 +138,7 @@ def test_rules_that_ask_are_told_from_the_servers_own_configuration(opencode_ser
 def test_a_stale_state_file_is_told_and_left(tmp_path: Path, place: Path) -> None:
     """It names a process that is gone; the doctor does not remove it, and does not tell the password in it."""
     settings = alone(tmp_path, place)
-    record = state.ServerRecord("http://127.0.0.1:4711", 999_999, 1.0, "opencode", "sesame-in-the-file", "/o", "1.18.33", "/l")
+    record = server_record(999_999, url="http://127.0.0.1:4711", password="sesame-in-the-file")
     state.write(settings.state_dir, record)
     data = doctor(settings)
     status, seen, remedy = said(data, "state_file")
@@ -151,7 +152,7 @@ def test_a_stale_state_file_is_told_and_left(tmp_path: Path, place: Path) -> Non
 
 def test_servers_beside_ours_are_seen(tmp_path: Path, place: Path) -> None:
     """F7: two on one data directory, and one that this skill started and the state folder does not know."""
-    mark = orphans.mark_of("http://127.0.0.1:1", "gone")
+    mark = orphans.new_mark()
     environ = {"XDG_DATA_HOME": str(tmp_path / "shared"), "HOME": str(tmp_path), orphans.VARIABLE: mark}
     with pretended_server("one", tmp_path, **environ) as one, pretended_server("two", tmp_path, **environ) as two:
         data = doctor(alone(tmp_path, place))

@@ -24,10 +24,12 @@ from netclaw_opencode.errors import InvalidInput, ServerProblem
 from netclaw_opencode.policy import load
 from netclaw_opencode.server.binary import Binary
 from netclaw_opencode.server.neighbours import Neighbour, data_dir, free_bytes, is_server
-from netclaw_opencode.server.state import ServerRecord
 from netclaw_opencode.settings import Settings
+from tests.support.records import server_record
 
-RECORD = ServerRecord("http://127.0.0.1:4711", 4711, 1.0, "opencode", "sesame-open-4711", "/bin/opencode", "1.18.33", "/log")
+RECORD = server_record(
+    4711, url="http://127.0.0.1:4711", start_ticks=1, password="sesame-open-4711", binary="/bin/opencode", log_file="/log"
+)
 MODEL = Model("p", "m", "M", {}, 1000, 1000, reasoning=False, tool_call=True)
 PROVIDER = Provider("p", "P", {"m": MODEL})
 DEFAULTS = (

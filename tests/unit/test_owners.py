@@ -1,85 +1,103 @@
-"""Whose a session is: abandoned only where it is certain that its process, of this machine, is gone."""
+"""Whose a session is: abandoned only where it is certain that its process is gone."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
-import psutil
 import pytest
 
-from netclaw_opencode.client.types import Session
 from netclaw_opencode.driver import owners
-from netclaw_opencode.driver.rules import MARK
-from netclaw_opencode.server import process
-from netclaw_opencode.server.process import ThisProcess
+from netclaw_opencode.driver.tags import SessionTag
+from netclaw_opencode.server import identity, process
+from netclaw_opencode.server.identity import INITIAL_NAMESPACE, ProcessIdentity
 
-ME = ThisProcess("this-host", 4242, 1000.25)
-OWNER = {"host": "this-host", "pid": 77, "create_time": 900.5}
-
-
-def of(owner: object) -> Session:
-    """A session with that owner in our mark."""
-    return Session("ses_1", "t", "/d", 1, 1, metadata={MARK: {"owner": owner}})
+ME = ProcessIdentity("boot-1", INITIAL_NAMESPACE, 4242, 1000, "machine-1")
+OWNER = replace(ME, pid=77, start_ticks=900)
 
 
-def test_a_mark_names_host_pid_and_start_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pid alone means something else tomorrow, or on another machine."""
-    monkeypatch.setattr(process, "this_process", lambda: ME)
-    assert owners.marks() == {"owner": {"host": "this-host", "pid": 4242, "create_time": 1000.25}}
+def abandoned(owner: ProcessIdentity | None, *, local_server: bool = True) -> bool:
+    """Whether a session of that owner is."""
+    return owners.is_abandoned(SessionTag(owner=owner), local_server=local_server)
 
 
-@pytest.mark.parametrize("create_time", [900.5, 900])
-def test_a_session_is_abandoned_when_that_very_process_is_gone(create_time: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked about by pid and start time, and belongs to somebody as long as it lives."""
-    asked: list[tuple[object, object]] = []
-    for alive in (True, False):
+@pytest.fixture
+def nobody_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """We are ``ME``, and no other process is there."""
+    monkeypatch.setattr(identity, "this_process", lambda: ME)
+    monkeypatch.setattr(process, "is_alive", lambda *_: False)
 
-        def is_alive(pid: int, created: float, *, answer: bool = alive) -> bool:
-            asked.append((pid, created))
-            return answer
 
-        monkeypatch.setattr(process, "this_process", lambda: ME)
-        monkeypatch.setattr(process, "is_alive", is_alive)
-        assert owners.abandoned(of({**OWNER, "create_time": create_time})) is not alive
-    assert asked == [(77, float(create_time))] * 2
-    assert all(isinstance(created, float) for _, created in asked)
+def test_a_mark_names_the_process_so_that_it_is_never_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boot, namespace, pid and start; and it is read back as it was written."""
+    monkeypatch.setattr(identity, "this_process", lambda: ME)
+    owner = owners.marks()["owner"]
+    assert owner == {"boot_id": "boot-1", "pid_namespace": INITIAL_NAMESPACE, "pid": 4242, "start_ticks": 1000, "machine": "machine-1"}
+    assert SessionTag.from_metadata({"owner": owner}).owner == ME
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_session_is_abandoned_when_that_very_process_is_gone(alive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked about by pid and start, and belongs to somebody as long as it lives."""
+    asked: list[tuple[int, int]] = []
+
+    def is_alive(pid: int, start_ticks: int) -> bool:
+        asked.append((pid, start_ticks))
+        return alive
+
+    monkeypatch.setattr(identity, "this_process", lambda: ME)
+    monkeypatch.setattr(process, "is_alive", is_alive)
+    assert abandoned(OWNER) is not alive
+    assert asked == [(77, 900)]
 
 
 @pytest.mark.parametrize(
     "owner",
     [
         None,
-        "this-host",
-        {},
-        {**OWNER, "host": "elsewhere"},
-        {**OWNER, "host": None},
-        {"pid": 77, "create_time": 900.5},
-        {**OWNER, "pid": "77"},
-        {**OWNER, "pid": None},
-        {**OWNER, "create_time": "900.5"},
-        {"host": "this-host", "pid": 77},
-        {"host": "this-host", "create_time": 900.5},
+        replace(OWNER, pid_namespace="pid:[4026532178]"),
+        replace(OWNER, pid_namespace="unknown"),
+        replace(OWNER, boot_id="boot-0", pid_namespace="pid:[4026532178]"),
+        replace(OWNER, boot_id="boot-0", machine="machine-2"),
+        replace(OWNER, boot_id="boot-0", machine=""),
     ],
     ids=str,
 )
-def test_what_cannot_be_known_is_left_alone(owner: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No owner, one of another machine, or one that is not fully named: such a session is not called abandoned."""
-    monkeypatch.setattr(process, "this_process", lambda: ME)
+@pytest.mark.usefixtures("nobody_runs")
+def test_what_cannot_be_known_is_left_alone(owner: ProcessIdentity | None) -> None:
+    """L19: no owner, one of another namespace or machine: such a session is not called abandoned, whoever runs here."""
+    assert not abandoned(owner)
+    assert abandoned(OWNER)
+
+
+@pytest.mark.usefixtures("nobody_runs")
+def test_after_a_restart_of_the_machine_its_own_sessions_are_abandoned() -> None:
+    """Only outside containers, on a machine of the same id, with the server on it as well: copies of a machine share its id."""
+    before = replace(OWNER, boot_id="boot-0")
+    assert abandoned(before)
+    assert not abandoned(before, local_server=False)
+
+
+def test_in_a_container_no_restart_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks from another namespace does not know what became of the machine's own processes."""
+    monkeypatch.setattr(identity, "this_process", lambda: replace(ME, pid_namespace="pid:[4026532178]"))
+    assert not abandoned(replace(OWNER, boot_id="boot-0"))
+
+
+def test_where_proc_shows_another_namespace_nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new namespace without a /proc of its own: its pids would be looked for among strangers."""
+    here = replace(ME, pid_namespace="unknown")
+    monkeypatch.setattr(identity, "this_process", lambda: here)
     monkeypatch.setattr(process, "is_alive", lambda *_: False)
-    assert owners.abandoned(of(owner)) is False
-    assert owners.abandoned(of(OWNER)) is True
-    assert owners.abandoned(Session("ses_1", "t", "/d", 1, 1)) is False
+    assert not abandoned(replace(here, pid=77))
 
 
 def test_our_own_sessions_are_not_abandoned_and_those_of_an_ended_process_are() -> None:
     """With real processes: this one, and a child that has ended."""
-    mine = owners.marks()["owner"]
-    assert isinstance(mine, dict)
-    assert owners.abandoned(of(mine)) is False
+    assert not abandoned(identity.this_process())
     child = subprocess.Popen([sys.executable, "-SEc", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    theirs = {**mine, "pid": child.pid, "create_time": psutil.Process(child.pid).create_time()}
-    assert owners.abandoned(of(theirs)) is False
+    theirs = identity.of_process(child.pid)
+    assert not abandoned(theirs)
     child.communicate(timeout=20)
-    assert owners.abandoned(of(theirs)) is True
-    assert process.this_process().pid == mine["pid"]
+    assert abandoned(theirs)

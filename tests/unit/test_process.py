@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from netclaw_opencode.errors import ServerProblem
-from netclaw_opencode.server import process
+from netclaw_opencode.server import identity, process
 from netclaw_opencode.server.process import Ended, Spawned, end, free_port, is_alive, server_environment, spawn, tail
 from netclaw_opencode.testing.waiting import wait_until
 
@@ -140,13 +140,13 @@ def test_a_server_is_started_by_itself_and_ended_by_its_record(stage: Stage) -> 
     says = "print('sid', os.getsid(0), 'cwd', os.getcwd(), 'in', os.path.realpath('/dev/fd/0'), 'umask', oct(os.umask(0)), flush=True)\n"
     binary = stage.program(says, LISTENS, STAYS)
     found = anyio.run(stage.start, binary)
-    assert found == Spawned(f"http://127.0.0.1:{stage.port}", found.pid, psutil.Process(found.pid).create_time())
-    assert is_alive(found.pid, found.create_time)
+    assert found == Spawned(f"http://127.0.0.1:{stage.port}", identity.of_process(found.process.pid))
+    assert is_alive(found.process.pid, found.process.start_ticks)
     text = stage.log.read_text(encoding="utf-8")
-    assert f"sid {found.pid} cwd {stage.folder.resolve()} in /dev/null umask 0o77\n" in text
+    assert f"sid {found.process.pid} cwd {stage.folder.resolve()} in /dev/null umask 0o77\n" in text
     assert stat.S_IMODE(stage.log.stat().st_mode) == 0o600
-    assert anyio.run(end, found.pid, found.create_time) == Ended("SIGTERM", 1, 0)
-    assert not is_alive(found.pid, found.create_time)
+    assert anyio.run(end, found.process.pid, found.process.start_ticks) == Ended("SIGTERM", 1, 0)
+    assert not is_alive(found.process.pid, found.process.start_ticks)
 
 
 def test_it_is_told_where_to_listen_and_never_the_password_by_argument(stage: Stage) -> None:
@@ -154,9 +154,9 @@ def test_it_is_told_where_to_listen_and_never_the_password_by_argument(stage: St
     binary = stage.program(LISTENS, STAYS)
     environ = {**os.environ, "CANARY_SECRET": "canary-other", "X_API_KEY": "kept", "OPENCODE_DRIVER_MODEL": "a/b"}
     found = anyio.run(lambda: stage.start(binary, environment=server_environment(environ, password=PASSWORD)))
-    started = psutil.Process(found.pid)
+    started = psutil.Process(found.process.pid)
     command, variables = started.cmdline(), started.environ()
-    anyio.run(end, found.pid, found.create_time)
+    anyio.run(end, found.process.pid, found.process.start_ticks)
     assert command[-6:] == [binary, "serve", "--hostname", "127.0.0.1", "--port", str(stage.port)]
     assert "canary" not in " ".join(command)
     assert (variables["OPENCODE_SERVER_PASSWORD"], variables["X_API_KEY"]) == (PASSWORD, "kept")
@@ -317,7 +317,7 @@ def test_whoever_cannot_note_the_process_does_not_get_it(stage: Stage) -> None:
 
     with pytest.raises(OSError, match="No space"):
         anyio.run(run)
-    assert noted and not runs(noted[0].pid)
+    assert noted and not runs(noted[0].process.pid)
 
 
 def test_tool_children_go_with_their_server(stage: Stage) -> None:
@@ -325,7 +325,7 @@ def test_tool_children_go_with_their_server(stage: Stage) -> None:
     found = anyio.run(stage.start, stage.program(HAS_A_CHILD, LISTENS, STAYS))
     child = stage.child()
     assert runs(child)
-    assert anyio.run(end, found.pid, found.create_time) == Ended("SIGTERM", 2, 0)
+    assert anyio.run(end, found.process.pid, found.process.start_ticks) == Ended("SIGTERM", 2, 0)
     assert not runs(child)
 
 
@@ -333,7 +333,7 @@ def test_one_that_ignores_the_polite_signal_is_killed(stage: Stage, monkeypatch:
     """After its time, with its children; the report names the signal that ended it (R58)."""
     monkeypatch.setattr(process, "TERM_SECONDS", 0.2)
     found = anyio.run(stage.start, stage.program(IGNORES_TERM, HAS_A_CHILD, LISTENS, STAYS))
-    assert anyio.run(end, found.pid, found.create_time) == Ended("SIGKILL", 2, 0)
+    assert anyio.run(end, found.process.pid, found.process.start_ticks) == Ended("SIGKILL", 2, 0)
     assert not runs(stage.child())
 
 
@@ -341,40 +341,39 @@ def test_a_stopped_process_is_killed_too(stage: Stage, monkeypatch: pytest.Monke
     """SIGTERM does not reach it until it goes on (R58)."""
     monkeypatch.setattr(process, "TERM_SECONDS", 0.2)
     found = anyio.run(stage.start, stage.program(LISTENS, STAYS))
-    stopped = psutil.Process(found.pid)
+    stopped = psutil.Process(found.process.pid)
     stopped.suspend()
     wait_until(lambda: stopped.status() == psutil.STATUS_STOPPED, what="the stop")
-    assert anyio.run(end, found.pid, found.create_time) == Ended("SIGKILL", 1, 0)
+    assert anyio.run(end, found.process.pid, found.process.start_ticks) == Ended("SIGKILL", 1, 0)
 
 
 def test_a_pid_with_another_start_time_is_a_stranger(stage: Stage) -> None:
     """It is neither alive as ours nor signalled: pids are used again (R55)."""
     found = anyio.run(stage.start, stage.program(LISTENS, STAYS))
-    for wrong in (found.create_time + 0.02, found.create_time - 1000, 0.0):
-        assert not is_alive(found.pid, wrong)
-        assert anyio.run(end, found.pid, wrong) == Ended(None, 0, 0)
-    assert runs(found.pid)
-    anyio.run(end, found.pid, found.create_time)
+    for wrong in (found.process.start_ticks + 1, found.process.start_ticks - 1000, 0):
+        assert not is_alive(found.process.pid, wrong)
+        assert anyio.run(end, found.process.pid, wrong) == Ended(None, 0, 0)
+    assert runs(found.process.pid)
+    anyio.run(end, found.process.pid, found.process.start_ticks)
 
 
 def test_what_has_ended_is_not_alive_even_before_it_was_waited_for() -> None:
     """A zombie has its pid and start time still."""
     child = subprocess.Popen([sys.executable, "-SEc", "pass"])
-    create_time = psutil.Process(child.pid).create_time()
-    wait_until(lambda: not is_alive(child.pid, create_time), what="the end")
+    start_ticks = identity.of_process(child.pid).start_ticks
+    wait_until(lambda: not is_alive(child.pid, start_ticks), what="the end")
     argv, _, _ = process.argv_of(child.pid)
     assert argv == ()
     child.wait()
-    assert anyio.run(end, child.pid, create_time) == Ended(None, 0, 0)
+    assert anyio.run(end, child.pid, start_ticks) == Ended(None, 0, 0)
     assert process.argv_of(child.pid) == ((), None, False)
 
 
 def test_a_process_is_described_for_the_proof() -> None:
-    """Command line, start time, and that it is this user's."""
-    argv, create_time, same_user = process.argv_of(os.getpid())
-    me = process.this_process()
+    """Command line, start, and that it is this user's."""
+    argv, start_ticks, same_user = process.argv_of(os.getpid())
     assert argv and same_user
-    assert (me.pid, me.create_time) == (os.getpid(), create_time)
+    assert start_ticks == identity.this_process().start_ticks
 
 
 def test_a_free_port_is_free() -> None:

@@ -12,8 +12,9 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from netclaw_opencode.client.types import Message, Session, SessionStatus
-from netclaw_opencode.driver import rules, sweeping
+from netclaw_opencode.driver import rules
 from netclaw_opencode.driver.rules import ProcessFacts, SessionFacts, StopFacts
+from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 
@@ -25,7 +26,7 @@ BINARY = "/opt/bin/opencode"
 
 def session(**metadata: object) -> Session:
     """A session with these marks of ours; without any, a stranger's."""
-    return Session(ID, "title", "/d", 1, 1, metadata={rules.MARK: metadata} if metadata else {})
+    return Session(ID, "title", "/d", 1, 1, metadata={METADATA_KEY: metadata} if metadata else {})
 
 
 def message(identifier: str) -> Message:
@@ -177,7 +178,7 @@ def test_rule_own_things_only() -> None:
     strangers = (
         session(),
         session(message_id="msg_1"),
-        Session(ID, "t", "/d", 1, 1, metadata={"other": {"task": "x"}, rules.MARK: "no object"}),
+        Session(ID, "t", "/d", 1, 1, metadata={"other": {"task": "x"}, METADATA_KEY: "no object"}),
     )
     for stranger in strangers:
         with pytest.raises(Refused) as caught:
@@ -185,35 +186,27 @@ def test_rule_own_things_only() -> None:
         refusal(caught.value, "own-things-only", "not_ours")
 
 
-def test_rule_own_things_only_for_cleanup_by_age() -> None:
-    """Age alone makes a leftover only of a session that we made, not of one into which we once sent a task."""
-    ages = [
-        sweeping._reason(item, "ready", now_ms=10_000, older_than_seconds=1) for item in (session(task="x"), session(message_id="msg_1"))
-    ]
-    assert ages == ["old", None]
-
-
-OURS = ProcessFacts(4242, 1000.25, 1000.25, argv=(BINARY, "serve", "--port", "4099"), recorded_binary=BINARY)
+OURS = ProcessFacts(4242, 100025, 100025, argv=(BINARY, "serve", "--port", "4099"), recorded_binary=BINARY)
 
 
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (ProcessFacts(4242, 1000.25, 1001.25, argv=OURS.argv, recorded_binary=BINARY), "start time"),
-        (ProcessFacts(4242, 1000.25, None, argv=OURS.argv, recorded_binary=BINARY), "start time"),
-        (ProcessFacts(4242, 1000.25, 1000.25, argv=(BINARY, "run", "x"), recorded_binary=BINARY), "command line"),
-        (ProcessFacts(4242, 1000.25, 1000.25, argv=("/usr/bin/python3", "serve"), recorded_binary=BINARY), "command line"),
-        (ProcessFacts(4242, 1000.25, 1000.25, argv=("/tmp/opencode", "serve"), recorded_binary=BINARY), "command line"),  # noqa: S108 - a name
-        (ProcessFacts(4242, 1000.25, 1000.25, argv=(), recorded_binary=BINARY), "command line"),
-        (ProcessFacts(4242, 1000.25, 1000.25, argv=OURS.argv, recorded_binary=BINARY, same_user=False), "another user"),
-        *((ProcessFacts(pid, 1000.25, 1000.25, argv=OURS.argv, recorded_binary=BINARY), "pid") for pid in (1, 0, -1, -4242)),
+        (ProcessFacts(4242, 100025, 100125, argv=OURS.argv, recorded_binary=BINARY), "start time"),
+        (ProcessFacts(4242, 100025, None, argv=OURS.argv, recorded_binary=BINARY), "start time"),
+        (ProcessFacts(4242, 100025, 100025, argv=(BINARY, "run", "x"), recorded_binary=BINARY), "command line"),
+        (ProcessFacts(4242, 100025, 100025, argv=("/usr/bin/python3", "serve"), recorded_binary=BINARY), "command line"),
+        (ProcessFacts(4242, 100025, 100025, argv=("/tmp/opencode", "serve"), recorded_binary=BINARY), "command line"),  # noqa: S108 - a name
+        (ProcessFacts(4242, 100025, 100025, argv=(), recorded_binary=BINARY), "command line"),
+        (ProcessFacts(4242, 100025, 100025, argv=OURS.argv, recorded_binary=BINARY, same_user=False), "another user"),
+        *((ProcessFacts(pid, 100025, 100025, argv=OURS.argv, recorded_binary=BINARY), "pid") for pid in (1, 0, -1, -4242)),
     ],
     ids=lambda value: str(value)[:60],
 )
 def test_rule_own_things_only_for_processes(found: ProcessFacts, reason: str) -> None:
     """Only the very process that we recorded is signalled: same start, program and user; never pid 1 or a group."""
     rules.own_process(OURS)
-    rules.own_process(ProcessFacts(4242, 1000.25, 1000.254, argv=("node", BINARY, "serve"), recorded_binary=BINARY))
+    rules.own_process(ProcessFacts(4242, 100025, 100025, argv=("node", BINARY, "serve"), recorded_binary=BINARY))
     with pytest.raises(Refused, match=reason) as caught:
         rules.own_process(found)
     refusal(caught.value, "own-things-only", "kill_refused")
@@ -226,8 +219,8 @@ def test_rule_own_things_only_for_processes(found: ProcessFacts, reason: str) ->
         ({"pid": 2}, None),
         ({"caller": frozenset({7, 4242})}, "it is the caller itself, or what started it"),
         ({"caller": frozenset({7})}, None),
-        ({"create_time": 1000.23}, "the pid now belongs to another process (its start time differs)"),
-        ({"recorded_create_time": 0.0, "create_time": 0.01}, None),
+        ({"start_ticks": 100024}, "the pid now belongs to another process (its start time differs)"),
+        ({"recorded_start_ticks": 0, "start_ticks": 0}, None),
         ({"argv": (BINARY, "run")}, "its command line is not that of 'opencode serve'"),
         ({"recorded_port": 4099}, None),
         ({"recorded_port": 4099, "argv": (BINARY, "serve", "x", "--port", "4099")}, None),
@@ -238,6 +231,10 @@ def test_rule_own_things_only_for_processes(found: ProcessFacts, reason: str) ->
         ),
         ({"recorded_port": 4099, "argv": (BINARY, "serve", "--Port", "4099")}, "its command line does not name the recorded port 4099"),
         ({"same_user": False}, "it belongs to another user"),
+        (
+            {"same_namespace": False},
+            "it was started in another PID namespace (a container or sandbox), or before the machine's last start",
+        ),
     ],
     ids=str,
 )
@@ -270,9 +267,9 @@ def test_refusals_about_a_session_name_it_and_what_was_not_done() -> None:
 
 def test_a_mark_that_is_no_object_is_no_mark() -> None:
     """Whoever wrote it, it says nothing of ours."""
-    assert rules.mark_of(Session(ID, "t", "/d", 1, 1, metadata={rules.MARK: "task"})) is None
-    assert not rules.is_ours(Session(ID, "t", "/d", 1, 1, metadata={rules.MARK: "task"}))
-    assert rules.mark_of(session(task="x")) == {"task": "x"}
+    assert rules.mark_of(Session(ID, "t", "/d", 1, 1, metadata={METADATA_KEY: "task"})) is None
+    assert not rules.is_ours(Session(ID, "t", "/d", 1, 1, metadata={METADATA_KEY: "task"}))
+    assert rules.mark_of(session(task="x")) == {"task": "x", "version": 2}
 
 
 def test_rule_stuck_server() -> None:

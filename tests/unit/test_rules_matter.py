@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import cast
 
 import anyio
-import psutil
 import pytest
 
 from netclaw_opencode.actions import messages as message_actions
@@ -26,17 +25,18 @@ from netclaw_opencode.actions import sessions as session_actions
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.client.routes import Route
 from netclaw_opencode.client.types import Session, SessionStatus
-from netclaw_opencode.driver import ids, recovery, rules, sending, servers, sessions, stopping
+from netclaw_opencode.driver import ids, listing, recovery, rules, sending, servers, stopping
 from netclaw_opencode.driver.answering import Answer, Answering
 from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.ids import IdMaker
+from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.policy import NOBODY, Policy, Ruling
 from netclaw_opencode.record import NO_RECORD
 from netclaw_opencode.server import process, state
-from netclaw_opencode.server.state import ServerRecord
 from netclaw_opencode.settings import Settings
+from tests.support.records import server_record
 from tests.support.stopping_script import BUSY, PARENT, RETRY, Scripted, reply, running
 
 USED = (replace(reply(completed=True), id="msg_050"),)
@@ -201,7 +201,7 @@ def own_process(stage: Stage) -> bool:
     """The note names a process that is no server of ours (this one): it is not signalled."""
     signalled: list[int] = []
 
-    async def end(pid: int, create_time: float) -> process.Ended:
+    async def end(pid: int, start_ticks: int) -> process.Ended:
         signalled.append(pid)
         return process.Ended(None, 0, 1)
 
@@ -210,8 +210,7 @@ def own_process(stage: Stage) -> bool:
 
     stage.patch.setattr(process, "end", end)
     stage.patch.setattr(servers, "_abort_all", aborted)
-    me = psutil.Process()
-    state.write(stage.folder, ServerRecord("http://127.0.0.1:4123", me.pid, me.create_time(), "u", "p", "/b", "1.18.33", "/l"))
+    state.write(stage.folder, server_record(os.getpid()))
     try:
         anyio.run(servers.stop, Settings(state_dir=stage.folder))
     except Refused as error:
@@ -222,12 +221,12 @@ def own_process(stage: Stage) -> bool:
 
 def stuck_server(stage: Stage) -> bool:
     """Two sessions hang in retry: then what else of ours runs on that server is stopped too, since it has to go."""
-    ours = {rules.MARK: {"task": "run_task"}}
-    first, second, busy = (Session(f"ses_{name:010}", "t", "/d", 1, 1, metadata=ours) for name in range(3))
-    server = SimpleNamespace(statuses=None)
+    ours = [{METADATA_KEY: {"task": "run_task", "created_by": str(name)}} for name in range(3)]
+    first, second, busy = (Session(f"ses_{name:010}", "t", "/d", 1, 1, metadata=ours[name]) for name in range(3))
+    server = SimpleNamespace(statuses=None, http=None)
 
-    async def listed(*_: object, **__: object) -> tuple[Session, ...]:
-        return (first, second, busy)
+    async def read(*_: object, **__: object) -> listing.Listing:
+        return listing.Listing((first, second, busy))
 
     async def statuses(_: str) -> Mapping[str, SessionStatus]:
         return {first.id: RETRY, second.id: RETRY, busy.id: BUSY}
@@ -236,7 +235,7 @@ def stuck_server(stage: Stage) -> bool:
         return stopping.at_rest(item)
 
     server.statuses = statuses
-    stage.patch.setattr(sessions, "listed", listed)
+    stage.patch.setattr(listing, "read", read)
     stage.patch.setattr(stopping, "stop", stop)
     done = recovery.Recovery("u", "answering", ours=True)
 

@@ -14,26 +14,26 @@ from pathlib import Path
 
 import anyio
 import httpx
-import psutil
 import pytest
 
 from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
 from netclaw_opencode.driver import servers
 from netclaw_opencode.errors import DriverError, ServerProblem
-from netclaw_opencode.server import process, state
+from netclaw_opencode.server import identity, process, state
 from netclaw_opencode.server.process import Spawned
 from netclaw_opencode.server.state import ServerRecord
 from netclaw_opencode.settings import Settings
 from tests.support.answering import Server, Stuck, answering, failing, streaming
+from tests.support.records import server_record
 
 HEALTHY = '{"healthy":true,"version":"1.18.33"}'
-OURS = ServerRecord("http://127.0.0.1:4123", 1, 1.0, "opencode", "canary-pass", "/b", "1.18.33", "/l")
+OURS = server_record(1, start_ticks=1)
 
 
 def me(**changes: object) -> ServerRecord:
     """A record of a process that is alive: this one."""
-    return replace(OURS, pid=os.getpid(), create_time=psutil.Process().create_time(), **changes)  # type: ignore[arg-type]  # fields
+    return server_record(os.getpid(), **changes)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_server_of_ours_comes_before_the_default_and_not_before_the_users(sett
 
 def test_a_record_of_an_ended_process_is_none(home: Path) -> None:
     """Its pid may be another's by now: the start time tells (F33)."""
-    state.write(home, replace(me(), create_time=1.0))
+    state.write(home, replace(me(), start_ticks=1))
     assert servers.live_record(Settings(state_dir=home)) is None
     assert servers.locate(Settings(state_dir=home)).record is None
     assert servers.is_ours(Settings(state_dir=home))
@@ -188,7 +188,7 @@ class Recorded:
         self.environment = environment
         assert 0 < within_seconds <= 30
         assert log_file.parent == self.home
-        found = Spawned(f"http://127.0.0.1:{port}", os.getpid(), psutil.Process().create_time())
+        found = Spawned(f"http://127.0.0.1:{port}", identity.this_process())
         started(found)
         self.seen = state.read(self.home)
         if self.endings:

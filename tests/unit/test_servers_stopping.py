@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
-import psutil
 import pytest
 
 from netclaw_opencode.driver import servers
@@ -21,6 +20,7 @@ from netclaw_opencode.server import process, state
 from netclaw_opencode.server.process import Spawned, free_port, spawn
 from netclaw_opencode.server.state import ServerRecord
 from netclaw_opencode.settings import Settings
+from tests.support.records import server_record
 
 LISTENS = """
 import signal, socket, sys
@@ -39,9 +39,7 @@ def home(tmp_path: Path) -> Path:
 
 def me() -> ServerRecord:
     """A record of a process that is alive and no server: this one."""
-    return ServerRecord(
-        "http://127.0.0.1:4123", os.getpid(), psutil.Process().create_time(), "opencode", "canary-pass", "/b", "1.18.33", "/l"
-    )
+    return server_record(os.getpid())
 
 
 @pytest.fixture
@@ -67,7 +65,7 @@ def running(home: Path) -> ServerRecord:
         )
 
     found = anyio.run(run)
-    record = ServerRecord(found.url, found.pid, found.create_time, "u", "canary-pass", str(binary), "1.18.33", str(log_file))
+    record = server_record(found.process.pid, url=found.url, binary=str(binary), log_file=str(log_file))
     state.write(home, record)
     return record
 
@@ -80,7 +78,7 @@ def test_a_server_that_no_longer_answers_is_stopped_all_the_same(
     done = anyio.run(servers.stop, Settings(state_dir=home))
     assert (done.record, done.sessions_aborted) == (running, ())
     assert done.ended == process.Ended("SIGTERM", 1, 0)
-    assert not process.is_alive(running.pid, running.create_time)
+    assert not process.is_alive(running.pid, running.start_ticks)
     assert list(home.iterdir()) == []
     assert anyio.run(servers.stop, Settings(state_dir=home)) == servers.Stopped(None, None, ())
 
@@ -92,14 +90,14 @@ def test_a_process_that_is_not_provably_ours_is_not_signalled(home: Path, runnin
         with pytest.raises(Refused) as caught:
             anyio.run(servers.stop, Settings(state_dir=home))
         assert (caught.value.code, caught.value.rule) == ("kill_refused", "own-things-only")
-        assert process.is_alive(forged.pid, forged.create_time)
+        assert process.is_alive(forged.pid, forged.start_ticks)
         assert state.read(home) == forged
-    anyio.run(process.end, running.pid, running.create_time)
+    anyio.run(process.end, running.pid, running.start_ticks)
 
 
 def test_the_note_of_an_ended_server_is_removed(home: Path) -> None:
     """Nothing is signalled: whoever has that pid now has another start time."""
-    stale = replace(me(), create_time=1.0)
+    stale = replace(me(), start_ticks=1)
     state.write(home, stale)
     assert anyio.run(servers.stop, Settings(state_dir=home)) == servers.Stopped(stale, None, ())
     assert list(home.iterdir()) == []

@@ -6,7 +6,6 @@ No process gets a signal here: the processes, and the way to them, are stand-ins
 from __future__ import annotations
 
 import os
-import platform
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,7 +15,7 @@ from typing import cast
 import psutil
 import pytest
 
-from netclaw_opencode.server import process
+from netclaw_opencode.server import identity, process
 from netclaw_opencode.server.process import Ended
 
 PID = 4242
@@ -121,10 +120,10 @@ def test_one_that_is_gone_already_is_no_error(error: Exception, monkeypatch: pyt
 
 def ended(server: StandIn | None, monkeypatch: pytest.MonkeyPatch, *, pid: int = PID) -> Ended:
     """How that server ends, with no time given to it."""
-    monkeypatch.setattr(process, "_process", lambda wanted, created: server if (wanted, created) == (pid, 5.5) else None)
+    monkeypatch.setattr(process, "_process", lambda wanted, created: server if (wanted, created) == (pid, 55) else None)
     monkeypatch.setattr(process, "TERM_SECONDS", 0.0)
     monkeypatch.setattr(process, "_KILL_SECONDS", 0.0)
-    return process._end(pid, 5.5)
+    return process._end(pid, 55)
 
 
 def test_a_server_that_obeys_gets_one_signal_and_its_children_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +171,7 @@ def test_the_time_of_the_call_bounds_the_polite_wait_and_the_last_look(monkeypat
     monkeypatch.setattr(process, "_process", lambda *_: server)
     monkeypatch.setattr(process, "TERM_SECONDS", 5.0)
     monkeypatch.setattr(process, "_KILL_SECONDS", 3.0)
-    assert process._end(PID, 5.5) == Ended("SIGKILL", 0, 1)
+    assert process._end(PID, 55) == Ended("SIGKILL", 0, 1)
     assert asked == [(5.0, True), (3.0, False), (3.0, False)]
 
 
@@ -206,18 +205,13 @@ def test_a_process_is_described_by_its_command_line_start_and_owner(owner: int, 
     def look(pid: int) -> SimpleNamespace:
         asked.append(pid)
         uids = SimpleNamespace(real=os.getuid() + owner)
-        return SimpleNamespace(uids=lambda: uids, cmdline=lambda: ["opencode", "serve"], create_time=lambda: 5.5)
+        return SimpleNamespace(uids=lambda: uids, cmdline=lambda: ["opencode", "serve"], pid=pid)
 
     monkeypatch.setattr(psutil, "Process", look)
-    assert process.argv_of(PID) == (("opencode", "serve"), 5.5, same)
+    monkeypatch.setattr(identity, "start_ticks", lambda pid: 55 if pid == PID else None)
+    assert process.argv_of(PID) == (("opencode", "serve"), 55, same)
     process.argv_of(-5)
     assert asked == [PID, 0]
-
-
-def test_we_are_this_process_on_this_machine() -> None:
-    """Marks that outlive us name all three."""
-    me = process.this_process()
-    assert (me.host, me.pid, me.create_time) == (platform.node(), os.getpid(), psutil.Process().create_time())
 
 
 def test_a_process_that_ends_by_itself_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,14 +226,14 @@ def test_a_process_that_ends_by_itself_is_waited_for(monkeypatch: pytest.MonkeyP
     for found, answer in (("ends", True), ("stays", False), (None, True)):
 
         def look(*who: object, found: str | None = found) -> str | None:
-            assert who == (PID, 5.5)
+            assert who == (PID, 55)
             return found
 
         monkeypatch.setattr(process, "_process", look)
-        assert process.ends(PID, 5.5) is answer
-    process.ends(PID, 5.5, within_seconds=0.25)
+        assert process.ends(PID, 55) is answer
+    process.ends(PID, 55, within_seconds=0.25)
     monkeypatch.setattr(process, "_process", lambda *_: "stays")
-    process.ends(PID, 5.5, within_seconds=0.25)
+    process.ends(PID, 55, within_seconds=0.25)
     assert asked == [1.0, 1.0, 0.25]
 
 
@@ -270,6 +264,7 @@ def test_a_process_has_ended_when_it_is_gone_or_only_waits_to_be_counted(waited:
 @pytest.mark.parametrize(("pid", "found"), [(PID, True), (2, True), (1, False), (0, False), (-5, False)])
 def test_a_note_never_leads_to_process_one_or_a_group(pid: int, found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever start time it names; of the others it is the start time that proves who it is."""
-    monkeypatch.setattr(psutil, "Process", lambda asked: SimpleNamespace(pid=asked, create_time=lambda: 5.5))
-    assert (process._process(pid, 5.5) is not None) is found
-    assert process._process(pid, 5.6) is None
+    monkeypatch.setattr(psutil, "Process", lambda asked: SimpleNamespace(pid=asked))
+    monkeypatch.setattr(identity, "start_ticks", lambda _: 55)
+    assert (process._process(pid, 55) is not None) is found
+    assert process._process(pid, 56) is None

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.server import state
 from netclaw_opencode.server.state import ServerRecord, folder, read, remove, write
+from tests.support.records import server_record
 
-RECORD = ServerRecord("http://127.0.0.1:4096", 4242, 1000.25, "opencode", "canary-pass", "/opt/opencode", "1.18.33", "/s/server.log")
+RECORD = server_record(4242)
 
 
 def mode(path: Path) -> int:
@@ -50,8 +51,8 @@ def home(tmp_path: Path) -> Path:
 def test_a_record_is_read_back_as_it_was_written(home: Path) -> None:
     """And a second one takes the first one's place."""
     assert read(home) == RECORD
-    write(home, replace(RECORD, pid=5, create_time=7))
-    assert read(home) == replace(RECORD, pid=5, create_time=7)
+    write(home, replace(RECORD, pid=5, start_ticks=7))
+    assert read(home) == replace(RECORD, pid=5, start_ticks=7)
 
 
 def test_without_a_file_there_is_no_record(tmp_path: Path) -> None:
@@ -121,13 +122,16 @@ def test_what_a_killed_writer_left_is_not_adopted(home: Path, tmp_path: Path) ->
 GOOD = {
     "url": "http://127.0.0.1:1",
     "pid": 5,
-    "create_time": 1.5,
+    "start_ticks": 15,
+    "boot_id": "b",
+    "pid_namespace": "pid:[1]",
+    "mark": "0123",
     "username": "u",
     "password": "canary-pass",
     "binary": "/b",
     "opencode_version": "1.18.33",
     "log_file": "/l",
-    "version": 1,
+    "version": 2,
 }
 
 
@@ -136,10 +140,15 @@ GOOD = {
     [
         *("", "{", "null", "[]", "5", '"text"', "{}", "[" * 100_000, "\x00" * 50, json.dumps(GOOD)[:-20]),
         *(json.dumps({**GOOD, "new_field": 1}), json.dumps({key: value for key, value in GOOD.items() if key != "pid"})),
-        *(json.dumps({**GOOD, "version": 2}), json.dumps({**GOOD, "version": None}), json.dumps({**GOOD, "version": "1"})),
+        *(
+            json.dumps({**GOOD, "version": 3}),
+            json.dumps({**GOOD, "version": None}),
+            json.dumps({**GOOD, "version": "2"}),
+            json.dumps({**GOOD, "version": 1}),
+        ),
         *(json.dumps({**GOOD, "pid": wrong}) for wrong in ("5", None, 5.0, True, [5])),
         *(json.dumps({**GOOD, key: 5}) for key in ("url", "username", "password", "binary", "opencode_version", "log_file")),
-        json.dumps({**GOOD, "create_time": "1.5"}),
+        json.dumps({**GOOD, "start_ticks": 1.5}),
     ],
     ids=lambda text: ascii(text)[:30].replace("\\", "|"),
 )

@@ -15,12 +15,12 @@ import anyio
 import pytest
 
 from netclaw_opencode.client.types import Session, SessionStatus
-from netclaw_opencode.driver import owners, sessions, stopping, sweeping
+from netclaw_opencode.driver import listing, owners, sessions, stopping, sweeping
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.rules import MARK
 from netclaw_opencode.driver.stopping import StopReport
-from netclaw_opencode.driver.sweeping import Leftover, Swept
-from netclaw_opencode.errors import ActionFailed, OutOfTime
+from netclaw_opencode.driver.sweeping import Leftover, Look, Skipped, Swept
+from netclaw_opencode.driver.tags import METADATA_KEY
+from netclaw_opencode.errors import ActionFailed, OutOfTime, ServerProblem
 
 NOW_MS = 1_000_000
 BUSY = SessionStatus("busy")
@@ -28,7 +28,14 @@ BUSY = SessionStatus("busy")
 
 def session(number: int, *, directory: str = "/d", updated_ms: int = NOW_MS, **mark: object) -> Session:
     """A session with these marks of ours; without any, a stranger's."""
-    return Session(f"ses_{number:010}", f"title {number}", directory, 1, updated_ms, metadata={MARK: mark} if mark else {})
+    return Session(
+        f"ses_{number:010}",
+        f"title {number}",
+        directory,
+        1,
+        updated_ms,
+        metadata={METADATA_KEY: {"created_by": f"{number}"} | mark} if mark else {},
+    )
 
 
 @dataclass
@@ -38,46 +45,77 @@ class Listing:
     sessions: tuple[Session, ...]
     running: Mapping[str, SessionStatus] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    broken: Mapping[str, str] = field(default_factory=dict)
+    unreadable: int = 0
+    http: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(url="http://127.0.0.1:1"))
 
     async def statuses(self, directory: str) -> Mapping[str, SessionStatus]:
         self.asked.append(directory)
+        if directory in self.broken:
+            raise ServerProblem("config_error", self.broken[directory])
         return {item.id: self.running[item.id] for item in self.sessions if item.directory == directory and item.id in self.running}
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Leftover, ...]]:
+def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
     """Looks for leftovers on such a server, at a fixed time; a process of ours is gone where its mark says so."""
     monkeypatch.setattr(sweeping, "time", SimpleNamespace(time=lambda: NOW_MS / 1000))
-    monkeypatch.setattr(owners, "abandoned", lambda item: item.metadata[MARK].get("gone", False))
+    monkeypatch.setattr(owners, "is_abandoned", lambda tag, *, local_server: tag.forked_from == "gone")
 
-    def look(listing: Listing, **options: object) -> tuple[Leftover, ...]:
-        async def listed(connection: object, *, directory: str | None, limit: int) -> tuple[Session, ...]:
-            assert connection is listing and directory is None
-            return listing.sessions[:limit]
+    def look(server: Listing, **options: object) -> Look:
+        async def read(client: object, *, most: int) -> listing.Listing:
+            assert client is server.http
+            return listing.Listing(server.sessions[:most], server.unreadable)
 
-        monkeypatch.setattr(sessions, "listed", listed)
+        monkeypatch.setattr(listing, "read", read)
 
-        async def run() -> tuple[Leftover, ...]:
-            return await sweeping.leftovers(cast(Connection, listing), **options)  # type: ignore[arg-type]  # as the tests name them
+        async def run() -> Look:
+            return await sweeping.leftovers(cast(Connection, server), **options)  # type: ignore[arg-type]  # as the tests name them
 
         return anyio.run(run)
 
     return look
 
 
+@pytest.fixture
+def found(looked: Callable[..., Look]) -> Callable[..., tuple[Leftover, ...]]:
+    """What such a look finds, where everything can be seen."""
+
+    def find(server: Listing, **options: object) -> tuple[Leftover, ...]:
+        look = looked(server, **options)
+        assert look.skipped == ()
+        return look.found
+
+    return find
+
+
 def test_a_session_whose_process_is_gone_is_a_leftover_whatever_it_does(found: Callable[..., tuple[Leftover, ...]]) -> None:
     """Idle or busy; one of a living process is not, and a stranger's is not even asked about."""
-    gone, busy, lives, stranger = session(1, gone=True), session(2, gone=True), session(3, task="x"), session(4)
+    gone, busy, lives, stranger = session(1, forked_from="gone"), session(2, forked_from="gone"), session(3, task="x"), session(4)
     listing = Listing((gone, busy, lives, stranger), {busy.id: BUSY, lives.id: BUSY})
     assert found(listing) == (Leftover(gone, "owner_gone", "ready"), Leftover(busy, "owner_gone", "busy"))
 
 
-def test_the_status_of_each_directory_is_read_once_and_only_where_we_have_sessions(found: Callable[..., tuple[Leftover, ...]]) -> None:
-    """A status belongs to its directory (F20)."""
-    here, there = session(1, gone=True, directory="/a"), session(2, gone=True, directory="/b")
-    listing = Listing((here, session(3, task="x", directory="/a"), there, session(4, directory="/c")), {there.id: SessionStatus("retry")})
-    assert [item.state for item in found(listing)] == ["ready", "retry"]
-    assert listing.asked == ["/a", "/b"]
+def test_the_status_of_each_directory_is_read_once_and_only_where_it_matters(found: Callable[..., tuple[Leftover, ...]]) -> None:
+    """A status belongs to its directory (F20); to ask for it may start an instance there (F59)."""
+    here, there = session(1, forked_from="gone", directory="/a"), session(2, forked_from="gone", directory="/b")
+    others = (session(3, task="x", directory="/a"), session(4, directory="/c"), session(5, task="x", directory="/d"))
+    server = Listing((here, there, *others), {there.id: SessionStatus("retry")})
+    assert [item.state for item in found(server)] == ["ready", "retry"]
+    assert server.asked == ["/a", "/b"]
+
+
+def test_a_directory_that_cannot_be_read_hides_its_own_sessions_alone(looked: Callable[..., Look]) -> None:
+    """The others are found, and what was not seen is told; a session too large to be listed, too."""
+    here, there = session(1, forked_from="gone", directory="/a"), session(2, forked_from="gone", directory="/b")
+    look = looked(Listing((here, there), broken={"/a": "the configuration is broken"}, unreadable=2))
+    assert look.found == (Leftover(there, "owner_gone", "ready"),)
+    assert [item.to_wire() for item in look.skipped] == [
+        {"directory": "/a", "reason": "the configuration is broken"},
+        {"reason": "2 session(s) are larger than an answer may be"},
+    ]
+    assert look.skipped[0].sentence() == "sessions in /a could not be looked at: the configuration is broken"
+    assert Skipped(None, "slow").sentence() == "sessions on the server could not be looked at: slow"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +143,7 @@ def test_age_makes_a_leftover_only_when_it_is_asked_for(updated_ms: int, old: bo
 
 def test_what_an_earlier_call_gave_up_is_a_leftover_by_name(found: Callable[..., tuple[Leftover, ...]]) -> None:
     """Whatever else holds of it; the others are judged as always."""
-    kept, given_up, gone = session(1, task="x"), session(2, gone=True), session(3, gone=True)
+    kept, given_up, gone = session(1, task="x"), session(2, forked_from="gone"), session(3, forked_from="gone")
     assert found(Listing((kept, given_up, gone)), given_up=frozenset({given_up.id})) == (
         Leftover(given_up, "not_removed", "ready"),
         Leftover(gone, "owner_gone", "ready"),
@@ -120,7 +158,7 @@ def test_a_session_whose_creation_was_never_answered_is_given_up_by_its_mark(fou
 
 def test_so_many_sessions_are_looked_through_as_the_caller_wants(found: Callable[..., tuple[Leftover, ...]]) -> None:
     """A thousand unless told otherwise."""
-    many = tuple(session(number, gone=True) for number in range(sessions.MANY + 5))
+    many = tuple(session(number, forked_from="gone") for number in range(sessions.MANY + 5))
     assert len(found(Listing(many))) == sessions.MANY == 1000
     assert len(found(Listing(many), limit=7)) == 7
 

@@ -29,7 +29,7 @@ from netclaw_opencode.driver.doctor import integrations
 from netclaw_opencode.driver.doctor.facts import Facts, Room
 from netclaw_opencode.driver.places import Places, checked_directory
 from netclaw_opencode.errors import DriverError
-from netclaw_opencode.server import neighbours, orphans, process, state
+from netclaw_opencode.server import neighbours, state
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.connection import Connection
@@ -105,8 +105,8 @@ def _state(facts: Facts) -> None:
     except DriverError as error:
         facts.state_problem = error
     if facts.record is not None:
-        facts.record_alive = process.is_alive(facts.record.pid, facts.record.create_time)
-        facts.server_mark = orphans.mark_of(facts.record.url, facts.record.password)
+        facts.record_alive = servers.is_alive(facts.record)
+        facts.server_mark = facts.record.mark
     facts.state_there = facts.settings.state_dir.is_dir()
     facts.state_seen = True
 
@@ -190,7 +190,7 @@ async def _rules(facts: Facts, connection: Connection, directory: str) -> None:
 async def _left(facts: Facts, connection: Connection, directory: str) -> None:
     with suppress(DriverError):
         facts.statuses = await connection.statuses(directory)
-        facts.leftovers = await sweeping.leftovers(connection)
+        facts.leftovers = (await sweeping.leftovers(connection)).found
 
 
 __all__ = ["SECONDS", "look", "place"]
