@@ -87,9 +87,9 @@ def directory(arguments: JsonObject, settings: Settings) -> str:
 
 def workplace(arguments: JsonObject, settings: Settings) -> str:
     """The directory of a new session: one in which the agent may work. Raises ``InvalidInput``."""
-    found = directory(arguments, settings)
-    # As it was given, so that a refusal can tell where it really leads.
-    Places.of(settings).require(text(arguments, "directory") or settings.directory)
+    given = text(arguments, "directory") or settings.directory
+    found = checked_directory(given)
+    Places.of(settings).require(found, given=given)
     return found
 
 

@@ -99,7 +99,7 @@ class Driver:
         secrets = (*self.settings.secrets, *self.secrets)
         for secret in secrets:
             self._record.hide(secret)
-        client = address.client(self._record)
+        client = address.client(self._record, admit=address.gate(self.settings))
         try:
             await client.__aenter__()
             health = await servers.health(client)

@@ -21,6 +21,7 @@ from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
 from netclaw_opencode.driver import rules
 from netclaw_opencode.driver.noting import asked
+from netclaw_opencode.driver.trust import Gate, Trust, forget_opened
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.server import binary, locks, orphans, process, state
@@ -45,9 +46,19 @@ class Address:
     password: str | None = field(repr=False)
     record: state.ServerRecord | None = None
 
-    def client(self, recorder: Recorder = NO_RECORD) -> HttpClient:
-        """A client for this address."""
-        return HttpClient(url=self.url, username=self.username, password=self.password, record=recorder)
+    def client(self, recorder: Recorder = NO_RECORD, *, admit: Gate | None = None) -> HttpClient:
+        """A client for this address; ``admit`` is asked before the server is made to open a directory."""
+        own = process.working_directory(self.record.pid, self.record.create_time) if admit is not None and self.record is not None else None
+        return HttpClient(url=self.url, username=self.username, password=self.password, record=recorder, admit=admit, own_directory=own)
+
+    def gate(self, settings: Settings) -> Gate:
+        """The question for trust in front of this server."""
+        return Gate(Trust.of(settings, only_plugins=self.without_project_code), self.record)
+
+    @property
+    def without_project_code(self) -> bool:
+        """Whether it is a server of ours that runs nothing of a folder but its plugins."""
+        return self.record is not None and self.record.without_project_code
 
 
 def locate(settings: Settings) -> Address:
@@ -143,7 +154,9 @@ class Started:
     started: bool
 
 
-async def start(settings: Settings, *, port: int | None, directory: str, within_seconds: float) -> Started:
+async def start(
+    settings: Settings, *, port: int | None, directory: str, within_seconds: float, without_project_code: bool = False
+) -> Started:
     """Start a server of ours, or adopt the one that runs.
 
     Loopback only; ``port`` None means the port of an address that the user gave, else a free one; the password is the
@@ -161,11 +174,21 @@ async def start(settings: Settings, *, port: int | None, directory: str, within_
             raise ServerProblem("server_not_ready", f"another process has been starting the server for {within_seconds:g} s")
         record = live_record(settings)
         if record is None:
-            return Started(await _start(settings, port=port, directory=directory, ends=ends), started=True)
+            Trust.of(settings, only_plugins=without_project_code).require(directory)
+            forget_opened(settings.state_dir)
+            made = await _start(settings, port=port, directory=directory, ends=ends, without_project_code=without_project_code)
+            return Started(made, started=True)
         if port and not record.url.endswith(f":{port}"):
             raise ServerProblem(
                 "port_in_use",
                 f"a server of ours runs already, at {record.url}",
+                next="netclaw-opencode server stop-server",
+                details={"url": record.url},
+            )
+        if without_project_code and not record.without_project_code:
+            raise ServerProblem(
+                "port_in_use",
+                f"a server of ours runs already, at {record.url}, and it runs the code of projects",
                 next="netclaw-opencode server stop-server",
                 details={"url": record.url},
             )
@@ -192,10 +215,13 @@ def _another_is_meant(record: state.ServerRecord, settings: Settings) -> ServerP
 
 def program(settings: Settings) -> binary.Binary:
     """OpenCode's program and version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
-    return binary.read_binary(binary.find_binary(settings.binary, search_path=settings.environ.get("PATH")))
+    found = binary.find_binary(settings.binary, search_path=settings.environ.get("PATH"), state_dir=settings.state_dir)
+    return binary.read_binary(found)
 
 
-async def _start(settings: Settings, *, port: int | None, directory: str, ends: float) -> state.ServerRecord:
+async def _start(
+    settings: Settings, *, port: int | None, directory: str, ends: float, without_project_code: bool = False
+) -> state.ServerRecord:
     found = await anyio.to_thread.run_sync(program, settings)
     if binary.is_vulnerable(found.version):
         raise ServerProblem(
@@ -211,6 +237,8 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
     log_file = _log_file(settings.state_dir)
     environment = process.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
     environment["OPENCODE_SERVER_USERNAME"] = settings.username
+    if without_project_code:
+        environment["OPENCODE_DISABLE_PROJECT_CONFIG"] = "1"
     await end_orphans(state.read(settings.state_dir))
 
     def record(spawned: process.Spawned) -> state.ServerRecord:
@@ -223,6 +251,7 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
             binary=found.path,
             opencode_version=found.version,
             log_file=str(log_file),
+            without_project_code=without_project_code,
         )
 
     async def ready(url: str) -> bool:
@@ -245,6 +274,7 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
                 log_file=log_file,
                 within_seconds=ends - anyio.current_time(),
                 ready=ready,
+                options=("--pure",) if without_project_code else (),
                 # Before it is ready: should we be killed now, the next call still finds the process.
                 started=lambda spawned: state.write(settings.state_dir, record(spawned)),
             )
@@ -287,6 +317,7 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
         if record is None or not process.is_alive(record.pid, record.create_time):
             await end_orphans(record)
             state.remove(settings.state_dir)
+            forget_opened(settings.state_dir)
             if record is not None:
                 (settings.state_dir / _LOG).unlink(missing_ok=True)
             return Stopped(record, None, ())
@@ -304,12 +335,13 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
                 caller=process.callers(),
             ),
         )
-        aborted = await _abort_all(record, recorder)
+        aborted = await _abort_all(record, recorder, settings)
         ended = await process.end(record.pid, record.create_time)
         recorder.note("ended", signal=ended.signal, processes_ended=ended.processes_ended, processes_left=ended.processes_left)
         if ended.processes_left == 0:
             await end_orphans(record)
             state.remove(settings.state_dir)
+            forget_opened(settings.state_dir)
             (settings.state_dir / _LOG).unlink(missing_ok=True)
         return Stopped(record, ended, aborted)
 
@@ -337,16 +369,21 @@ async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> N
         ) from error
 
 
-async def _abort_all(record: state.ServerRecord, recorder: Recorder) -> tuple[str, ...]:
+async def _abort_all(record: state.ServerRecord, recorder: Recorder, settings: Settings) -> tuple[str, ...]:
     """Abort every running session, in each directory: tool children outlive their server (F5)."""
     aborted: list[str] = []
     with anyio.move_on_after(calltime.within(_ABORT_SECONDS, stopping=True)):
         recorder.hide(record.password)
-        async with Address(record.url, record.username, record.password, record).client(recorder) as client:
+        address = Address(record.url, record.username, record.password, record)
+        gate = address.gate(settings)
+        async with address.client(recorder) as client:
             try:
                 await _require_opencode(client, record)
                 found = reading.sessions(await client.call(routes.ALL_SESSIONS, query={"limit": "1000"}))
                 for directory in dict.fromkeys(item.directory for item in found):
+                    if not gate.admits(directory):
+                        # It was never opened here, so nothing runs in it, and a look would start what it brings.
+                        continue
                     running = reading.statuses(await client.call(routes.SESSION_STATUS, directory=directory))
                     for session_id in running:
                         await client.call(routes.SESSION_ABORT, ids={"session_id": session_id}, directory=directory)

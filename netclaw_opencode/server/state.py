@@ -21,7 +21,7 @@ from netclaw_opencode.errors import ActionFailed
 _VERSION = 1
 _NAME = "server.json"
 _TEMPORARY = ".server.json.new"
-_TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "create_time": (int, float)}
+_TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "create_time": (int, float), "without_project_code": (bool,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class ServerRecord:
     opencode_version: str
     log_file: str
     version: int = _VERSION
+    without_project_code: bool = False
 
 
 def read(state_dir: Path) -> ServerRecord | None:
@@ -79,7 +80,7 @@ def _record(found: dict[str, object]) -> ServerRecord:
         raise ValueError("another version")
     for name, value in asdict(record).items():
         wanted = _TYPES.get(name, (str,))
-        if not isinstance(value, wanted) or isinstance(value, bool):
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted != (bool,)):
             raise TypeError(f"{name} is of another type")
     return record
 
