@@ -58,6 +58,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
     report = _Report()
     _check_binary(report, context.settings)
     report.meet(conditions.empty_password(context.settings))
+    report.meet(conditions.short_password(context.settings))
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
     within_seconds = calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 45))
     await _check_server(report, context, directory, may_start=may_start, within_seconds=within_seconds)

@@ -230,6 +230,7 @@ class HttpClient:
                 "not_opencode",
                 f"{self.url} answers {route.method} {route.path} with {response.headers.get('content-type', 'no content type')}, "
                 "not JSON: it is not an OpenCode server, or not one that knows this route",
+                details={"names_opencode": b"opencode" in content[:65536].lower()},
             )
         return Answer(parse_json(content, route), len(content), response.headers.get("x-next-cursor"))
 

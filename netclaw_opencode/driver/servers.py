@@ -133,6 +133,9 @@ async def health(client: HttpClient, *, probes: int = _PROBES) -> Health:
         try:
             return reading.health(await client.call(routes.HEALTH, limit_seconds=_PROBE_SECONDS))
         except DriverError as error:
+            if error.code == "not_opencode" and error.details.get("names_opencode"):
+                # OpenCode 1 answers its health in JSON, whatever else is wrong with it (F64).
+                raise binary.another_generation(client.url) from error
             if error.code == "bad_response":
                 raise ServerProblem("not_opencode", f"{client.url} answers, but not as OpenCode does: {error.message}") from error
             if error.code == "connection_lost":

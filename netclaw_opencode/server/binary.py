@@ -37,6 +37,17 @@ def installed(state_dir: Path) -> Path:
     return state_dir / "opencode" / "node_modules" / ".bin" / ("opencode.cmd" if os.name == "nt" else "opencode")
 
 
+def installed_version(state_dir: Path) -> str | None:
+    """The version of that program, or None where it is not there or does not run."""
+    path = installed(state_dir)
+    if not os.access(path, os.X_OK):
+        return None
+    try:
+        return _packaged_version(str(path)) or _asked_version(str(path))
+    except ServerProblem:
+        return None
+
+
 def find_binary(configured: str | None, *, search_path: str | None = None, state_dir: Path | None = None) -> str:
     """The absolute path of ``opencode``: the configured one, else the one that was installed into ``state_dir``, else the first on PATH.
 
@@ -122,6 +133,16 @@ def check_version(version: str) -> None:
             next=INSTALL,
             details={"version": version[:40], "supported": SUPPORTED},
         )
+
+
+def another_generation(url: str) -> ServerProblem:
+    """The error for a server that is OpenCode and has not the routes of 1.x."""
+    return ServerProblem(
+        "unsupported_version",
+        f"{url} is an OpenCode without the routes of 1.x, such as OpenCode 2: this package drives {SUPPORTED}",
+        next=f"{INSTALL}, then netclaw-opencode server start-server, with OPENCODE_API_URL unset",
+        details={"supported": SUPPORTED},
+    )
 
 
 def is_vulnerable(version: str) -> bool:

@@ -21,6 +21,7 @@ from netclaw_opencode.errors import ActionFailed
 _VERSION = 1
 _NAME = "server.json"
 _TEMPORARY = ".server.json.new"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "create_time": (int, float), "without_project_code": (bool,)}
 
 
@@ -183,7 +184,7 @@ def corrupt(path: Path, why: str, *, next: str | None = None, cause: OSError | N
 
 
 def _remedy(path: Path, cause: OSError | None) -> str:
-    if cause is not None and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+    if cause is not None and cause.errno in FULL:
         return "make room there, then call again"
     if cause is not None and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"let this user write to {path.parent}, or set OPENCODE_DRIVER_STATE_DIR to a folder where it can"

@@ -314,7 +314,7 @@ def test_a_version_with_a_hole_or_of_another_kind_is_not_started(version: str, c
     """The remedy names a good one (S1)."""
     error = refused(settings_of(home, binary=opencode(home.parent / "other", version)))
     assert error.code == code
-    assert "npm install" in str(error.to_wire()["next"])
+    assert "install-opencode" in str(error.to_wire()["next"])
     assert recorded.ports == []
 
 
