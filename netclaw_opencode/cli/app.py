@@ -24,7 +24,7 @@ _SETTINGS = {
     "max_content_width": 100,
     "token_normalize_func": lambda token: token.replace("_", "-"),
 }
-_BESIDE_ACTIONS: Mapping[str, Mapping[str, str]] = {"server": {"trust": "Trust what a folder makes OpenCode run, after a look at it."}}
+BESIDE_ACTIONS: Mapping[str, Mapping[str, str]] = {"server": {"trust": "Trust what a folder makes OpenCode run, after a look at it."}}
 """Commands that are no actions: only a person calls them."""
 _EPILOG = (
     f"Each action has its own help, such as {PROGRAM} run run-task --help. Unless stdout is a terminal, the output is one JSON envelope. "
@@ -95,10 +95,10 @@ class _Tier(_Group):
     """The commands of one tier; only the one that is called is built, so only its schema is read."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*(catalogue.command_name(entry.name) for entry in catalogue.actions(self.name)), *_BESIDE_ACTIONS.get(self.name or "", ())]
+        return [*(catalogue.command_name(entry.name) for entry in catalogue.actions(self.name)), *BESIDE_ACTIONS.get(self.name or "", ())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _BESIDE_ACTIONS.get(self.name or "", ()):
+        if cmd_name in BESIDE_ACTIONS.get(self.name or "", ()):
             from netclaw_opencode.cli import trust_command
 
             return trust_command.command()
@@ -108,7 +108,7 @@ class _Tier(_Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Actions"):
             rows = [(catalogue.command_name(entry.name), entry.summary) for entry in catalogue.actions(self.name)]
-            formatter.write_dl([*rows, *_BESIDE_ACTIONS.get(self.name or "", {}).items()])
+            formatter.write_dl([*rows, *BESIDE_ACTIONS.get(self.name or "", {}).items()])
 
 
 class _Action(click.Command):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -182,6 +182,7 @@ class Recorded:
         within_seconds: float,
         ready: Callable[[str], object],
         started: Callable[[Spawned], None],
+        options: Sequence[str],
     ) -> Spawned:
         """Note the call; a process is started in the state file before it is ready."""
         self.ports.append(port)
