@@ -67,7 +67,10 @@ def test_l39_a_host_without_a_plugin_that_it_requires_fails_closed(bench: Bench)
     calls: list[tuple[str, dict[str, Any]]] = [
         ("run_task", {"prompt": "x"}),
         ("send_message", {"session_id": "ses_00000000000000000000000000", "prompt": "x"}),
-        ("reply_permission", {"session_id": "ses_00000000000000000000000000", "permission_id": "per_00000000000000000000000000", "answer": "reject"}),
+        (
+            "reply_permission",
+            {"session_id": "ses_00000000000000000000000000", "permission_id": "per_00000000000000000000000000", "answer": "reject"},
+        ),
         ("start_server", {}),
         ("check_availability", {}),
     ]

@@ -115,6 +115,18 @@ def test_health_and_version_come_in_one_call() -> None:
     assert not probed(answering(text='{"healthy":false,"version":"x"}')).healthy
 
 
+def test_an_opencode_2_behind_the_address_is_named_as_what_it_is() -> None:
+    """F64: its old routes answer with its web page. None can be had here, so an answer of that kind stands for it."""
+    page = answering(text="<!doctype html><title>OpenCode</title>", kind="text/html")
+    with pytest.raises(ServerProblem, match="such as OpenCode 2") as caught:
+        probed(page)
+    assert caught.value.code == "unsupported_version"
+    assert "install-opencode" in str(caught.value.next)
+    with pytest.raises(ServerProblem) as caught:
+        probed(answering(text="<!doctype html><title>Wiki</title>", kind="text/html"))
+    assert caught.value.code == "not_opencode"
+
+
 def test_a_first_request_that_hangs_is_given_up_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server in its first moments may never answer one request, and the next one at once (F2)."""
     monkeypatch.setattr(servers, "_PROBE_SECONDS", 0.2)
