@@ -29,7 +29,7 @@ AT_HAND = {
     *("binary_not_found", "server_unreachable", "server_died", "server_not_ready", "auth_failed", "turn_timeout", "connection_lost"),
     *("session_busy", "session_used", "session_waiting", "permission_required", "question_pending"),
     *("provider_unavailable", "provider_auth", "provider_error", "provider_retrying", "model_not_found", "agent_not_found"),
-    *("thinking_unsupported", "invalid_input"),
+    *("thinking_unsupported", "invalid_input", "untrusted_project"),
 }
 
 TIERS = {

@@ -213,7 +213,7 @@ def _overview(manifest: Manifest, taken: tuple[str, ...], *, unknown: str) -> st
     lines += [f"  {entry.name}  {entry.summary}" for entry in manifest.actions.values()]
     lines += [f"Not offered to the model, since another plugin has the name: {name}" for name in taken]
     if not is_ready():
-        lines.append("OpenCode was not found: npm install -g opencode-ai@1.18.33, or set OPENCODE_API_URL.")
+        lines.append("OpenCode was not found: netclaw-opencode server install-opencode, or set OPENCODE_API_URL.")
     return "\n".join(lines)
 
 

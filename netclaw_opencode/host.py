@@ -51,7 +51,9 @@ class Host:
     ``opencode-driver``, loaded first. ``trace`` gets pluggy's trace of every hook call. ``settings`` default to the
     environment, read on entering.
 
-    Nothing about a plugin is raised: look at ``problems``. Where a policy must be in force, check ``plugins`` for it.
+    Nothing about a plugin is raised: look at ``problems``. Where a policy must be in force, name its plugin in ``required`` (or in
+    ``OPENCODE_DRIVER_REQUIRED_PLUGINS``): while it is not loaded, every action that runs, answers or starts something is
+    refused (``plugin_missing``).
 
     Asynchronous: ``async with Host() as host: await host.invoke(action, arguments)``. Otherwise: ``with Host() as host:
     host.call(action, **arguments)``, from any number of threads; one event loop runs in a thread behind it. A fork needs a
@@ -68,8 +70,10 @@ class Host:
         entry_points: bool = True,
         directories: Collection[Path | str] = (),
         plugins: Mapping[str, object] | None = None,
+        required: Collection[str] = (),
     ) -> None:
         self._settings = settings
+        self._required = tuple(required)
         self._problems: list[HostProblem] = []
         self._manager = pluggy.PluginManager(NAMESPACE)
         self._manager.add_hookspecs(hookspecs)
@@ -111,6 +115,9 @@ class Host:
         if self._context is not None:
             raise RuntimeError("this host is entered already")
         settings = self._settings if self._settings is not None else Settings.from_environment()
+        self._hooks.missing = tuple(
+            name for name in dict.fromkeys((*self._required, *settings.required_plugins)) if name not in self.plugins
+        )
         async with AsyncExitStack() as stack:
             # Last of all, when nothing is left that could call another hook.
             stack.callback(self._hooks.shutdown)
@@ -218,9 +225,13 @@ class _PluginHooks:
         self._manager = manager
         self._report = report
         self._reported: set[tuple[str, str]] = set()
+        self.missing: tuple[str, ...] = ()
+        """Plugins that must be in force and are not."""
         self._callers = {name: tuple(_one_by_one(manager, name)) for name in hookspecs.__all__ if name.startswith("netclaw_")}
 
     def before_action(self, call: ActionCall) -> str | None:
+        if self.missing and call.tier != "inspect":
+            raise _missing(call, self.missing)
         for plugin, hook in self._callers["netclaw_before_action"]:
             try:
                 reason = hook(call=call)
@@ -313,6 +324,16 @@ def _one_by_one(manager: pluggy.PluginManager, name: str) -> Iterator[tuple[str,
         if implementation.plugin_name not in seen:
             seen.add(implementation.plugin_name)
             yield implementation.plugin_name, manager.subset_hook_caller(name, everyone - {implementation.plugin})
+
+
+def _missing(call: ActionCall, names: tuple[str, ...]) -> Refused:
+    shown = ", ".join(map(repr, names))
+    return Refused(
+        "plugin_missing",
+        f"{call.action} was refused: the plugin {shown} must be in force and is not loaded",
+        next="install or mend it (the host's problems say why it was not loaded), or require it no longer",
+        details={"plugins": list(names)},
+    )
 
 
 def _veto(call: ActionCall, plugin: str, reason: str) -> Refused:

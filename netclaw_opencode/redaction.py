@@ -6,7 +6,8 @@ Owns the patterns of what looks like a credential. It does not shorten or escape
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 _HIDDEN = "[redacted]"
 _PATTERNS = (
@@ -20,24 +21,59 @@ _PATTERNS = (
 )
 
 
+_LONG = 16
+"""From this length on a secret stands inside no word by chance, so it is hidden wherever it stands (in text quoted twice, too)."""
+
+
 def redacted(text: str, *, secrets: tuple[str, ...] = ()) -> str:
     """The text with known secrets and everything that looks like a credential replaced."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, _HIDDEN)
+    text, _ = hide(text, secrets)
     for pattern in _PATTERNS:
         text = pattern.sub(_HIDDEN, text)
     return text
 
 
+def hide(text: str, secrets: Iterable[str]) -> tuple[str, int]:
+    """Replace known secrets, and count the places.
+
+    A short one counts only as a whole token: the password ``test`` is no part of ``tests`` or of ``src/test_a.py``.
+    """
+    places = 0
+    for secret in secrets:
+        if secret and secret in text:
+            text, found = _pattern(secret).subn(_HIDDEN, text)
+            places += found
+    return text, places
+
+
+@lru_cache(maxsize=256)
+def _pattern(secret: str) -> re.Pattern[str]:
+    literal = re.escape(secret)
+    if len(secret) >= _LONG:
+        return re.compile(literal)
+    # A dot or a slash joins it to a path; a full stop at the end of a sentence does not.
+    return re.compile(rf"(?<![\w/\\-])(?<!\w\.){literal}(?![\w/\\-])(?!\.\w)")
+
+
 def hidden(value: object, *, secrets: tuple[str, ...]) -> object:
     """A JSON value with the known secrets replaced in every text of it, names of fields included."""
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, _HIDDEN)
-        return value
-    if isinstance(value, Mapping):
-        return {hidden(name, secrets=secrets): hidden(item, secrets=secrets) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [hidden(item, secrets=secrets) for item in value]
-    return value
+    return hide_in_json(value, secrets)[0]
+
+
+def hide_in_json(value: object, secrets: tuple[str, ...]) -> tuple[object, int]:
+    """``hidden``, and how many places were changed."""
+    places = 0
+
+    def walk(item: object) -> object:
+        nonlocal places
+        if isinstance(item, str):
+            text, found = hide(item, secrets)
+            places += found
+            return text
+        if isinstance(item, Mapping):
+            return {walk(name): walk(inner) for name, inner in item.items()}
+        if isinstance(item, list | tuple):
+            return [walk(inner) for inner in item]
+        return item
+
+    return walk(value), places

@@ -53,6 +53,10 @@ class Settings:
     record: Path | None = None
     roots: tuple[Path, ...] = ()
     """Folders in (or below) which sessions may work; none named: anywhere but the system's and the bare home directory."""
+    trust: tuple[Path, ...] = ()
+    """Folders below which OpenCode may run whatever a project brings."""
+    required_plugins: tuple[str, ...] = ()
+    """Plugins without which a host runs, answers and starts nothing."""
     call_seconds: float | None = None
     """No call may last longer, its stop and clean-up included, in seconds; None: only the calls' own deadlines hold."""
     max_chars: int | None = None
@@ -85,11 +89,13 @@ class Settings:
             state_dir=state_dir(environ),
             directory=environ.get("OPENCODE_DRIVER_DIRECTORY") or str(Path.cwd()),
             model=environ.get("OPENCODE_DRIVER_MODEL") or None,
-            server_env=tuple(name for name in environ.get("OPENCODE_DRIVER_SERVER_ENV", "").replace(" ", "").split(",") if name),
+            server_env=_names(environ, "OPENCODE_DRIVER_SERVER_ENV"),
             policy=_absolute(environ, "OPENCODE_DRIVER_POLICY"),
             audit=_absolute(environ, "OPENCODE_DRIVER_AUDIT"),
             record=_absolute(environ, "OPENCODE_DRIVER_RECORD"),
-            roots=_roots(environ),
+            roots=_folders(environ, "OPENCODE_DRIVER_ROOTS"),
+            trust=_folders(environ, "OPENCODE_DRIVER_TRUST"),
+            required_plugins=_names(environ, "OPENCODE_DRIVER_REQUIRED_PLUGINS"),
             call_seconds=_call_seconds(environ),
             max_chars=max_chars(environ),
             password_empty=environ.get("OPENCODE_SERVER_PASSWORD") == "",
@@ -243,16 +249,20 @@ def results_dir(environ: Mapping[str, str]) -> Path:
         return state_dir({**environ, "OPENCODE_DRIVER_STATE_DIR": ""}) / "results"
 
 
-def _roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    roots = tuple(Path(text) for text in environ.get("OPENCODE_DRIVER_ROOTS", "").split(os.pathsep) if text)
-    for root in roots:
-        if not root.is_absolute():
+def _names(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    return tuple(name for name in environ.get(variable, "").replace(" ", "").split(",") if name)
+
+
+def _folders(environ: Mapping[str, str], variable: str) -> tuple[Path, ...]:
+    folders = tuple(Path(text) for text in environ.get(variable, "").split(os.pathsep) if text)
+    for folder in folders:
+        if not folder.is_absolute():
             raise InvalidInput(
                 "invalid_input",
-                f"OPENCODE_DRIVER_ROOTS: {str(root)[:200]!r} must be an absolute path; several are separated by {os.pathsep!r}, "
+                f"{variable}: {str(folder)[:200]!r} must be an absolute path; several are separated by {os.pathsep!r}, "
                 f"for example /srv/projects{os.pathsep}/home/me/code",
             )
-    return roots
+    return folders
 
 
 def _absolute(environ: Mapping[str, str], name: str) -> Path | None:

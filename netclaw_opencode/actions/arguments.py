@@ -5,6 +5,7 @@ Owns the little that every handler needs. Checks that a schema cannot express li
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.settings import Settings
 
 PROMPT_BYTES = 1024 * 1024
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def text(arguments: JsonObject, name: str) -> str | None:
@@ -87,9 +89,9 @@ def directory(arguments: JsonObject, settings: Settings) -> str:
 
 def workplace(arguments: JsonObject, settings: Settings) -> str:
     """The directory of a new session: one in which the agent may work. Raises ``InvalidInput``."""
-    found = directory(arguments, settings)
-    # As it was given, so that a refusal can tell where it really leads.
-    Places.of(settings).require(text(arguments, "directory") or settings.directory)
+    given = text(arguments, "directory") or settings.directory
+    found = checked_directory(given)
+    Places.of(settings).require(found, given=given)
     return found
 
 
@@ -99,6 +101,7 @@ def require_sound(arguments: JsonObject, settings: Settings) -> None:
     Raises ``InvalidInput``.
     """
     for name in ("prompt", "system"):
+        _require_printable(name, text(arguments, name) or "")
         size = len((text(arguments, name) or "").encode())
         if size > PROMPT_BYTES:
             raise InvalidInput(
@@ -112,6 +115,20 @@ def require_sound(arguments: JsonObject, settings: Settings) -> None:
     schema = arguments.get("output_schema")
     if isinstance(schema, Mapping):
         checked_schema(schema)
+
+
+def _require_printable(name: str, value: str) -> None:
+    """Refuse control characters other than tab and line ends: the server would send a NUL on, and a model would see it."""
+    found = _CONTROL.search(value)
+    if found is None:
+        return
+    before = value[: found.start()]
+    line, column = before.count("\n") + 1, found.start() - (before.rfind("\n") + 1) + 1
+    raise InvalidInput(
+        "invalid_input",
+        f"{name} holds the control character U+{ord(found[0]):04X} in line {line}, column {column} (offset {found.start()}); take it out",
+        details={"field": name, "character": f"U+{ord(found[0]):04X}", "line": line, "column": column, "offset": found.start()},
+    )
 
 
 def model(arguments: JsonObject, settings: Settings, *, name: str = "model") -> ModelRef | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import conditions, servers
+from netclaw_opencode.driver import addresses, conditions, servers
 from netclaw_opencode.driver.api_check import ApiCheck, check_api
 from netclaw_opencode.errors import CODES, DriverError, error_of
 from netclaw_opencode.facts import ProgressEvent
@@ -58,6 +58,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
     report = _Report()
     _check_binary(report, context.settings)
     report.meet(conditions.empty_password(context.settings))
+    report.meet(conditions.short_password(context.settings))
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
     within_seconds = calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 45))
     await _check_server(report, context, directory, may_start=may_start, within_seconds=within_seconds)
@@ -91,7 +92,7 @@ def _check_binary(report: _Report, settings: Settings) -> None:
 
 
 async def _check_server(report: _Report, context: ActionContext, directory: str, *, may_start: bool, within_seconds: float) -> None:
-    address = servers.locate(context.settings)
+    address = addresses.locate(context.settings)
     report.server = {
         "url": address.url,
         "reachable": False,
@@ -114,7 +115,7 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
         # The description comes last: while the server makes it, for seconds, it answers nothing else.
-        asks = await servers.asks_for_password(servers.locate(context.settings))
+        asks = await addresses.asks_for_password(addresses.locate(context.settings))
         catalogue = await _usable(report, connection, directory)
         report.api = await check_api(connection)
     except DriverError as error:

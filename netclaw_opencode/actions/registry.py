@@ -18,7 +18,7 @@ from netclaw_opencode.actions.context import ActionCall, ActionContext
 from netclaw_opencode.calltime import CallTime
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.redaction import hidden
+from netclaw_opencode.redaction import hide_in_json
 
 Handler = Callable[[JsonObject, ActionContext], Awaitable[JsonObject]]
 
@@ -242,7 +242,11 @@ def _checked(output: JsonObject, definition: ActionDefinition) -> JsonObject:
 
 def _without(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
     """The last look: whatever let a known secret in (an agent that prints its environment), it does not leave the door."""
-    return {name: hidden(value, secrets=secrets) for name, value in envelope.items()} if secrets else envelope
+    if not secrets:
+        return envelope
+    shown = {name: hide_in_json(value, secrets) for name, value in envelope.items()}
+    places = sum(count for _, count in shown.values())
+    return {name: value for name, (value, _) in shown.items()} | ({"redacted": places} if places else {})
 
 
 def _internal(text: str) -> dict[str, object]:

@@ -31,6 +31,7 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
         port=port,
         directory=directory,
         within_seconds=calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 45)),
+        without_project_code=read.flag(arguments, "without_project_code"),
     )
     await context.driver.disconnect()
     record = found.record
@@ -44,6 +45,7 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
         "pid": record.pid,
         "started": found.started,
         "log_file": record.log_file,
+        "without_project_code": record.without_project_code,
         "elapsed_seconds": round(context.clock() - began, 3),
     }
 

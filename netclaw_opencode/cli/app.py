@@ -6,7 +6,7 @@ Owns names, help and usage errors. What a command does stands in ``calls``, ``de
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -24,6 +24,8 @@ _SETTINGS = {
     "max_content_width": 100,
     "token_normalize_func": lambda token: token.replace("_", "-"),
 }
+BESIDE_ACTIONS: Mapping[str, Mapping[str, str]] = {"server": {"trust": "Trust what a folder makes OpenCode run, after a look at it."}}
+"""Commands that are no actions: only a person calls them."""
 _EPILOG = (
     f"Each action has its own help, such as {PROGRAM} run run-task --help. Unless stdout is a terminal, the output is one JSON envelope. "
     "Exit codes: 0 done, 1 the action failed, 2 usage, 3 invalid input, 4 refused by a safety rule, 5 no server, "
@@ -93,15 +95,20 @@ class _Tier(_Group):
     """The commands of one tier; only the one that is called is built, so only its schema is read."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [catalogue.command_name(entry.name) for entry in catalogue.actions(self.name)]
+        return [*(catalogue.command_name(entry.name) for entry in catalogue.actions(self.name)), *BESIDE_ACTIONS.get(self.name or "", ())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in BESIDE_ACTIONS.get(self.name or "", ()):
+            from netclaw_opencode.cli import trust_command
+
+            return trust_command.command()
         entry = catalogue.action(cmd_name)
         return _Action(entry) if entry is not None and entry.tier == self.name else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Actions"):
-            formatter.write_dl([(catalogue.command_name(entry.name), entry.summary) for entry in catalogue.actions(self.name)])
+            rows = [(catalogue.command_name(entry.name), entry.summary) for entry in catalogue.actions(self.name)]
+            formatter.write_dl([*rows, *BESIDE_ACTIONS.get(self.name or "", {}).items()])
 
 
 class _Action(click.Command):

@@ -10,7 +10,7 @@ import json
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ import anyio
 import httpx
 
 from netclaw_opencode import calltime
+from netclaw_opencode.client.admission import Admission, directory_of
 from netclaw_opencode.client.bounded import BoundedEvents
 from netclaw_opencode.client.exchange import Exchange
 from netclaw_opencode.client.routes import Route
@@ -62,10 +63,13 @@ class HttpClient:
         password: str | None,
         transport: httpx.AsyncBaseTransport | None = None,
         record: Recorder = NO_RECORD,
+        admit: Callable[[str], None] | None = None,
+        own_directory: str | None = None,
     ) -> None:
         self.url = url
         self.clock_offset_ms = 0
         """How far the server's clock is ahead of ours, in milliseconds; 0 where they agree within two seconds."""
+        self._admission = None if admit is None else Admission(admit, self._directory_of, own_directory=own_directory)
         self._record = record
         self._client = httpx.AsyncClient(
             base_url=url,
@@ -142,6 +146,8 @@ class HttpClient:
         limit_seconds: float | None,
     ) -> Answer:
         path = _path(route, ids or {})
+        if self._admission is not None:
+            await self._admission.require(route, ids or {}, directory)
         params = {**(query or {}), **({"directory": directory} if directory is not None else {})}
         limit = calltime.within(
             min(each for each in (route.limit_seconds, limit_seconds, calltime.left(_UNCALLED_SECONDS)) if each is not None)
@@ -160,6 +166,9 @@ class HttpClient:
                     f"{route.method} {route.path} took longer than {limit:g} s",
                     details={"route": route.name, "limit_seconds": limit},
                 ) from error
+
+    async def _directory_of(self, session_id: str) -> str | None:
+        return await directory_of(self.call, session_id)
 
     def _request(
         self, route: Route, path: str, params: Mapping[str, str], body: JsonObject | None, *, connect_seconds: float
@@ -221,6 +230,7 @@ class HttpClient:
                 "not_opencode",
                 f"{self.url} answers {route.method} {route.path} with {response.headers.get('content-type', 'no content type')}, "
                 "not JSON: it is not an OpenCode server, or not one that knows this route",
+                details={"names_opencode": b"opencode" in content[:65536].lower()},
             )
         return Answer(parse_json(content, route), len(content), response.headers.get("x-next-cursor"))
 

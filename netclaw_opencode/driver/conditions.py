@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from netclaw_opencode.settings import Settings
 
 
+_SHORT_PASSWORD = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One that is met: its error code, what is wrong, and what helps."""
@@ -48,6 +51,18 @@ def empty_password(settings: Settings) -> Condition | None:
     return _met("unauthenticated_server", what, "Set it to the server's password, or unset it.")
 
 
+def short_password(settings: Settings) -> Condition | None:
+    """A password of the user's that can be guessed, and that may be an ordinary word in what an agent writes."""
+    length = len(settings.password or "")
+    if not 0 < length < _SHORT_PASSWORD:
+        return None
+    return _met(
+        "unauthenticated_server",
+        f"OPENCODE_SERVER_PASSWORD has {length} characters: it is easily guessed, and it is hidden in results where it stands as a word",
+        "Give the server a password of 20 characters or more, or let start_server make one.",
+    )
+
+
 def open_server(url: str, *, asks_password: bool) -> Condition | None:
     """A server that takes calls from everybody."""
     if asks_password:
@@ -68,4 +83,4 @@ def published_sessions(catalogue: Catalogue) -> Condition | None:
     return _met("config_error", what, 'Set "share": "disabled" in opencode.json.')
 
 
-__all__ = ["Condition", "empty_password", "known_hole", "no_provider", "open_server", "published_sessions"]
+__all__ = ["Condition", "empty_password", "known_hole", "no_provider", "open_server", "published_sessions", "short_password"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode.client.events import EventHub
-from netclaw_opencode.driver import servers
+from netclaw_opencode.driver import addresses, servers
 from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.leases import Leases
 from netclaw_opencode.driver.tags import SessionTag
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from netclaw_opencode.client.types import Session
+    from netclaw_opencode.driver.addresses import Address
     from netclaw_opencode.driver.requests import Decide
-    from netclaw_opencode.driver.servers import Address
     from netclaw_opencode.driver.sweeping import Swept
     from netclaw_opencode.driver.turns import Emit, Turns
     from netclaw_opencode.policy import OnRequest
@@ -114,7 +114,7 @@ class Driver:
             lease = self._leases.mine()
             if lease is not None and lease.line is not None:
                 return lease.line.connection
-            address = servers.locate(self.settings)
+            address = addresses.locate(self.settings)
             line = self._leases.current
             if line is not None and not line.address.leads_where(address):
                 await self._leases.retire()
@@ -127,7 +127,7 @@ class Driver:
         try:
             return await self._connect(address), address
         except ServerProblem as error:
-            now = servers.locate(self.settings)
+            now = addresses.locate(self.settings)
             if error.code not in _MOVED or now.leads_where(address):
                 raise
             return await self._connect(now), now
@@ -138,14 +138,14 @@ class Driver:
         secrets = (*self.settings.secrets, *found)
         for secret in secrets:
             self._record.hide(secret)
-        client = address.client(self._record)
+        client = address.client(self._record, admit=address.gate(self.settings))
         try:
             await client.__aenter__()
-            health = await servers.health(client)
+            health = await addresses.health(client)
             if not health.healthy:
                 raise ServerProblem("server_not_ready", f"{address.url} says that it is not healthy")
             check_version(health.version)
-            servers.require_private(address)
+            addresses.require_private(address)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await client.__aexit__(None, None, None)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from netclaw_opencode.driver import addresses
+from netclaw_opencode.driver.trust import Trust
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.settings import Settings
 
@@ -31,15 +33,33 @@ class Places:
 
     roots: tuple[Path, ...] = ()
     home: Path | None = None
+    trust: Trust | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Places:
         """The places that these settings allow."""
-        return cls(settings.roots, settings.home)
+        address = addresses.locate(settings)
+        return cls(settings.roots, settings.home, Trust.of(settings, only_plugins=address.without_project_code))
 
-    def require(self, directory: str) -> None:
-        """Raise ``InvalidInput`` for a directory outside; what counts is where links lead."""
-        real = Path(directory).resolve()
+    def require(self, directory: str, *, given: str | None = None) -> None:
+        """Refuse a directory in which no work may begin: outside, or with code that nobody has trusted.
+
+        Args:
+            directory: where links lead is what counts.
+            given: what the caller wrote, where ``directory`` is what it led to. It is not followed again: a link that is
+                changed in between changes nothing.
+
+        Raises:
+            InvalidInput: it is no place for an agent.
+            Refused: ``untrusted_project``.
+        """
+        real = Path(directory).resolve() if given is None else Path(directory)
+        self.require_inside(given or directory, real)
+        if self.trust is not None:
+            self.trust.require(str(real))
+
+    def require_inside(self, directory: str, real: Path) -> None:
+        """Refuse a directory that really is ``real`` and stands outside; raises ``InvalidInput``."""
         if self.roots:
             if any(real.is_relative_to(root.resolve()) for root in self.roots):
                 return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.driver import listing, rules, servers, sessions, stopping, sweeping
+from netclaw_opencode.driver import addresses, listing, rules, servers, sessions, stopping, sweeping
 from netclaw_opencode.driver.sweeping import Skipped
 from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.driver.turns import last_turn
@@ -76,8 +76,8 @@ async def recover(
 
     Raises ``Refused`` (``kill_refused``) where the server that hangs is not provably ours.
     """
-    address = servers.locate(settings)
-    ours = servers.is_ours(settings)
+    address = addresses.locate(settings)
+    ours = addresses.is_ours(settings)
     done = Recovery(address.url, "answering", ours=ours)
     if ours and address.record is None:
         done.server_was = "gone"

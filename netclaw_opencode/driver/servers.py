@@ -1,7 +1,6 @@
-"""Which server: found, waited for, started, stopped.
+"""A server of ours: started, adopted, stopped.
 
-Owns the choice between the address that the user gave, a server of ours from the state file and the default address;
-and the order of a stop (sessions first, F5). Processes themselves are ``server``'s.
+Owns the order of a stop (sessions first, F5). Which server is meant is ``addresses``'s, processes themselves are ``server``'s.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,19 +18,15 @@ import anyio.to_thread
 from netclaw_opencode import calltime
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.types import Health
 from netclaw_opencode.driver import listing, rules
+from netclaw_opencode.driver.addresses import PROBE_SECONDS, Address, health, is_alive, is_meant, live_record
 from netclaw_opencode.driver.noting import asked
+from netclaw_opencode.driver.trust import Trust, forget_opened
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder
 from netclaw_opencode.server import binary, identity, locks, orphans, process, state
 from netclaw_opencode.settings import Settings, is_loopback
 
-_PROBE_SECONDS = 1.0
-_LONGEST_PROBE_SECONDS = 8.0
-_UNCALLED_SECONDS = 3.0
-"""How long a server is probed where no call says how long it may take, in seconds."""
-_SAYING_SECONDS = 0.3
 _ABORT_SECONDS = 10.0
 _PORT_TRIES = 3
 _LOCK = "server"
@@ -43,132 +38,6 @@ _DIRECTORIES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server is (or should be), and how to get in. ``record`` is set for a server that we started."""
-
-    url: str
-    username: str
-    password: str | None = field(repr=False)
-    record: state.ServerRecord | None = None
-
-    def leads_where(self, other: Address) -> bool:
-        """Whether the other is the same way to the same server: a restart on the same port has another password, or another mark."""
-        return (self.url, self.username, self.password, self._mark) == (other.url, other.username, other.password, other._mark)
-
-    @property
-    def _mark(self) -> str | None:
-        return self.record.mark if self.record is not None else None
-
-    def client(self, recorder: Recorder = NO_RECORD) -> HttpClient:
-        """A client for this address."""
-        return HttpClient(url=self.url, username=self.username, password=self.password, record=recorder)
-
-
-def locate(settings: Settings) -> Address:
-    """The server to use.
-
-    An address or password that the user gave is obeyed. Otherwise a server of ours that is alive comes before the default
-    address.
-    """
-    record = live_record(settings)
-    if record is not None and _is_meant(record, settings):
-        return Address(record.url, record.username, record.password, record)
-    return Address(settings.url, settings.username, settings.password)
-
-
-def is_ours(settings: Settings) -> bool:
-    """Whether the server to use is one that we started, be it alive or not."""
-    record = state.read(settings.state_dir)
-    return record is not None and _is_meant(record, settings)
-
-
-def _is_meant(record: state.ServerRecord, settings: Settings) -> bool:
-    """Whether the user's settings leave room for our server, or name it: by localhost or by its number, or by its password."""
-    if not settings.url_given:
-        # A server of ours that was started with the user's password is found by it again.
-        return settings.password is None or (settings.password, settings.username) == (record.password, record.username)
-    ours, given = urlsplit(record.url), urlsplit(settings.url)
-    return is_loopback(settings.url) and (ours.scheme, ours.port) == (given.scheme, given.port or 80)
-
-
-def live_record(settings: Settings) -> state.ServerRecord | None:
-    """The recorded server, if that very process is alive."""
-    record = state.read(settings.state_dir)
-    return record if record is not None and is_alive(record) else None
-
-
-def is_alive(record: state.ServerRecord) -> bool:
-    """Whether the recorded process runs. One of another PID namespace cannot be looked up: there its port tells."""
-    here = identity.this_process()
-    if record.process.shares_namespace(here):
-        return process.is_alive(record.pid, record.start_ticks)
-    return record.boot_id == here.boot_id and process.accepts(urlsplit(record.url).port or 80)
-
-
-def require_private(address: Address) -> None:
-    """Refuse a server on this machine that answered without a password and that other machines can reach, too.
-
-    Raises ``ServerProblem`` (``unauthenticated_server``).
-    """
-    if address.password is None and is_loopback(address.url):
-        port = urlsplit(address.url).port or 80
-        listening = process.listens_beyond_loopback(port)
-        if listening is not None:
-            raise ServerProblem(
-                "unauthenticated_server",
-                f"the server at {address.url} has no password and listens on {listening}: every machine of the network can run "
-                "commands here through it",
-                details={"url": address.url, "listens_on": listening},
-            )
-
-
-async def asks_for_password(address: Address) -> bool:
-    """Whether the server refuses a call that shows no password; raises what keeps the question from being answered."""
-    async with HttpClient(url=address.url, username=address.username, password=None) as client:
-        try:
-            await health(client)
-        except DriverError as error:
-            if error.code != "auth_failed":
-                raise
-            return True
-    return False
-
-
-async def health(client: HttpClient, *, within_seconds: float | None = None) -> Health:
-    """Health and version, by short probes (F2: a request in a server's first moments may hang for ever).
-
-    Probes are repeated, each with twice the time of the one before, as long as the running call has time, or for ``within_seconds``.
-    Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``.
-    """
-    began = anyio.current_time()
-    # The last moment belongs to saying so, before a scope around this one ends it without a word.
-    ends = (
-        min(began + (within_seconds or calltime.left_to_deadline(_UNCALLED_SECONDS)), anyio.current_effective_deadline()) - _SAYING_SECONDS
-    )
-    seconds = _PROBE_SECONDS
-    while True:
-        try:
-            limit = max(_SAYING_SECONDS, min(seconds, ends - anyio.current_time()))
-            return reading.health(await client.call(routes.HEALTH, limit_seconds=limit))
-        except DriverError as error:
-            if error.code == "bad_response":
-                raise ServerProblem("not_opencode", f"{client.url} answers, but not as OpenCode does: {error.message}") from error
-            if error.code == "connection_lost":
-                raise ServerProblem("not_opencode", f"{client.url} does not answer as OpenCode does: {error.message}") from error
-            # A lost packet, too, is worth another probe.
-            if error.code != "request_timeout" and error.details.get("reason") != "timeout":
-                raise
-            if anyio.current_time() >= ends:
-                if error.code == "server_unreachable":
-                    raise
-                waited = anyio.current_time() - began
-                raise ServerProblem(
-                    "server_not_ready", f"{client.url} accepts connections but did not answer for {waited:.0f} s"
-                ) from error
-        seconds = min(seconds * 2, _LONGEST_PROBE_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
 class Started:
     """A server that is up; ``started`` is false for one that ran already."""
 
@@ -176,7 +45,9 @@ class Started:
     started: bool
 
 
-async def start(settings: Settings, *, port: int | None, directory: str, within_seconds: float) -> Started:
+async def start(
+    settings: Settings, *, port: int | None, directory: str, within_seconds: float, without_project_code: bool = False
+) -> Started:
     """Start a server of ours, or adopt the one that runs.
 
     Loopback only; ``port`` None means the port of an address that the user gave, else a free one; the password is the
@@ -194,7 +65,10 @@ async def start(settings: Settings, *, port: int | None, directory: str, within_
             raise ServerProblem("server_not_ready", f"another process has been starting the server for {within_seconds:g} s")
         record = live_record(settings)
         if record is None:
-            return Started(await _start(settings, port=port, directory=directory, ends=ends), started=True)
+            Trust.of(settings, only_plugins=without_project_code).require(directory)
+            forget_opened(settings.state_dir)
+            made = await _start(settings, port=port, directory=directory, ends=ends, without_project_code=without_project_code)
+            return Started(made, started=True)
         if port and not record.url.endswith(f":{port}"):
             raise ServerProblem(
                 "port_in_use",
@@ -202,14 +76,21 @@ async def start(settings: Settings, *, port: int | None, directory: str, within_
                 next="netclaw-opencode server stop-server",
                 details={"url": record.url},
             )
-        if not _is_meant(record, settings):
-            raise _another_is_meant(record, settings)
+        if without_project_code and not record.without_project_code:
+            raise ServerProblem(
+                "port_in_use",
+                f"a server of ours runs already, at {record.url}, and it runs the code of projects",
+                next="netclaw-opencode server stop-server",
+                details={"url": record.url},
+            )
+        if not is_meant(record, settings):
+            raise _anotheris_meant(record, settings)
         async with Address(record.url, record.username, record.password, record).client() as client:
-            await health(client, within_seconds=max(_PROBE_SECONDS, ends - anyio.current_time()))
+            await health(client, within_seconds=max(PROBE_SECONDS, ends - anyio.current_time()))
         return Started(record, started=False)
 
 
-def _another_is_meant(record: state.ServerRecord, settings: Settings) -> ServerProblem:
+def _anotheris_meant(record: state.ServerRecord, settings: Settings) -> ServerProblem:
     """The error where our server runs, but the settings lead elsewhere: one server of ours at a time."""
     if settings.url_given:
         code, why, variable = "port_in_use", f"OPENCODE_API_URL leads to {settings.url}", "OPENCODE_API_URL"
@@ -225,10 +106,13 @@ def _another_is_meant(record: state.ServerRecord, settings: Settings) -> ServerP
 
 def program(settings: Settings) -> binary.Binary:
     """OpenCode's program and version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
-    return binary.read_binary(binary.find_binary(settings.binary, search_path=settings.environ.get("PATH")))
+    found = binary.find_binary(settings.binary, search_path=settings.environ.get("PATH"), state_dir=settings.state_dir)
+    return binary.read_binary(found)
 
 
-async def _start(settings: Settings, *, port: int | None, directory: str, ends: float) -> state.ServerRecord:
+async def _start(
+    settings: Settings, *, port: int | None, directory: str, ends: float, without_project_code: bool = False
+) -> state.ServerRecord:
     found = await anyio.to_thread.run_sync(program, settings)
     if binary.is_vulnerable(found.version):
         raise ServerProblem(
@@ -245,6 +129,8 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
     environment = process.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
     mark = orphans.new_mark()
     environment |= {"OPENCODE_SERVER_USERNAME": settings.username, orphans.VARIABLE: mark}
+    if without_project_code:
+        environment["OPENCODE_DISABLE_PROJECT_CONFIG"] = "1"
     await end_orphans(state.read(settings.state_dir))
 
     def record(spawned: process.Spawned) -> state.ServerRecord:
@@ -260,12 +146,13 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
             opencode_version=found.version,
             log_file=str(log_file),
             mark=mark,
+            without_project_code=without_project_code,
         )
 
     async def ready(url: str) -> bool:
         async with HttpClient(url=url, username=settings.username, password=password) as client:
             try:
-                return reading.health(await client.call(routes.HEALTH, limit_seconds=_PROBE_SECONDS)).healthy
+                return reading.health(await client.call(routes.HEALTH, limit_seconds=PROBE_SECONDS)).healthy
             except DriverError:
                 return False
 
@@ -281,6 +168,7 @@ async def _start(settings: Settings, *, port: int | None, directory: str, ends: 
                 log_file=log_file,
                 within_seconds=ends - anyio.current_time(),
                 ready=ready,
+                options=("--pure",) if without_project_code else (),
                 # Before it is ready: should we be killed now, the next call still finds the process.
                 started=lambda spawned: state.write(settings.state_dir, record(spawned)),
             )
@@ -323,6 +211,7 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
         if record is None or not is_alive(record):
             await end_orphans(record)
             state.remove(settings.state_dir)
+            forget_opened(settings.state_dir)
             if record is not None:
                 (settings.state_dir / _LOG).unlink(missing_ok=True)
             return Stopped(record, None, ())
@@ -341,12 +230,13 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
                 same_namespace=record.process.shares_namespace(identity.this_process()),
             ),
         )
-        aborted = await _abort_all(record, recorder)
+        aborted = await _abort_all(record, recorder, settings)
         ended = await process.end(record.pid, record.start_ticks)
         recorder.note("ended", signal=ended.signal, processes_ended=ended.processes_ended, processes_left=ended.processes_left)
         if ended.processes_left == 0:
             await end_orphans(record)
             state.remove(settings.state_dir)
+            forget_opened(settings.state_dir)
             (settings.state_dir / _LOG).unlink(missing_ok=True)
         return Stopped(record, ended, aborted)
 
@@ -364,7 +254,7 @@ async def end_orphans(record: state.ServerRecord | None) -> int:
 async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> None:
     """Refuse to end what answers at our address, and not as OpenCode; silence proves nothing, since ours may hang."""
     try:
-        await health(client, within_seconds=_PROBE_SECONDS)
+        await health(client, within_seconds=PROBE_SECONDS)
     except DriverError as error:
         lost = isinstance(error.__cause__, DriverError) and error.__cause__.code == "connection_lost"
         if error.code != "not_opencode" or lost:
@@ -377,18 +267,23 @@ async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> N
         ) from error
 
 
-async def _abort_all(record: state.ServerRecord, recorder: Recorder) -> tuple[str, ...]:
+async def _abort_all(record: state.ServerRecord, recorder: Recorder, settings: Settings) -> tuple[str, ...]:
     """Abort every running session, in each directory: tool children outlive their server (F5)."""
     aborted: list[str] = []
     with anyio.move_on_after(calltime.within(_ABORT_SECONDS, stopping=True)):
         recorder.hide(record.password)
-        async with Address(record.url, record.username, record.password, record).client(recorder) as client:
+        address = Address(record.url, record.username, record.password, record)
+        gate = address.gate(settings)
+        async with address.client(recorder) as client:
             try:
                 await _require_opencode(client, record)
                 found = await listing.read(client, most=_LISTED)
                 async with anyio.create_task_group() as tasks:
                     limiter = anyio.CapacityLimiter(_DIRECTORIES_AT_ONCE)
                     for directory in dict.fromkeys(item.directory for item in found.sessions):
+                        if not gate.admits(directory):
+                            # It was never opened here, so nothing runs in it, and a look would start what it brings.
+                            continue
                         tasks.start_soon(_abort_in, client, directory, aborted, limiter)
             except Refused:
                 raise

@@ -16,7 +16,9 @@ from netclaw_opencode import calltime
 from netclaw_opencode.errors import ServerProblem
 
 SUPPORTED = "1.18 <= version < 2"
-INSTALL = "npm install -g opencode-ai@1.18.33"
+PINNED = "1.18.33"
+INSTALL = "netclaw-opencode server install-opencode"
+_ABOUT_2 = "; OpenCode 2 is another package under the same program name, with other routes"
 _FIXED = (1, 18, 22)
 """First version without the advisory GHSA-632h-h47v-g4x4."""
 _VERSION_SECONDS = 15.0
@@ -30,8 +32,24 @@ class Binary:
     version: str
 
 
-def find_binary(configured: str | None, *, search_path: str | None = None) -> str:
-    """The absolute path of ``opencode``: the configured one, else the first on PATH.
+def installed(state_dir: Path) -> Path:
+    """Where ``install_opencode`` puts its program."""
+    return state_dir / "opencode" / "node_modules" / ".bin" / ("opencode.cmd" if os.name == "nt" else "opencode")
+
+
+def installed_version(state_dir: Path) -> str | None:
+    """The version of that program, or None where it is not there or does not run."""
+    path = installed(state_dir)
+    if not os.access(path, os.X_OK):
+        return None
+    try:
+        return _packaged_version(str(path)) or _asked_version(str(path))
+    except ServerProblem:
+        return None
+
+
+def find_binary(configured: str | None, *, search_path: str | None = None, state_dir: Path | None = None) -> str:
+    """The absolute path of ``opencode``: the configured one, else the one that was installed into ``state_dir``, else the first on PATH.
 
     Empty and relative entries of PATH are skipped, since they would mean the current folder. Raises ``ServerProblem``
     (``binary_not_found``).
@@ -45,6 +63,8 @@ def find_binary(configured: str | None, *, search_path: str | None = None) -> st
                 next="correct OPENCODE_DRIVER_BINARY, or unset it: opencode is then looked for on PATH",
             )
         return str(path)
+    if state_dir is not None and os.access(installed(state_dir), os.X_OK):
+        return str(installed(state_dir))
     for folder in (search_path if search_path is not None else os.environ.get("PATH", "")).split(os.pathsep):
         candidate = Path(folder, "opencode.exe" if os.name == "nt" else "opencode")
         if folder and Path(folder).is_absolute() and candidate.is_file() and os.access(candidate, os.X_OK):
@@ -106,12 +126,23 @@ def check_version(version: str) -> None:
     key = version_key(version)
     # The major number alone, since 2.0.0-beta counts below 2.0.0.
     if key is None or key < (1, 18, 0) or key[0] >= 2:
+        about = _ABOUT_2 if key is not None and key[0] >= 2 else ""
         raise ServerProblem(
             "unsupported_version",
-            f"OpenCode {version[:40]!r} is not supported: this package drives {SUPPORTED}",
+            f"OpenCode {version[:40]!r} is not supported: this package drives {SUPPORTED}{about}",
             next=INSTALL,
             details={"version": version[:40], "supported": SUPPORTED},
         )
+
+
+def another_generation(url: str) -> ServerProblem:
+    """The error for a server that is OpenCode and has not the routes of 1.x."""
+    return ServerProblem(
+        "unsupported_version",
+        f"{url} is an OpenCode without the routes of 1.x, such as OpenCode 2: this package drives {SUPPORTED}",
+        next=f"{INSTALL}, then netclaw-opencode server start-server, with OPENCODE_API_URL unset",
+        details={"supported": SUPPORTED},
+    )
 
 
 def is_vulnerable(version: str) -> bool:

@@ -92,6 +92,7 @@ async def spawn(
     within_seconds: float,
     ready: Callable[[str], Awaitable[bool]],
     started: Callable[[Spawned], None] = lambda _: None,
+    options: Sequence[str] = (),
 ) -> Spawned:
     """Start ``opencode serve`` on loopback and return once ``ready(url)`` holds and the port is proved to be its own.
 
@@ -107,7 +108,7 @@ async def spawn(
         offset = log.tell()
         try:
             process = subprocess.Popen(
-                [binary, "serve", "--hostname", "127.0.0.1", "--port", str(port)],
+                [binary, "serve", *options, "--hostname", "127.0.0.1", "--port", str(port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -374,3 +375,14 @@ def tail(log_file: Path, offset: int = 0) -> str:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it printed nothing"
+
+
+def working_directory(pid: int, start_ticks: int) -> str | None:
+    """Where a process of ours works, or None where it cannot be seen."""
+    found = _process(pid, start_ticks)
+    if found is None:
+        return None
+    try:
+        return found.cwd()
+    except (psutil.Error, OSError):
+        return None

@@ -26,9 +26,10 @@ from netclaw_opencode.server.orphans import mark_of_version_1
 _VERSION = 2
 _NAME = "server.json"
 _TEMPORARY = ".server.json.new"
-_TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "start_ticks": (int,)}
+_TYPES: Mapping[str, tuple[type, ...]] = {"pid": (int,), "version": (int,), "start_ticks": (int,), "without_project_code": (bool,)}
 _NOT_RUNNING = -1
 """Start ticks that no process has."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class ServerRecord:
     log_file: str
     mark: str = field(repr=False)
     version: int = _VERSION
+    without_project_code: bool = False
 
     @property
     def process(self) -> ProcessIdentity:
@@ -99,7 +101,7 @@ def _record(found: dict[str, object]) -> ServerRecord:
         raise ValueError("another version")
     for name, value in asdict(record).items():
         wanted = _TYPES.get(name, (str,))
-        if not isinstance(value, wanted) or isinstance(value, bool):
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted != (bool,)):
             raise TypeError(f"{name} is of another type")
     return record
 
@@ -224,7 +226,7 @@ def corrupt(path: Path, why: str, *, next: str | None = None, cause: OSError | N
 
 
 def _remedy(path: Path, cause: OSError | None) -> str:
-    if cause is not None and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+    if cause is not None and cause.errno in FULL:
         return "make room there, then call again"
     if cause is not None and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"let this user write to {path.parent}, or set OPENCODE_DRIVER_STATE_DIR to a folder where it can"

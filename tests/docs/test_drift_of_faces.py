@@ -34,7 +34,8 @@ def commands() -> dict[str, str]:
     for tier in TIERS:
         group = app._root().commands[tier]
         assert isinstance(group, click.Group)
-        found |= {name.replace("-", "_"): tier for name in group.list_commands(click.Context(group))}
+        beside = app.BESIDE_ACTIONS.get(tier, ())
+        found |= {name.replace("-", "_"): tier for name in group.list_commands(click.Context(group)) if name not in beside}
     return found
 
 

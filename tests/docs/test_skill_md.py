@@ -139,7 +139,7 @@ def test_the_table_of_errors_names_codes_that_exist() -> None:
     assert named, "the table is empty"
     wanted = {"binary_not_found", "server_unreachable", "provider_unavailable", "provider_auth", "model_not_found", "auth_failed"}
     assert named >= wanted | {"session_busy", "provider_retrying", "permission_required", "turn_timeout"}
-    assert "npm install -g opencode-ai" in table
+    assert "install-opencode" in table
     assert "no case for a retry" in BODY
 
 

@@ -118,11 +118,8 @@ def nothing_left(state_dir: Path) -> Iterator[None]:
 
 def litter(state_dir: Path) -> list[str]:
     """What should not stand in the state folder between calls."""
-    return (
-        sorted(item.name for item in state_dir.iterdir() if item.name not in ("server.json", "server.log", "schemas"))
-        if state_dir.is_dir()
-        else []
-    )
+    kept = ("server.json", "server.log", "trusted.json", "opened-", "schemas")
+    return sorted(item.name for item in state_dir.iterdir() if not item.name.startswith(kept)) if state_dir.is_dir() else []
 
 
 def _handles() -> int:

@@ -75,7 +75,7 @@ ROWS: dict[str, LifeRow] = {
         LifeRow("L28", "two callers that share a read, one with little time", outcome="each waits with its own limit"),
         LifeRow("L29", "same port, new password after a restart", outcome="looked up again"),
         LifeRow("L30", "clocks that differ between caller and server", outcome="no false ending"),
-        LifeRow("L31", "a short password that is also a word", outcome="content is not changed"),
+        LifeRow("L31", "a short password that is also a word", outcome="hidden as a whole token only; the envelope counts the places"),
         LifeRow("L32", "a link swapped between check and use of `directory`", outcome="the checked path is the used one"),
         LifeRow("L33", "`get_session_status` over 30 directories", outcome="within its deadline; read side by side"),
         LifeRow("L34", "a host that lives for weeks with many directories", outcome="what it remembers is bounded"),
@@ -87,8 +87,10 @@ ROWS: dict[str, LifeRow] = {
             outcome="checked against its digest; otherwise not used, and told",
         ),
         LifeRow("L38", "nested sub-agents with compactions of their own", outcome="usage complete; a stop covers them"),
-        LifeRow("L39", "a policy plugin that cannot be imported", outcome="a host that requires it fails closed"),
-        LifeRow("L40", "a NUL character in a prompt", outcome="`invalid_input` with its position"),
+        LifeRow(
+            "L39", "a policy plugin that cannot be imported", outcome="a host that requires it refuses to run, answer or start anything"
+        ),
+        LifeRow("L40", "a NUL or another control character in a prompt", outcome="`invalid_input` with its position"),
     )
 }
 

@@ -124,7 +124,7 @@ def test_where_neither_server_nor_program_is_the_program_comes_first(tmp_path: P
     error = error_of(check(Settings.from_environment(environ)))
     codes = [item["code"] for item in error["details"]["problems"] if item["severity"] == "error"]
     assert (error["code"], codes) == ("binary_not_found", ["binary_not_found", "server_unreachable"])
-    assert "npm install" in error["next"]
+    assert "install-opencode" in error["next"]
     assert all(item["message"] and item["remedy"] for item in error["details"]["problems"])
 
 

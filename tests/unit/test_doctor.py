@@ -96,11 +96,11 @@ def retry(number: int) -> Mapping[str, SessionStatus]:
 
 ONE_WRONG: Mapping[str, tuple[Mapping[str, object], str, str, str]] = {
     # what is different, the check that tells, its status, a part of its remedy
-    "program": ({"program": ServerProblem("binary_not_found", "no opencode"), "health": None}, "program", "fail", "npm install"),
-    "program-not-needed": ({"program": ServerProblem("binary_not_found", "no opencode")}, "program", "warn", "npm install"),
-    "version": ({"program": ServerProblem("unsupported_version", "2.0"), "health": None}, "program", "fail", "1.18.33"),
-    "advisory": ({"program": Binary("/bin/opencode", "1.18.3")}, "advisories", "warn", "1.18.33"),
-    "advisory-of-the-server": ({"health": Health(True, "1.18.2")}, "advisories", "warn", "1.18.33"),
+    "program": ({"program": ServerProblem("binary_not_found", "no opencode"), "health": None}, "program", "fail", "install-opencode"),
+    "program-not-needed": ({"program": ServerProblem("binary_not_found", "no opencode")}, "program", "warn", "install-opencode"),
+    "version": ({"program": ServerProblem("unsupported_version", "2.0"), "health": None}, "program", "fail", "install-opencode"),
+    "advisory": ({"program": Binary("/bin/opencode", "1.18.3")}, "advisories", "warn", "install-opencode"),
+    "advisory-of-the-server": ({"health": Health(True, "1.18.2")}, "advisories", "warn", "install-opencode"),
     "no-server": ({"health": ServerProblem("server_unreachable", "nothing")}, "server", "fail", "check-availability"),
     "server-hangs": ({"health": None}, "server", "fail", "server recover"),
     "no-opencode": ({"health": ServerProblem("not_opencode", "a web page")}, "server", "fail", "OPENCODE_API_URL"),

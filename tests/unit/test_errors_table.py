@@ -9,6 +9,7 @@ import shlex
 import pytest
 
 from netclaw_opencode import errors
+from netclaw_opencode.cli import app
 from netclaw_opencode.errors import CODES, DriverError, ErrorCode, error_of
 from netclaw_opencode.manifest import load_manifest
 
@@ -48,6 +49,8 @@ def test_a_command_in_a_remedy_exists(row: ErrorCode) -> None:
     """A command of ours that is recommended names a tier and an action of the manifest."""
     actions = load_manifest().actions
     for tier, command in OUR_COMMAND.findall(row.remedy):
+        if command in app.BESIDE_ACTIONS.get(tier, ()):
+            continue
         assert actions[command.replace("-", "_")].tier == tier
 
 

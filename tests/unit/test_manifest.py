@@ -26,7 +26,7 @@ ORIGINAL = {
 AROUND = {
     *("start_server", "stop_server", "wait_for_session", "get_session_result", "run_task"),
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
-    "doctor",
+    *("doctor", "install_opencode"),
 }
 # Said by a host or a face before there is an action: no action returns them.
 NOT_OF_ACTIONS = {"invalid_manifest", "unknown_action", "name_clash"}
@@ -107,7 +107,7 @@ def test_the_tiers_say_what_an_action_may_do() -> None:
     tiers = {entry.name: entry.tier for entry in load_manifest().actions.values()}
     assert {name for name, tier in tiers.items() if tier == "reply"} == {"reply_permission", "reply_question"}
     assert {name for name, tier in tiers.items() if tier == "server"} == {
-        *("check_availability", "start_server", "stop_server", "cleanup", "recover"),
+        *("check_availability", "start_server", "stop_server", "cleanup", "recover", "install_opencode"),
     }
     assert {name for name, tier in tiers.items() if tier == "run"} == {
         *("create_session", "send_message", "send_message_async", "abort_session", "delete_session"),

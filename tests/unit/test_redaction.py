@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.redaction import redacted
+from netclaw_opencode.redaction import hide, redacted
 
 CANARY = "Zq7" + "canary0123456789"
 
@@ -73,9 +73,11 @@ def test_what_is_no_credential_stays(text: str) -> None:
     assert redacted(text) == text
 
 
-def test_known_secrets_are_hidden_wherever_they_stand() -> None:
-    """The server's own password has no recognizable shape; it is known, so it goes all the same."""
-    assert redacted("before hunter2 after, xhunter2x", secrets=("hunter2",)) == "before [redacted] after, x[redacted]x"
+def test_known_secrets_are_hidden() -> None:
+    """The server's own password has no recognizable shape; it is known, so it goes all the same, a long one wherever it stands."""
+    assert redacted("before hunter2 after, (hunter2).", secrets=("hunter2",)) == "before [redacted] after, ([redacted])."
+    assert redacted(f"x{CANARY}x", secrets=(CANARY,)) == "x[redacted]x"
+    assert hide("a test, and tests/test_a.py of test", ("test",)) == ("a [redacted], and tests/test_a.py of [redacted]", 2)
 
 
 def test_an_empty_secret_hides_nothing() -> None:
@@ -84,9 +86,9 @@ def test_an_empty_secret_hides_nothing() -> None:
 
 
 @settings(deadline=None)
-@given(before=st.text(max_size=30), after=st.text(max_size=30), secret=st.text(string.ascii_uppercase, min_size=1, max_size=20))
+@given(before=st.text(max_size=30), after=st.text(max_size=30), secret=st.text(string.ascii_uppercase, min_size=16, max_size=40))
 def test_no_known_secret_survives(before: str, after: str, secret: str) -> None:
-    """Whatever stands around it."""
+    """Whatever stands around one that is long enough to be no word."""
     assert secret not in redacted(f"{before}{secret}{after}", secrets=(secret,))
 
 

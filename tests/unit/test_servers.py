@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 
 from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Health
-from netclaw_opencode.driver import servers
+from netclaw_opencode.driver import addresses, servers
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.server import identity, process, state
 from netclaw_opencode.server.process import Spawned
@@ -47,9 +47,9 @@ def home(tmp_path: Path) -> Path:
 
 def test_without_a_server_of_ours_the_users_address_counts(home: Path) -> None:
     """Or the default one; with the user's name and password, which is in no repr."""
-    address = servers.locate(Settings(state_dir=home))
+    address = addresses.locate(Settings(state_dir=home))
     assert (address.url, address.username, address.password, address.record) == ("http://localhost:4096", "opencode", None, None)
-    address = servers.locate(Settings(url="http://127.0.0.1:9", url_given=True, username="u", password="canary-pass", state_dir=home))
+    address = addresses.locate(Settings(url="http://127.0.0.1:9", url_given=True, username="u", password="canary-pass", state_dir=home))
     assert (address.url, address.username, address.password) == ("http://127.0.0.1:9", "u", "canary-pass")
     assert "canary" not in repr(address)
 
@@ -79,8 +79,8 @@ def test_a_server_of_ours_comes_before_the_default_and_not_before_the_users(sett
     """An address or a password that the user gave is obeyed; if it is our server's, its own password is known."""
     state.write(home, me())
     settings = replace(settings, state_dir=home)
-    address = servers.locate(settings)
-    assert servers.is_ours(settings) is ours
+    address = addresses.locate(settings)
+    assert addresses.is_ours(settings) is ours
     assert (address.record is not None) is ours
     assert address.password == ("canary-pass" if ours else settings.password)
     assert address.url == (OURS.url if ours else settings.url)
@@ -89,9 +89,9 @@ def test_a_server_of_ours_comes_before_the_default_and_not_before_the_users(sett
 def test_a_record_of_an_ended_process_is_none(home: Path) -> None:
     """Its pid may be another's by now: the start time tells (F33)."""
     state.write(home, replace(me(), start_ticks=1))
-    assert servers.live_record(Settings(state_dir=home)) is None
-    assert servers.locate(Settings(state_dir=home)).record is None
-    assert servers.is_ours(Settings(state_dir=home))
+    assert addresses.live_record(Settings(state_dir=home)) is None
+    assert addresses.locate(Settings(state_dir=home)).record is None
+    assert addresses.is_ours(Settings(state_dir=home))
 
 
 # --- probing -------------------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def probed(server: Server, *, probes: int = 3) -> Health:
 
     async def run() -> Health:
         async with HttpClient(url="http://127.0.0.1:4123", username="u", password=None, transport=httpx.MockTransport(server)) as client:
-            return await servers.health(client, probes=probes)
+            return await addresses.health(client, probes=probes)
 
     return anyio.run(run)
 
@@ -113,6 +113,18 @@ def test_health_and_version_come_in_one_call() -> None:
     assert probed(server) == Health(healthy=True, version="1.18.33")
     assert [request.url.path for request in server.requests] == ["/global/health"]
     assert not probed(answering(text='{"healthy":false,"version":"x"}')).healthy
+
+
+def test_an_opencode_2_behind_the_address_is_named_as_what_it_is() -> None:
+    """F64: its old routes answer with its web page. None can be had here, so an answer of that kind stands for it."""
+    page = answering(text="<!doctype html><title>OpenCode</title>", kind="text/html")
+    with pytest.raises(ServerProblem, match="such as OpenCode 2") as caught:
+        probed(page)
+    assert caught.value.code == "unsupported_version"
+    assert "install-opencode" in str(caught.value.next)
+    with pytest.raises(ServerProblem) as caught:
+        probed(answering(text="<!doctype html><title>Wiki</title>", kind="text/html"))
+    assert caught.value.code == "not_opencode"
 
 
 def test_a_first_request_that_hangs_is_given_up_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +194,7 @@ class Recorded:
         within_seconds: float,
         ready: Callable[[str], object],
         started: Callable[[Spawned], None],
+        options: Sequence[str],
     ) -> Spawned:
         """Note the call; a process is started in the state file before it is ready."""
         self.ports.append(port)
@@ -253,7 +266,7 @@ def test_each_server_has_a_fresh_password_unless_the_user_gave_one(home: Path, r
     assert (record.password, record.username) == ("given", "me")
     assert recorded.environment["OPENCODE_SERVER_USERNAME"] == "me"
     assert recorded.environment["CANARY"] == "x"
-    found = servers.locate(settings_of(home, password="given", username="me"))
+    found = addresses.locate(settings_of(home, password="given", username="me"))
     assert found.record == record, "whoever gave the password finds the server that was started with it"
 
 
@@ -314,7 +327,7 @@ def test_a_version_with_a_hole_or_of_another_kind_is_not_started(version: str, c
     """The remedy names a good one (S1)."""
     error = refused(settings_of(home, binary=opencode(home.parent / "other", version)))
     assert error.code == code
-    assert "npm install" in str(error.to_wire()["next"])
+    assert "install-opencode" in str(error.to_wire()["next"])
     assert recorded.ports == []
 
 

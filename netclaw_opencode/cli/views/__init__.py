@@ -28,6 +28,7 @@ VIEWS = {
     "explain": lists.stories,
     "get_session_result": turns.turn,
     "get_session_status": lists.statuses,
+    "install_opencode": states.opencode_installed,
     "list_providers": lists.providers,
     "list_sessions": lists.sessions,
     "recover": upkeep.recovery,

@@ -108,6 +108,13 @@ def server_started(data: Data) -> Iterator[RenderableType]:
     yield facts(("pid", word(data, "pid")), ("log file", word(data, "log_file")), ("elapsed", seconds(number(data, "elapsed_seconds"))))
 
 
+def opencode_installed(data: Data) -> Iterator[RenderableType]:
+    """``install_opencode``."""
+    how = "is installed" if data.get("installed") is True else "was installed already"
+    yield headline("✓", "green", f"OpenCode {word(data, 'version')} {how}")
+    yield facts(("path", word(data, "path")), ("elapsed", seconds(number(data, "elapsed_seconds"))))
+
+
 def server_stopped(data: Data) -> Iterator[RenderableType]:
     """``stop_server``."""
     if data.get("was_running") is not True:
@@ -134,6 +141,7 @@ __all__ = [
     "answered",
     "created",
     "deleted",
+    "opencode_installed",
     "sent",
     "server_started",
     "server_stopped",

@@ -307,8 +307,8 @@ def _settings(facts: Facts) -> Judgement:
         return _error(facts.policy)
     if facts.unusable is None:
         return _UNSEEN
-    nothing = conditions.empty_password(facts.settings)
-    unusable = [*facts.unusable, *([nothing.message] if nothing is not None else [])]
+    passwords = (conditions.empty_password(facts.settings), conditions.short_password(facts.settings))
+    unusable = [*facts.unusable, *(item.message for item in passwords if item is not None)]
     if unusable:
         return "warn", "; ".join(unusable), "correct the variable, or unset it"
     return "ok", "every variable that is set can be used"

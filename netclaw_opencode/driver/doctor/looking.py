@@ -24,7 +24,7 @@ import anyio
 import anyio.to_thread
 
 from netclaw_opencode import calltime, policy
-from netclaw_opencode.driver import servers, sweeping
+from netclaw_opencode.driver import addresses, servers, sweeping
 from netclaw_opencode.driver.doctor import integrations
 from netclaw_opencode.driver.doctor.facts import Facts, Room
 from netclaw_opencode.driver.places import Places, checked_directory
@@ -105,7 +105,7 @@ def _state(facts: Facts) -> None:
     except DriverError as error:
         facts.state_problem = error
     if facts.record is not None:
-        facts.record_alive = servers.is_alive(facts.record)
+        facts.record_alive = addresses.is_alive(facts.record)
         facts.server_mark = facts.record.mark
     facts.state_there = facts.settings.state_dir.is_dir()
     facts.state_seen = True
@@ -149,7 +149,7 @@ def _hosts(facts: Facts) -> None:
 async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) -> None:
     with anyio.move_on_after(_SERVER_SECONDS):
         try:
-            address = servers.locate(facts.settings)
+            address = addresses.locate(facts.settings)
             facts.url, facts.ours = address.url, address.record is not None
             connection = await connect()
             facts.health = connection.health
@@ -158,7 +158,7 @@ async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) ->
             return
         # Only a look at a server that has answered already: unknown is an answer.
         with suppress(DriverError):
-            facts.asks_password = await servers.asks_for_password(address)
+            facts.asks_password = await addresses.asks_for_password(address)
         if not isinstance(facts.directory, str):
             return
         directory = facts.directory

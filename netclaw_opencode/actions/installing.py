@@ -1,0 +1,43 @@
+"""Handler of install_opencode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netclaw_opencode import calltime
+from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.driver import installing
+from netclaw_opencode.facts import ProgressEvent
+
+if TYPE_CHECKING:
+    from netclaw_opencode.actions.context import ActionContext
+    from netclaw_opencode.jsontypes import JsonObject
+
+
+async def install_opencode(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Put the pinned OpenCode into the state folder."""
+    began = context.clock()
+    settings = context.settings
+
+    def tell(line: str) -> None:
+        context.driver.tell(ProgressEvent("status", line, at_seconds=context.clock() - began))
+
+    found = await installing.install(
+        settings,
+        within_seconds=calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 600)),
+        tell=tell,
+    )
+    output: dict[str, object] = {
+        "path": found.path,
+        "version": found.version,
+        "installed": found.new,
+        "in_use": settings.binary is None,
+        "notes": [],
+        "elapsed_seconds": round(context.clock() - began, 3),
+    }
+    if settings.binary is not None:
+        output["notes"] = ["OPENCODE_DRIVER_BINARY names another program, which comes first; unset it to use this one"]
+    return output
+
+
+__all__ = ["install_opencode"]
