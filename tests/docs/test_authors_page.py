@@ -120,7 +120,7 @@ def last_step(tools: Path, folder: Path, **inputs: str) -> subprocess.CompletedP
     assert filled["TOOLS"].startswith("${{ runner.temp }}")
     environment = os.environ | filled | {"TOOLS": str(tools), "DOCS": "https://example.org/authors.md", "PYTHONPATH": str(ROOT)}
     script = ["/bin/bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]]
-    return subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
 
 def test_the_action_checks_the_folder_that_was_checked_out(tools: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_shell_form_and_the_python_form_do_what_the_readme_shows(story: Stor
     code = program.text.replace(f"{HOME}/project", str(names.home / "project-tests"))
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False
     )
     assert (done.stdout, done.stderr) == (prints.text, "")
 
@@ -119,5 +119,5 @@ def test_the_line_for_shell_completion_works() -> None:
     variable, source = re.findall(r'`eval "\$\((\w+)=(\w+) netclaw-opencode\)"`', README)[0]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), variable: source}
     code = "import sys; sys.argv = ['netclaw-opencode']; from netclaw_opencode.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=240, check=False)
     assert "complete -o nosort -F _netclaw_opencode_completion netclaw-opencode" in done.stdout

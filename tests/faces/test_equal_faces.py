@@ -34,6 +34,7 @@ from netclaw_opencode.testing.waiting import wait_until
 from netclaw_opencode.validation import problems_of
 from tests.real.acting import Acting, Json, Policy, data_of
 from tests.support.mcp_client import connected
+from tests.support.pace import stretched
 from tests.support.raw import RawOpenCode
 
 pytestmark = pytest.mark.real
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.real
 ROOT = Path(__file__).resolve().parents[2]
 ENVELOPE = json.loads((ROOT / "schemas" / "result.schema.json").read_text(encoding="utf-8"))
 ACTIONS = load_manifest().actions
-CALL_SECONDS = 60
+CALL_SECONDS = 240
 QUESTION = ToolCall("question", {"questions": [{"question": "Which?", "header": "W", "options": [{"label": "A", "description": "a"}]}]})
 Envelope = dict[str, object]
 
@@ -230,7 +231,7 @@ def wants_a_file(acting: Acting, folder: Path) -> Json:
 def hangs(acting: Acting, _folder: Path) -> Json:
     """A model that never answers."""
     acting.raw.model.when("no end", Hang())
-    return {}
+    return {"deadline_seconds": stretched(1)}
 
 
 CASES = {
@@ -243,7 +244,7 @@ CASES = {
             "model": "offline/budgeted",
             "thinking": {"type": "enabled", "budget_tokens": 9000},
             "output_schema": {"type": "object", "properties": {"n": {"type": "integer"}}},
-            "deadline_seconds": 30.5,
+            "deadline_seconds": 120.5,
         },
         finishes,
     ),
@@ -252,7 +253,7 @@ CASES = {
     ),
     "refused": Case("send_message", "session_used", {"prompt": "second"}, used_session),
     "waiting": Case("run_task", "permission_required", {"prompt": "read outside"}, wants_a_file),
-    "out-of-time": Case("run_task", "turn_timeout", {"prompt": "no end", "deadline_seconds": 1}, hangs),
+    "out-of-time": Case("run_task", "turn_timeout", {"prompt": "no end"}, hangs),
 }
 
 

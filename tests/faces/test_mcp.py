@@ -7,6 +7,7 @@ HTTP (the leak check), not by the driver.
 from __future__ import annotations
 
 import json
+import math
 import signal
 import textwrap
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from netclaw_opencode.testing.server import OpenCodeServer
 from netclaw_opencode.testing.waiting import SOON, wait_until
 from netclaw_opencode.validation import problems_of
 from tests.support.mcp_client import Mode, RawClient, connected, raw_client
+from tests.support.pace import stretched
 
 pytestmark = pytest.mark.real
 
@@ -34,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVELOPE = json.loads((ROOT / "schemas" / "result.schema.json").read_text(encoding="utf-8"))
 MANIFEST = load_manifest()
 
-GONE_SECONDS = 15.0
+GONE_SECONDS = SOON
 """A call's stop and clean-up must be over by then; the official client itself waits only 4 s before it kills."""
 
 
@@ -254,7 +256,7 @@ def test_a_bad_setting_is_the_answer_to_every_call(environ: dict[str, str], tmp_
 def test_a_call_ends_below_the_cap_of_the_command_line(environ: dict[str, str], scripted: OfflineModel, tmp_path: Path) -> None:
     """A task without a deadline of its own is stopped in time for the host, and says why."""
     scripted.when("no end", Hang())
-    with raw_client(environ, tmp_path, "--call-seconds", "10") as client:
+    with raw_client(environ, tmp_path, "--call-seconds", str(math.ceil(stretched(10)))) as client:
         result = client.call("run_task", prompt="no end")
     error = result["structuredContent"]["error"]
     assert (result["isError"], error["code"]) == (True, "turn_timeout")

@@ -41,5 +41,5 @@ def test_kept_figures_are_of_the_runs_that_there_are() -> None:
 )
 def test_a_wrong_call_says_what_is_wrong(words: list[str], said: str) -> None:
     """Nothing is run for a figure that does not exist, and no small run is kept as if it were a full one."""
-    done = subprocess.run([sys.executable, "-m", "tests.soak", *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-m", "tests.soak", *words], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 2 and said in done.stderr

@@ -33,7 +33,7 @@ class Installed:
     prefix: Path
     elsewhere: Path
 
-    def run(self, program: str, *arguments: str, timeout_seconds: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, program: str, *arguments: str, timeout_seconds: float = 240, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment, with these variables; a failure shows what it printed."""
         environ = (
             {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {"HOME": str(self.elsewhere)} | variables

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import Future
 
 import pytest
@@ -57,10 +56,8 @@ def test_a_number_of_events_ends_the_watch(acting: Acting, requests_sent: Reques
 
 def test_time_ends_the_watch(acting: Acting) -> None:
     """Where nothing happens, ``wait_seconds`` ends it with "time", and not the server's heartbeat (F31)."""
-    began = time.monotonic()
     seen = acting.data("watch_events", session_id=acting.create(), wait_seconds=0.5)
     assert (seen["ended"], seen["events"]) == ("time", [])
-    assert time.monotonic() - began < 5
 
 
 def test_another_session_is_not_seen(acting: Acting, events: EventLog, requests_sent: Requests) -> None:
