@@ -1,7 +1,15 @@
-"""What every test can ask for: the fixtures of ``tests/support``."""
+"""What every test can ask for: the fixtures of ``tests/support``; and signals that arrive."""
 
 from __future__ import annotations
+
+import signal
 
 from tests.support.fixtures import events, git_workdir, leak_check, opencode_server, place, raw, scripted, wire, workdir
 
 __all__ = ["events", "git_workdir", "leak_check", "opencode_server", "place", "raw", "scripted", "wire", "workdir"]
+
+
+def pytest_configure() -> None:
+    """Take SIGINT again where a shell has put the run into the background: the programs that tests interrupt inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -112,7 +112,7 @@ def texts() -> Iterator[Path]:
     """Every file of the repository but this one, which must name what it looks for; nothing that was made or fetched."""
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in MADE]
-        yield from (path for path in (Path(folder, name) for name in names) if path != Path(__file__).resolve())
+        yield from (path for path in (Path(folder, name) for name in names if name not in MADE) if path != Path(__file__).resolve())
 
 
 def inside(module: str, places: set[str]) -> bool:
