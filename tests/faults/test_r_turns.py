@@ -28,7 +28,7 @@ from tests.real.acting import wait_gone
 from tests.support.pace import stretched
 
 pytestmark = pytest.mark.real
-T = 2.0
+T = 1.2
 """The turn's deadline in these tests, in seconds."""
 CLEANUP = 15.0
 MOST_CALLS = 60
