@@ -96,9 +96,8 @@ def test_r21_creation_that_is_not_answered(bench: Bench) -> None:
     assert bench.raw.get("/session").json() == []
 
 
-def test_r21_what_belongs_to_a_finished_turn_is_not_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r21_what_belongs_to_a_finished_turn_is_not_told(bench: Bench) -> None:
     """R21: a turn that is known to be complete is a success, in time, with a note about what could not be read."""
-    monkeypatch.setattr(outcome, "GATHER_SECONDS", 1.0)
     bench.proxy.on("GET */diff", Silence())
     bench.model.when("finished, but", ToolCall("bash", {"command": "true", "description": "nothing"}), Text("done"))
     began = time.monotonic()
