@@ -5,6 +5,7 @@ The server is the memory: what one host began, another one (another process's vi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -155,11 +156,12 @@ def test_a_prompt_that_never_started_is_no_running_turn(acting: Acting) -> None:
 
 def test_a_retry_that_will_succeed_is_waited_for(acting: Acting) -> None:
     """F17: a wait that ends during a provider's retry says ``retry`` and is no verdict on the turn, which succeeds in the end."""
-    limited = Attempts(Status(429, retry_after_seconds=1), Status(429, retry_after_seconds=3), Text("fine now"))
+    later = math.ceil(stretched(3))
+    limited = Attempts(Status(429, retry_after_seconds=1), Status(429, retry_after_seconds=later), Text("fine now"))
     acting.raw.model.when("limited twice", limited)
     session_id = acting.started("limited twice")
-    early = acting.data("wait_for_session", session_id=session_id, wait_seconds=2.5)
-    assert len(acting.raw.model.calls_with("limited twice")) == 2, "the second refusal came while it was waited for"
+    assert acting.raw.model.wait_until(lambda model: len(model.calls_with("limited twice")) == 2, SOON), "the second refusal"
+    early = acting.data("wait_for_session", session_id=session_id, wait_seconds=0.5)
     assert (early["done"], early["state"]) == (False, "retry")
     more = acting.data("wait_for_session", session_id=session_id, wait_seconds=0.5, cursor=early["cursor"])
     assert (more["done"], more["cursor"]) == (False, early["cursor"])
