@@ -19,5 +19,5 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that start servers: workers that share the files then end together, on quick ones."""
-    slow = {item.path for item in items if item.get_closest_marker("real")}
+    slow = {item.path for item in items if item.get_closest_marker("real") or "packaging" in item.path.parts}
     items.sort(key=lambda item: item.path not in slow)

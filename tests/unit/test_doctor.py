@@ -26,6 +26,7 @@ from netclaw_opencode.server.binary import Binary
 from netclaw_opencode.server.neighbours import Neighbour, data_dir, free_bytes, is_server
 from netclaw_opencode.server.state import ServerRecord
 from netclaw_opencode.settings import Settings
+from tests.support.pace import stretched
 
 RECORD = ServerRecord("http://127.0.0.1:4711", 4711, 1.0, "opencode", "sesame-open-4711", "/bin/opencode", "1.18.33", "/log")
 MODEL = Model("p", "m", "M", {}, 1000, 1000, reasoning=False, tool_call=True)
@@ -274,7 +275,7 @@ def refuses(*_):
 async def connect():
     raise ServerProblem("server_unreachable", "nobody")
 
-looking._LOCAL_SECONDS = 0.2
+looking._LOCAL_SECONDS = float(sys.argv[2])
 looking.integrations.found = hangs
 looking.neighbours.running = refuses
 if sys.argv[1] == "hangs":
@@ -288,7 +289,7 @@ print({check.id: check.status for check in judged(facts)})
 def test_what_hangs_or_refuses_to_be_read_is_unknown_and_holds_nothing_up(tmp_path: Path, directory: str) -> None:
     """The rest is told all the same, and the process ends: no thread of it waits for a file system that never answers."""
     environ = {"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path / "home"), "PATH": os.defpath}
-    command = [sys.executable, "-c", LOOK, directory]
+    command = [sys.executable, "-c", LOOK, directory, str(stretched(0.3))]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, encoding="utf-8", timeout=240, check=True)
     told = ast.literal_eval(done.stdout)
     unknown = ("hosts", "command", "data_directory", "stray_servers")
