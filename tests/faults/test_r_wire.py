@@ -40,7 +40,7 @@ def test_r18_latency_of_control_calls(bench: Bench) -> None:
 def test_r18_latency_before_the_session(bench: Bench, route: str) -> None:
     """R18: the deadline covers what comes before the session, too: nothing was created, nothing sent."""
     late = bench.proxy.on(route, Latency(60))
-    found = bench.task("never begun", within=1, deadline_seconds=stretched(1), model="offline/scripted")
+    found = bench.task("never begun", within=1, deadline_seconds=before_the_limit(), model="offline/scripted")
     assert (found.code, late.fired, bench.proxy.count("POST *")) == ("request_timeout", 1, 0)
 
 
