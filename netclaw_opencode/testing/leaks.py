@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 
 from netclaw_opencode.testing.server import OpenCodeServer, all_sessions
-from netclaw_opencode.testing.waiting import wait_until
+from netclaw_opencode.testing.waiting import SOON, wait_until
 
-_SETTLE_SECONDS = 10.0
+_SETTLE_SECONDS = SOON
 _ROUTES = ("/session/status", "/permission", "/question")
 
 

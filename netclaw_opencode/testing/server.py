@@ -7,6 +7,7 @@ machine's own OpenCode (configuration, data, keys) is seen or touched.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.waiting import SOON, wait_until
 
 USERNAME = "opencode"
-READY_SECONDS = 60.0
+READY_SECONDS = 240.0
 _PROBE_SECONDS = 0.5
 _TERM_SECONDS = 10.0
 _LISTENING = re.compile(r"listening on http://[\d.]+:(\d+)")
@@ -107,7 +108,9 @@ def start_server(
     try:
         real_port = wait_until(lambda: _announced_port(server), READY_SECONDS, what="the port in the server's output")
         server.base_url = f"http://127.0.0.1:{real_port}"
-        wait_until(lambda: _answers(server), READY_SECONDS, what="an answer of the started server")
+        # Short probes at first: a request accepted in the first moments may never be answered (F2). A busy machine needs longer ones.
+        probes = itertools.count(1)
+        wait_until(lambda: _answers(server, min(5.0, _PROBE_SECONDS * next(probes))), READY_SECONDS, what="an answer of the started server")
     except BaseException:
         kill_server(server)
         raise
@@ -175,9 +178,8 @@ def _announced_port(server: OpenCodeServer) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _answers(server: OpenCodeServer) -> bool:
-    # Short probes, often: a request accepted in the first moments may never be answered (F2).
-    with server.client(timeout=_PROBE_SECONDS) as client:
+def _answers(server: OpenCodeServer, seconds: float) -> bool:
+    with server.client(timeout=seconds) as client:
         try:
             return client.get("/global/health").is_success
         except httpx.HTTPError:

@@ -71,7 +71,7 @@ def run_apart(words: list[str]) -> tuple[int, str]:
     """The command line in a process of its own, which ends before its server does."""
     command = [sys.executable, "-m", "netclaw_opencode", *words]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False)
     assert done.stderr == ""
     return done.returncode, done.stdout
 

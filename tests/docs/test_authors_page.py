@@ -44,12 +44,6 @@ def test_the_tables_are_up_to_date() -> None:
     assert re.findall(r'<a id="(\w+)"></a>`(\w+)`', PAGE) == [(code, code) for code in CODES]
 
 
-def test_a_row_that_is_out_of_date_is_noticed() -> None:
-    """The comparison above can fail."""
-    stale = PAGE.replace("| error | A text file is not UTF-8.", "| error | Something.")
-    assert stale != PAGE and author_page(stale) == PAGE
-
-
 def test_the_workflow_is_three_lines_and_uses_the_action() -> None:
     """A whole workflow: when, where, and two steps of which the second is ours, at our version."""
     text = block("workflow")
@@ -120,7 +114,7 @@ def last_step(tools: Path, folder: Path, **inputs: str) -> subprocess.CompletedP
     assert filled["TOOLS"].startswith("${{ runner.temp }}")
     environment = os.environ | filled | {"TOOLS": str(tools), "DOCS": "https://example.org/authors.md", "PYTHONPATH": str(ROOT)}
     script = ["/bin/bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]]
-    return subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
 
 def test_the_action_checks_the_folder_that_was_checked_out(tools: Path) -> None:

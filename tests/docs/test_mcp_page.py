@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-import click
 import pytest
 import yaml
 
@@ -63,9 +62,3 @@ def test_a_configuration_starts_our_server(name: str, form: str, entry: Mapping[
     assert set(environ) <= OURS | {"PATH", "HOME"} and all(isinstance(value, str) for value in environ.values())
     cap = given or Settings.from_environment(environ).call_seconds
     assert cap is not None and cap < int(str(lower.get("timeout", 90)))
-
-
-def test_a_wrong_word_would_be_found() -> None:
-    """The parser that judges above refuses what the command does not know."""
-    with pytest.raises(click.UsageError):
-        mcp_command.command().make_context("mcp", ["--call-secs", "25"])

@@ -15,14 +15,11 @@ import pytest
 from netclaw_opencode import errors
 from netclaw_opencode.driver.rules import RULES
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.offline import DEMO_PROMPT
-from netclaw_opencode.offline.demo import SLUGIFY
 from tests.docs.conftest import Run, run_apart
 from tests.docs.pages import HOME, LEFT_OUT, ROOT, Names, blocks_of, masked, page
 from tests.docs.story import Story
 
 README = page("README.md")
-LINES = README.splitlines()
 BLOCKS = blocks_of(README)
 DEMO = next(block.text for block in BLOCKS if block.text.startswith("$ make demo\n"))
 SHELL = next(block.text for block in BLOCKS if "run run-task" in block.text)
@@ -38,15 +35,6 @@ def missing(shown: str, real: str) -> list[str]:
     """The lines shown that are not printed, in their order; ``…`` stands for any lines."""
     rest: Iterator[str] = iter([plain(line) for line in real.splitlines()])
     return [line for line in shown.splitlines() if line.strip() not in ("", LEFT_OUT) and plain(line) not in rest]
-
-
-def test_set_up_comes_first_and_a_working_command_soon_after() -> None:
-    """The two commands by line 8, the first output by line 20; the whole is short, without badges."""
-    assert "make demo" in "\n".join(LINES[:8]) and "make test" in "\n".join(LINES[:8])
-    assert LINES.index("$ make demo") < 19
-    assert len(LINES) < 200
-    assert "![" not in README
-    assert not re.search(r"blazing|powerful|seamless|effortless|cutting.edge|state.of.the.art|revolution", README, re.IGNORECASE)
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
@@ -65,13 +53,6 @@ def test_the_demo_prints_what_the_readme_shows() -> None:
     assert "session deleted, server stopped, nothing left" in DEMO
 
 
-def test_the_demo_shown_is_the_demo_of_this_version() -> None:
-    """The prompt and the file shown are those of the script, also where nobody runs it."""
-    assert f"task    {DEMO_PROMPT}\n" in DEMO
-    assert f"  A slugify.py  +{len(SLUGIFY.splitlines())} -0\n" in DEMO
-    assert f"    +{SLUGIFY.splitlines()[0]}\n" in DEMO
-
-
 @pytest.mark.real
 def test_the_shell_form_and_the_python_form_do_what_the_readme_shows(story: Story, names: Names, run: Run) -> None:
     """The commands print what stands under them, and the program prints the block below it."""
@@ -85,7 +66,7 @@ def test_the_shell_form_and_the_python_form_do_what_the_readme_shows(story: Stor
     code = program.text.replace(f"{HOME}/project", str(names.home / "project-tests"))
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False
     )
     assert (done.stdout, done.stderr) == (prints.text, "")
 
@@ -119,5 +100,5 @@ def test_the_line_for_shell_completion_works() -> None:
     variable, source = re.findall(r'`eval "\$\((\w+)=(\w+) netclaw-opencode\)"`', README)[0]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), variable: source}
     code = "import sys; sys.argv = ['netclaw-opencode']; from netclaw_opencode.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=240, check=False)
     assert "complete -o nosort -F _netclaw_opencode_completion netclaw-opencode" in done.stdout

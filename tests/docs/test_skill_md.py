@@ -91,17 +91,6 @@ def test_the_file_is_plain_utf8_text_and_short() -> None:
     assert len(BODY) < 10_000
 
 
-def test_the_four_chapters_stand_in_their_order() -> None:
-    """When to use, Procedure, Pitfalls, Verification."""
-    assert re.findall(r"^## (.+)$", BODY, re.MULTILINE) == ["When to use", "Procedure", "Pitfalls", "Verification"]
-
-
-@pytest.mark.parametrize("workflow", ["Plan", "Plan, then implement", "Deep thinking", "Go on with", "Several tasks", "Live events"])
-def test_every_workflow_of_the_original_skill_is_there(workflow: str) -> None:
-    """Each has a heading of its own in the procedure."""
-    assert re.search(rf"^### {workflow}", BODY.split("## Pitfalls")[0], re.MULTILINE)
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_would_be_accepted(command: str) -> None:
     """It parses as the program parses it, and its arguments fit the action's schema."""
@@ -124,12 +113,6 @@ def test_the_commands_cover_what_a_task_needs() -> None:
     assert flags >= {"parent_id", "thinking", "agent", "deadline_seconds", "until_idle"}
 
 
-def test_nothing_says_to_ask_again_and_again() -> None:
-    """Waiting is a long poll; the skill does not tell an agent to poll, sleep or loop."""
-    text = re.sub("no case for a retry|a retry does not help", "", BODY)
-    assert not re.search(r"\bpoll|\bsleep|\bloop|every \d+ seconds|again and again|\bretry\b", text, re.IGNORECASE)
-
-
 def test_the_table_of_errors_names_codes_that_exist() -> None:
     """And the ones for which the original skill had a remedy are among them."""
     table = BODY.split("### When a call fails")[1].split("\n## ")[0]
@@ -140,13 +123,12 @@ def test_the_table_of_errors_names_codes_that_exist() -> None:
     wanted = {"binary_not_found", "server_unreachable", "provider_unavailable", "provider_auth", "model_not_found", "auth_failed"}
     assert named >= wanted | {"session_busy", "provider_retrying", "permission_required", "turn_timeout"}
     assert "install-opencode" in table
-    assert "no case for a retry" in BODY
 
 
-@pytest.mark.parametrize("rule", SCANNERS)
-def test_no_phrase_that_a_hosts_scanner_rejects(rule: str) -> None:
+def test_no_phrase_that_a_hosts_scanner_rejects() -> None:
     """Scanners know words, not meanings; an innocent sentence must not keep the skill out."""
-    assert [match[0] for match in re.finditer(SCANNERS[rule], SKILL, re.IGNORECASE | re.MULTILINE)] == []
+    found = {rule: [match[0] for match in re.finditer(words, SKILL, re.IGNORECASE | re.MULTILINE)] for rule, words in SCANNERS.items()}
+    assert not any(found.values()), found
 
 
 def test_files_that_it_names_exist_and_stand_beside_it() -> None:

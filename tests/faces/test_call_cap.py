@@ -25,6 +25,7 @@ from netclaw_opencode.manifest import own_manifest
 from netclaw_opencode.mcp_server.serving import Calls
 from netclaw_opencode.mcp_server.tools import tools_of
 from tests.faces.host_plugins import error_of, hooks
+from tests.support.pace import MACHINE_SECONDS
 
 ARGUMENTS = {"permission": "bash"}
 Envelope = Mapping[str, object]
@@ -122,7 +123,7 @@ def test_no_face_waits_longer_than_the_cap(
     """The envelope says call_timeout and names the setting, and the work was cancelled before it was given out."""
     began = time.monotonic()
     error = error_of(face(capsys))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 1.8 + MACHINE_SECONDS
     assert (error["code"], cancelled) == ("call_timeout", ["bash"])
     assert "OPENCODE_DRIVER_CALL_SECONDS" in str(error["message"]) and "1.8 s" in str(error["message"])
 

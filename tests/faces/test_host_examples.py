@@ -155,11 +155,11 @@ def test_the_policy_works_as_an_installed_wheel(tmp_path: Path) -> None:
     site = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     install = [*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site), str(source)]
-    subprocess.run(install, check=True, capture_output=True, text=True, timeout=120)
+    subprocess.run(install, check=True, capture_output=True, text=True, timeout=240)
     package = Path(sys.modules["netclaw_opencode"].__file__ or "").parents[1]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(site), str(package)))}
     done = subprocess.run(
-        [sys.executable, "-c", WITH_INSTALLED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", WITH_INSTALLED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=240
     )
     answer, place = done.stdout.splitlines()
     assert json.loads(answer) == [[NAME], [], True]

@@ -20,8 +20,9 @@ from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated, Hang
 from netclaw_opencode.testing.proxy import Latency, Pause, Silence
 from netclaw_opencode.testing.waiting import SOON
-from tests.faults.bench import SLACK_SECONDS, Bench, host_to, litter
+from tests.faults.bench import Bench, host_to, litter
 from tests.real.acting import Policy, data_of, error_of
+from tests.support.pace import MACHINE_SECONDS
 
 pytestmark = pytest.mark.real
 
@@ -39,7 +40,7 @@ def caller(bench: Bench, prompt: str, *more: str) -> subprocess.Popen[str]:
         "OPENCODE_DRIVER_DIRECTORY": bench.directory,
         "OPENCODE_DRIVER_MAX_CHARS": "0",
     }
-    command = [sys.executable, "-m", "netclaw_opencode", "run", "run-task", "--prompt", prompt, "--deadline-seconds", "60", *more]
+    command = [sys.executable, "-m", "netclaw_opencode", "run", "run-task", "--prompt", prompt, "--deadline-seconds", "600", *more]
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
 
 
@@ -103,8 +104,8 @@ def test_r45_caller_is_killed(bench: Bench, point: str) -> None:
     before = {item["id"] for item in bench.raw.get("/session").json() if item["title"].startswith("killed")}
     assert len(before) == (0 if point == "in-the-delete" else 1)
     began = time.monotonic()
-    data = bench.data("run_task", prompt="the next call", directory=bench.directory, deadline_seconds=20)
-    assert time.monotonic() - began < 10 + SLACK_SECONDS
+    data = bench.data("run_task", prompt="the next call", directory=bench.directory, deadline_seconds=120)
+    assert time.monotonic() - began < 10 + MACHINE_SECONDS
     assert [any(session_id in note for note in data["notes"]) for session_id in before] == [True] * len(before), data["notes"]
     assert not [item for item in bench.raw.get("/session").json() if item["title"].startswith("killed")]
     bench.seen_stopped()
@@ -119,7 +120,7 @@ def test_r46_caller_is_interrupted(bench: Bench, number: signal.Signals) -> None
         began = time.monotonic()
         process.send_signal(number)
         output, _ = process.communicate(timeout=SOON)
-    assert time.monotonic() - began < 5 + SLACK_SECONDS
+    assert time.monotonic() - began < 5 + MACHINE_SECONDS
     error = json.loads(output)["error"]
     assert (error["code"], process.returncode) == ("cancelled", 130)
     assert bench.proxy.count("POST */abort") >= 1 and bench.proxy.count("DELETE *") == 1
@@ -137,9 +138,9 @@ def test_r47_second_signal(bench: Bench) -> None:
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.wait(SOON)
-    assert time.monotonic() - began < 1 + SLACK_SECONDS and process.returncode == 130
+    assert time.monotonic() - began < 1 + MACHINE_SECONDS and process.returncode == 130
     bench.proxy.clear()
-    data = bench.data("run_task", prompt="after the leave", directory=bench.directory, deadline_seconds=20)
+    data = bench.data("run_task", prompt="after the leave", directory=bench.directory, deadline_seconds=120)
     assert any("left behind" in note and "removed" in note for note in data["notes"])
     bench.seen_stopped()
 
@@ -190,7 +191,7 @@ def test_r61_one_of_many_fails(bench: Bench) -> None:
         codes.append("ok" if envelope["ok"] else str(error_of(envelope)["code"]))
     for index, session_id in enumerate(started):
         if codes[index] == "ok":
-            envelope = bench.host.call("wait_for_session", session_id=session_id, wait_seconds=2 if index == 3 else 15)
+            envelope = bench.host.call("wait_for_session", session_id=session_id, wait_seconds=2 if index == 3 else SOON)
             found = envelope.get("data") or {"error": envelope["error"]}
             assert isinstance(found, dict)
             codes[index] = str(found["error"]["code"]) if "error" in found else ("done" if found["done"] else "running")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,16 +13,18 @@ import pytest
 from netclaw_opencode.actions import tasks
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
+from netclaw_opencode.server import process
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Canned, Cut, Fault, FaultProxy, Pause, Silence, answer
 from netclaw_opencode.testing.server import OpenCodeServer, kill_server, start_server
 from netclaw_opencode.testing.waiting import SOON, wait_until
-from tests.faults.bench import SLACK_SECONDS, Bench, host_to, litter
+from tests.faults.bench import Bench, host_to, litter
 from tests.faults.own import Own, own_host
 from tests.real.acting import Json, data_of, error_of, tool_processes, wait_gone
+from tests.support.pace import MACHINE_SECONDS, stretched
 
 pytestmark = pytest.mark.real
-T = 2.0
+T = 1.2
 CLEANUP = 15.0
 MESSAGES = "GET /session/*/message"
 
@@ -38,12 +39,11 @@ def own(tmp_path: Path) -> Iterator[Own]:
 def test_r49_server_is_killed_mid_turn(own: Own) -> None:
     """R49, F5: server_died at once, and the command that its tool left running is ended, found by its mark."""
     own.model.when("die now", ToolCall("bash", {"command": "sleep 5151", "description": "sleep"}), Text("never"))
-    sending = own.later("run_task", prompt="die now", deadline_seconds=60)
+    sending = own.later("run_task", prompt="die now", deadline_seconds=600)
     wait_until(lambda: tool_processes("sleep 5151"), SOON, what="the command")
     own.process().kill()
-    began = time.monotonic()
-    error = error_of(sending.result(SOON))
-    assert (error["code"], time.monotonic() - began < 5 + SLACK_SECONDS) == ("server_died", True), error
+    error = error_of(sending.result(5 + MACHINE_SECONDS))
+    assert error["code"] == "server_died", error
     assert error["details"]["processes_ended"] >= 1
     wait_gone("sleep 5151")
     assert data_of(own.host.call("stop_server"))["was_running"] is False
@@ -55,6 +55,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less time for stopping and removing, where the fault makes it run out anyway."""
     monkeypatch.setattr(stopping, "STOP_SECONDS", 1.5)
     monkeypatch.setattr(tasks, "_REMOVE_SECONDS", 1.5)
+    monkeypatch.setattr(process, "TERM_SECONDS", 1.0)
 
 
 @pytest.mark.usefixtures("short")
@@ -62,12 +63,11 @@ def test_r51_server_hangs(own: Own) -> None:
     """R51: a stopped process answers nothing: turn_timeout with an unconfirmed stop; recover kills it, since it is ours."""
     data_of(own.host.call("run_task", prompt="warm up"))
     own.model.when("freeze", Hang())
-    sending = own.later("run_task", prompt="freeze", deadline_seconds=3)
+    deadline = stretched(3)
+    sending = own.later("run_task", prompt="freeze", deadline_seconds=deadline)
     assert own.model.wait_until(lambda model: model.calls_with("freeze"), SOON)
-    began = time.monotonic()
     os.kill(own.pid, signal.SIGSTOP)
-    error = error_of(sending.result(40))
-    assert time.monotonic() - began < 3 + CLEANUP + SLACK_SECONDS
+    error = error_of(sending.result(deadline + CLEANUP + MACHINE_SECONDS))
     assert (error["code"], error["details"]["stopped"]["confirmed"]) == ("turn_timeout", False), error
     assert error["details"]["cleanup"]["session_deleted"] is False and error["details"]["cleanup"]["notes"]
     assert error["message"].endswith("; it was not stopped: the server does not answer")
@@ -89,7 +89,7 @@ def test_r50_server_is_restarted_mid_turn(tmp_path: Path) -> None:
             with FaultProxy(first.base_url) as proxy, host_to(_to(proxy, tmp_path, work)) as host:
                 bench = Own(host, model, tmp_path / "state")
                 model.when("cut off", Hang())
-                sending = bench.later("run_task", prompt="cut off", deadline_seconds=60)
+                sending = bench.later("run_task", prompt="cut off", deadline_seconds=600)
                 assert model.wait_until(lambda model: model.calls_with("cut off"), SOON)
                 pause = Pause()
                 proxy.on("*", pause)
@@ -124,25 +124,25 @@ ABORT = "POST /session/*/abort"
 @pytest.mark.parametrize(
     "fault", [answer('{"name":"UnknownError"}', status=500), Silence(), answer("true"), Cut(head=0)], ids=["500", "silence", "lies", "cut"]
 )
-@pytest.mark.usefixtures("short")
-def test_r52_abort_fails_or_lies(bench: Bench, fault: Fault) -> None:
+def test_r52_abort_fails_or_lies(bench: Bench, fault: Fault, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """R52, F22: the abort's own answer proves nothing either way: what still runs is named; where it worked, that is seen."""
     bench.model.when("unstoppable", Hang())
     bench.proxy.on(ABORT, fault)
-    began = time.monotonic()
     session_id = bench.started("unstoppable")
     assert bench.model.wait_until(lambda model: model.calls_with("unstoppable"), SOON)
     if isinstance(fault, Cut):
         assert bench.data("abort_session", session_id=session_id)["confirmed"] is True
         return
+    request.getfixturevalue("short")
     error = bench.failed("abort_session", within=2.5, session_id=session_id).error
     assert (error["code"], error["details"]["active"], bench.fired(fault) > 0) == ("abort_unconfirmed", [session_id], True)
-    found = bench.task("also unstoppable", Hang(), within=T + CLEANUP, deadline_seconds=T)
+    found = bench.task("also unstoppable", Hang(), within=T + CLEANUP, deadline_seconds=stretched(T))
     assert (found.code, found.details["stopped"]["confirmed"]) == ("turn_timeout", False)
     assert found.details["cleanup"]["session_deleted"] is False
-    assert "not seen stopped" in found.error["message"] and time.monotonic() - began < 60
+    assert "not seen stopped" in found.error["message"]
     assert found.error["next"] == f"netclaw-opencode run abort-session --session-id {found.details['session_id']}"
     bench.proxy.clear()
+    monkeypatch.undo()
     # The next changing call removes what the failed one had to leave; the background task is its caller's to stop.
     cleaned = bench.data("cleanup")["sessions"]
     assert [(item["reason"], item["was"], item["deleted"]) for item in cleaned] == [("not_removed", "busy", True)]
@@ -153,24 +153,20 @@ def test_r52_abort_fails_or_lies(bench: Bench, fault: Fault) -> None:
     "fault", [answer("{}", status=500), Silence(), answer("true"), Canned(b"")], ids=["500", "silence", "lies", "closed"]
 )
 @pytest.mark.usefixtures("short")
-def test_r53_delete_fails_or_lies(bench: Bench, fault: Fault) -> None:
+def test_r53_delete_fails_or_lies(bench: Bench, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     """R53: the task's own result stands, what could not be removed is told, and the next call removes it."""
     bench.proxy.on("DELETE *", fault)
-    data = bench.data("run_task", prompt="stays behind", directory=bench.directory, deadline_seconds=20)
+    data = bench.data("run_task", prompt="stays behind", directory=bench.directory, deadline_seconds=120)
     assert (data["text"], data["cleanup"]["session_deleted"], bench.fired(fault) > 0) == ("stays behind", False, True)
     assert any("could not be removed" in note for note in data["notes"])
     if not isinstance(fault, Silence):
         found = bench.failed("delete_session", within=4, session_id=data["session_id"])
         assert found.code == "cleanup_incomplete"
     bench.proxy.clear()
-    after: Json = bench.data("run_task", prompt="next one", directory=bench.directory, deadline_seconds=20)
+    monkeypatch.undo()
+    after: Json = bench.data("run_task", prompt="next one", directory=bench.directory, deadline_seconds=120)
     assert any(data["session_id"] in note and "removed" in note for note in after["notes"])
-
-    def gone() -> bool:
-        """With the short limits of this test a busy machine may need one more call."""
-        return bench.raw.get(f"/session/{data['session_id']}").status_code == 404 or bench.host.call("cleanup") == {}
-
-    wait_until(gone, SOON, what="the end of the session that could not be removed")
+    assert bench.raw.get(f"/session/{data['session_id']}").status_code == 404
 
 
 def test_r54_delete_while_busy(bench: Bench) -> None:
@@ -186,7 +182,7 @@ def test_r54_delete_while_busy(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_r54_delete_is_refused_without_a_stop(bench: Bench) -> None:
+def test_r54_delete_is_refused_without_a_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """R54: with an abort that does nothing, no delete goes out: abort_unconfirmed."""
     bench.model.when("busy on", Hang())
     session_id = bench.started("busy on")
@@ -195,6 +191,7 @@ def test_r54_delete_is_refused_without_a_stop(bench: Bench) -> None:
     found = bench.failed("delete_session", within=3, session_id=session_id)
     assert (found.code, bench.proxy.count("DELETE *"), lie.fired > 0) == ("abort_unconfirmed", 0, True)
     bench.proxy.clear()
+    monkeypatch.undo()
     assert bench.data("abort_session", session_id=session_id)["confirmed"] is True
 
 

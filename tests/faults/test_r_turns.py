@@ -25,12 +25,13 @@ from netclaw_opencode.testing.proxy import edit_json
 from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import Bench, Timed
 from tests.real.acting import wait_gone
+from tests.support.pace import stretched
 
 pytestmark = pytest.mark.real
-T = 2.0
+T = 1.2
 """The turn's deadline in these tests, in seconds."""
 CLEANUP = 15.0
-MOST_CALLS = 20
+MOST_CALLS = 60
 """Model calls of a runaway on a machine that is busy with something else; without it they stay below ten (G14)."""
 
 
@@ -44,42 +45,42 @@ def stopped(bench: Bench, found: Timed, code: str) -> None:
 
 def test_r26_model_hangs_before_its_first_byte(bench: Bench) -> None:
     """R26: turn_timeout at T and not before, aborted and seen idle, the session deleted, the model's connection closed."""
-    found = bench.task("silent model", Hang(), within=T + CLEANUP, deadline_seconds=T)
+    found = bench.task("silent model", Hang(), within=T + CLEANUP, deadline_seconds=stretched(T))
     assert found.seconds >= T and len(bench.model.calls_with("silent model")) == 1
     stopped(bench, found, "turn_timeout")
 
 
 def test_r27_model_hangs_mid_stream(bench: Bench) -> None:
     """R27: turn_timeout, and the text so far is told as what it is: partial."""
-    found = bench.task("stuck model", HangMidStream("half of it"), within=T + CLEANUP, deadline_seconds=T)
+    found = bench.task("stuck model", HangMidStream("half of it"), within=T + CLEANUP, deadline_seconds=stretched(T))
     stopped(bench, found, "turn_timeout")
     assert found.details["partial_text"] == "half of it"
 
 
 def test_r28_model_drips_for_ever(bench: Bench) -> None:
     """R28: growing output does not move the deadline."""
-    found = bench.task("dripping model", Drip(interval_seconds=0.05), within=T + CLEANUP, deadline_seconds=T)
+    found = bench.task("dripping model", Drip(interval_seconds=0.05), within=T + CLEANUP, deadline_seconds=stretched(T))
     stopped(bench, found, "turn_timeout")
     assert len(found.details["partial_text"]) > 1, "it did drip"
 
 
 def test_r29_provider_refuses_for_ever(bench: Bench) -> None:
     """R29, F17: provider_retrying with attempt and message; the aborted retry does not become a success."""
-    found = bench.task("rate limited", Status(429), within=T + 1 + CLEANUP, deadline_seconds=T + 1)
+    found = bench.task("rate limited", Status(429), within=T + 1 + CLEANUP, deadline_seconds=stretched(T + 1))
     stopped(bench, found, "provider_retrying")
     assert "retry" in found.details["statuses"] and "scripted 429" in found.error["message"] and "attempt" in found.error["message"]
 
 
 def test_r30_provider_says_in_an_hour(bench: Bench) -> None:
     """R30, F43: what cannot come in time fails when it is seen, not at the deadline."""
-    found = bench.task("come back later", Status(429, retry_after_seconds=3600), within=6, deadline_seconds=60)
+    found = bench.task("come back later", Status(429, retry_after_seconds=3600), within=6, deadline_seconds=600)
     stopped(bench, found, "provider_retrying")
 
 
 @pytest.mark.parametrize("fault", [Status(500), CloseSocket()], ids=["500", "closed-socket"])
 def test_r31_provider_is_out_of_order(bench: Bench, fault: Part) -> None:
     """R31: the server would try for ever; the deadline ends it."""
-    found = bench.task("out of order", fault, within=T + 1 + CLEANUP, deadline_seconds=T + 1)
+    found = bench.task("out of order", fault, within=T + 1 + CLEANUP, deadline_seconds=stretched(T + 1))
     stopped(bench, found, "provider_retrying")
 
 
@@ -87,20 +88,20 @@ def test_r31_provider_is_out_of_order(bench: Bench, fault: Part) -> None:
 def test_r32_provider_refuses_the_request(bench: Bench, fault: int, code: str) -> None:
     """R32, F16: 200 with an error inside is no success, and the provider's words lose their keys."""
     body = '{"error": {"message": "Incorrect API key provided: sk-canary0123456789abcdef"}}'
-    found = bench.task("refuse me", Status(fault, body=body), within=5, deadline_seconds=20)
+    found = bench.task("refuse me", Status(fault, body=body), within=5, deadline_seconds=120)
     assert (found.code, "canary" in str(found.error), len(bench.model.calls_with("refuse me"))) == (code, False, 1)
     assert found.details["cleanup"]["session_deleted"] is True
 
 
 def test_r33_model_s_stream_is_garbage(bench: Bench) -> None:
     """R33: a stream that is no JSON is the provider's error."""
-    found = bench.task("garbage", Garbage(), within=5, deadline_seconds=20)
+    found = bench.task("garbage", Garbage(), within=5, deadline_seconds=120)
     assert (found.code, len(bench.model.calls_with("garbage"))) == ("provider_error", 1)
 
 
 def test_r34_stream_without_an_end_runs_away(bench: Bench) -> None:
     """R34, F40, G14: ended after few model calls (a busy machine sees them late), and the model is not called any more."""
-    found = bench.task("run away", CutStream(), within=10, deadline_seconds=30)
+    found = bench.task("run away", CutStream(), within=10, deadline_seconds=120)
     stopped(bench, found, "runaway_turn")
     assert 4 <= len(bench.model.calls_with("run away")) <= MOST_CALLS
     assert not bench.model.wait_until(lambda model, calls=bench.model.call_count: model.call_count > calls, 1)
@@ -108,14 +109,14 @@ def test_r34_stream_without_an_end_runs_away(bench: Bench) -> None:
 
 def test_r35_captive_portal_runs_away(bench: Bench) -> None:
     """R35, F40: a web page with 200 in the model's place is a runaway, too."""
-    found = bench.task("please sign in", Html(), within=10, deadline_seconds=30)
+    found = bench.task("please sign in", Html(), within=10, deadline_seconds=120)
     stopped(bench, found, "runaway_turn")
     assert 4 <= len(bench.model.calls_with("please sign in")) <= MOST_CALLS
 
 
 def test_r36_empty_completion(bench: Bench) -> None:
     """R36: finished, 200, and no text: not a success."""
-    found = bench.task("say nothing", Empty(), within=5, deadline_seconds=20)
+    found = bench.task("say nothing", Empty(), within=5, deadline_seconds=120)
     assert (found.code, len(bench.model.calls_with("say nothing"))) == ("empty_output", 1)
 
 
@@ -123,7 +124,7 @@ def test_r36_empty_completion(bench: Bench) -> None:
 def test_r37_huge_answer(bench: Bench, mib: int) -> None:
     """R37: an answer within the limit comes whole; one beyond it is response_too_large, and never a part taken for the whole."""
     bench.model.when("tell it all", Huge(mib * 1024 * 1024))
-    envelope = bench.host.call("run_task", prompt="tell it all", directory=bench.directory, deadline_seconds=60)
+    envelope = bench.host.call("run_task", prompt="tell it all", directory=bench.directory, deadline_seconds=600)
     if mib == 1:
         assert envelope["ok"] is True and len(envelope["data"]["text"]) == mib * 1024 * 1024  # type: ignore[index]
     else:
@@ -134,14 +135,14 @@ def test_r38_hostile_text(bench: Bench) -> None:
     """R38, F51: the JSON holds exactly what the model wrote; what a terminal gets is another test's claim (S14)."""
     hostile = ControlCharacters()
     bench.model.when("be hostile", hostile)
-    data = bench.data("run_task", prompt="be hostile", directory=bench.directory, deadline_seconds=20)
+    data = bench.data("run_task", prompt="be hostile", directory=bench.directory, deadline_seconds=120)
     assert data["text"] == hostile.text
 
 
 def test_r39_shell_child_hangs(bench: Bench) -> None:
     """R39, F5: the command that a turn runs is gone with it."""
     command = ToolCall("bash", {"command": "sleep 4711", "description": "sleep"})
-    found = bench.task("run a command", command, Text("never"), within=T + 1 + CLEANUP, deadline_seconds=T + 1)
+    found = bench.task("run a command", command, Text("never"), within=T + 1 + CLEANUP, deadline_seconds=stretched(T + 1))
     assert [item["tool"] for item in found.details.get("tools", [{"tool": "bash"}])] == ["bash"]
     stopped(bench, found, "turn_timeout")
     assert len(bench.model.calls_with("run a command")) == 1, "the tool did not end by itself"
@@ -151,7 +152,7 @@ def test_r39_shell_child_hangs(bench: Bench) -> None:
 def test_r40_permission_is_asked(bench: Bench) -> None:
     """R40, F29, F42: permission_required with tool and pattern, the turn is over, and the request does not stay listed."""
     outside = ToolCall("read", {"filePath": "/etc/hostname"})
-    found = bench.task("read outside", outside, Text("never"), within=6, deadline_seconds=20)
+    found = bench.task("read outside", outside, Text("never"), within=6, deadline_seconds=120)
     assert (found.code, found.error["rule"]) == ("permission_required", "nobody-waits")
     assert found.details["pending"][0]["permission"] == "external_directory" and found.details["pending"][0]["patterns"]
     assert (bench.raw.pending("permission"), found.details["cleanup"]["session_deleted"]) == ([], True)
@@ -164,7 +165,7 @@ def test_r40_permission_is_asked(bench: Bench) -> None:
 )
 def test_r41_unknown_model_or_agent(bench: Bench, arguments: dict[str, object], code: str) -> None:
     """R41, F15: refused before anything is sent, with near names."""
-    found = bench.task("nobody there", within=3, deadline_seconds=20, **arguments)
+    found = bench.task("nobody there", within=3, deadline_seconds=120, **arguments)
     assert (found.code, bench.proxy.count("POST *")) == (code, 0)
 
 

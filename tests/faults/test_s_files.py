@@ -20,6 +20,7 @@ from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.policy import load
 from netclaw_opencode.server.state import folder, read, write
 from tests.faults.guard import Guard
+from tests.support.pace import MACHINE_SECONDS
 from tests.support.records import server_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +119,7 @@ def test_s20_a_schema_searches_nothing(guard: Guard, keyword: str) -> None:
     guard.refused(
         "run_task", "output_schema", "regular expression", arguments={"prompt": "a" * 50_000 + "!", "output_schema": {keyword: value}}
     )
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < MACHINE_SECONDS
 
 
 def test_s20_a_schema_has_a_depth(guard: Guard) -> None:
@@ -249,7 +250,7 @@ def test_s23_writer_killed_two_hundred_times(tmp_path: Path) -> None:
         env=environ,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -100,7 +100,7 @@ def test_s07_six_canaries_on_the_command_line(bench: Bench, tmp_path: Path) -> N
     for task in ("a good task", "a bad task"):
         words = ["--debug", "run", "run-task", "--prompt", task, "--directory", bench.directory]
         done = subprocess.run(
-            [sys.executable, "-m", "netclaw_opencode", *words], env=environ, capture_output=True, encoding="utf-8", timeout=60, check=False
+            [sys.executable, "-m", "netclaw_opencode", *words], env=environ, capture_output=True, encoding="utf-8", timeout=240, check=False
         )
         assert done.returncode == (0 if task == "a good task" else 1), done
         told |= {f"stdout of {task}": done.stdout, f"stderr of {task}": done.stderr}

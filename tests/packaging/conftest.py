@@ -6,6 +6,7 @@ choose today is what has to work.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ class Installed:
     prefix: Path
     elsewhere: Path
 
-    def run(self, program: str, *arguments: str, timeout_seconds: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, program: str, *arguments: str, timeout_seconds: float = 240, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment, with these variables; a failure shows what it printed."""
         environ = (
             {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {"HOME": str(self.elsewhere)} | variables
@@ -61,8 +62,13 @@ class Installed:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The sdist of this tree, and the wheel built from that sdist: what it lacks, the wheel would lack."""
-    folder = tmp_path_factory.mktemp("dist")
-    run_here("-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT))
+    base = tmp_path_factory.getbasetemp()
+    # The workers of a run share the folder above their own, and build once.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dist"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            run_here("-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT))
     return Built(sdist=next(folder.glob("*.tar.gz")), wheel=next(folder.glob("*.whl")))
 
 
@@ -77,5 +83,5 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Install
 
 def run_here(*arguments: str) -> None:
     """Run this interpreter; a failure shows what it printed."""
-    done = subprocess.run([sys.executable, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run([sys.executable, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"python {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"

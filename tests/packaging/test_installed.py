@@ -88,7 +88,7 @@ def test_the_extra_for_mcp_is_an_extra(installed: Installed) -> None:
 
 def test_a_whole_coding_task_runs_from_the_wheel(installed: Installed) -> None:
     """The demo of the installed command: a real OpenCode server, one task through run_task, and nothing left afterwards."""
-    done = installed.run("netclaw-opencode", "demo", timeout_seconds=180, OPENCODE_DRIVER_BINARY=opencode_binary())
+    done = installed.run("netclaw-opencode", "demo", timeout_seconds=600, OPENCODE_DRIVER_BINARY=opencode_binary())
     assert "A slugify.py  +29 -0" in done.stdout
     assert "session deleted, server stopped, nothing left" in done.stdout
     assert done.stderr == ""

@@ -127,7 +127,7 @@ class Acting:
         """Fail if anything still runs; delete the sessions that the test made."""
         self._threads.shutdown(wait=True)
         try:
-            wait_until(lambda: not self.running(), 5, what="an end of all turns")
+            wait_until(lambda: not self.running(), SOON, what="an end of all turns")
         finally:
             for session_id in self._made:
                 self.raw.abort(session_id)

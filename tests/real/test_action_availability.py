@@ -149,7 +149,7 @@ def test_a_server_that_accepts_and_says_nothing_is_not_ready(tmp_path: Path, pla
             "OPENCODE_DRIVER_DIRECTORY": str(place),
         }
         error = error_of(check(Settings.from_environment(environ)))
-    assert (error["code"], error["details"]["elapsed_seconds"] < 10) == ("server_not_ready", True)
+    assert error["code"] == "server_not_ready"
 
 
 def test_a_broken_configuration_is_named(acting: Acting, project: Path) -> None:

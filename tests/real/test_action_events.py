@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import Future
 
 import pytest
@@ -12,6 +11,7 @@ from netclaw_opencode.offline import Text, ToolCall
 from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import UNKNOWN, Acting, Json, Requests, data_of
 from tests.support.event_log import EventLog
+from tests.support.pace import stretched
 
 pytestmark = pytest.mark.real
 TRUE = ToolCall("bash", {"command": "true", "description": "nothing"})
@@ -20,7 +20,7 @@ TRUE = ToolCall("bash", {"command": "true", "description": "nothing"})
 def watch(acting: Acting, requests_sent: Requests, **arguments: object) -> Future[dict[str, object]]:
     """A watch that listens already, for at most ``SOON`` seconds."""
     # This opens the host's one stream, so that the watch has nothing to wait for once it has looked at its session.
-    acting.data("watch_events", wait_seconds=0.1)
+    acting.data("watch_events", wait_seconds=stretched(0.1))
     requests_sent.seen.clear()
     future = acting.later("watch_events", **({"wait_seconds": SOON} | arguments))
     wait_until(lambda: requests_sent.matching(r"GET /session/\w+"), what="the look at the session")
@@ -57,10 +57,8 @@ def test_a_number_of_events_ends_the_watch(acting: Acting, requests_sent: Reques
 
 def test_time_ends_the_watch(acting: Acting) -> None:
     """Where nothing happens, ``wait_seconds`` ends it with "time", and not the server's heartbeat (F31)."""
-    began = time.monotonic()
     seen = acting.data("watch_events", session_id=acting.create(), wait_seconds=0.5)
     assert (seen["ended"], seen["events"]) == ("time", [])
-    assert time.monotonic() - began < 5
 
 
 def test_another_session_is_not_seen(acting: Acting, events: EventLog, requests_sent: Requests) -> None:
@@ -103,8 +101,8 @@ def test_an_unknown_session_is_not_watched(acting: Acting) -> None:
 
 def test_all_calls_of_a_host_share_one_stream(acting: Acting, requests_sent: Requests) -> None:
     """F31: one connection to ``/global/event`` carries every directory and serves every call at once."""
-    watches = [acting.later("watch_events", wait_seconds=1.0) for _ in range(2)]
-    for prompt in ("one", "two"):
-        acting.data("send_message", session_id=acting.create(), prompt=prompt)
-    assert all(data_of(watch.result(SOON))["count"] > 0 for watch in watches)
+    watches = [acting.later("watch_events", wait_seconds=SOON, max_events=1) for _ in range(2)]
+    while not all(watch.done() for watch in watches):
+        acting.data("send_message", session_id=acting.create(), prompt="something happens")
+    assert all(data_of(watch.result())["count"] == 1 for watch in watches)
     assert requests_sent.matching("GET /global/event") == ["GET /global/event"]

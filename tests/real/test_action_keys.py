@@ -8,6 +8,7 @@ from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Gated, Status, Text
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.server import OpenCodeServer
+from netclaw_opencode.testing.waiting import SOON
 from tests.real.acting import Acting, data_of
 
 
@@ -21,7 +22,7 @@ def test_run_task_with_the_same_key_runs_the_model_once(acting: Acting, second: 
     """send-once: the repeated call, from another host too, gets the first one's result; the model was called once."""
     first = acting.data("run_task", prompt="keyed task", idempotency_key="k-run")
     acting.remember(first["session_id"])
-    again = acting.data("run_task", prompt="keyed task", idempotency_key="k-run", deadline_seconds=30)
+    again = acting.data("run_task", prompt="keyed task", idempotency_key="k-run", deadline_seconds=120)
     with second as host:
         other = data_of(host.call("run_task", prompt="keyed task", idempotency_key="k-run"))
     assert {item["message_id"] for item in (first, again, other)} == {first["message_id"]}
@@ -68,7 +69,7 @@ def test_an_async_send_with_the_same_key_returns_the_running_turn(acting: Acting
     assert (again["message_id"], again["state"], again["deadline_at"]) == (sent["message_id"], "busy", sent["deadline_at"])
     assert acting.error("send_message_async", session_id=session_id, prompt="keyed async")["code"] == "session_busy"
     gate.open()
-    assert acting.data("wait_for_session", session_id=session_id, wait_seconds=20)["result"]["text"] == "first rest"
+    assert acting.data("wait_for_session", session_id=session_id, wait_seconds=SOON)["result"]["text"] == "first rest"
 
 
 def test_a_retry_budget_ends_an_endless_retry(acting: Acting) -> None:

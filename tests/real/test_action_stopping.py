@@ -38,7 +38,7 @@ def test_a_running_turn_is_aborted_and_seen_stopped(acting: Acting) -> None:
         "was": "busy",
         "children": [],
     }
-    assert stopped["attempts"] >= 1 and stopped["elapsed_seconds"] < 10
+    assert stopped["attempts"] >= 1
     assert (acting.raw.statuses(), acting.raw.answers(session_id)[-1]["error"]["name"]) == ({}, "MessageAbortedError")  # type: ignore[index]
     assert acting.raw.model.wait_until(lambda model: model.open_connections == 0, SOON)
 

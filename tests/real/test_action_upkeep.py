@@ -16,6 +16,7 @@ import pytest
 from netclaw_opencode.driver import driver
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Hang, OfflineModel, Status
+from netclaw_opencode.server import process
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.server import OpenCodeServer, server_environment
@@ -29,10 +30,10 @@ def killed_run(server: OpenCodeServer, folder: Path, directory: str, prompt: str
     """Run a task by the command line in another process, and kill -9 that process while the model hangs."""
     environ = settings_of(server, folder, OPENCODE_DRIVER_DIRECTORY=directory).environ
     command = [sys.executable, "-m", "netclaw_opencode", "run", "run-task", "--prompt", prompt]
-    process = subprocess.Popen(command, cwd=ROOT, env={"PATH": os.environ["PATH"], **environ}, stdout=subprocess.DEVNULL)
+    caller = subprocess.Popen(command, cwd=ROOT, env={"PATH": os.environ["PATH"], **environ}, stdout=subprocess.DEVNULL)
     server.model.wait_until(lambda model: model.open_connections > 0, SOON)
-    process.kill()
-    process.wait(SOON)
+    caller.kill()
+    caller.wait(SOON)
 
 
 def test_cleanup_finds_what_a_killed_caller_left(acting: Acting, opencode_server: OpenCodeServer, tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_an_overdue_task_is_stopped_but_can_still_be_asked_for(acting: Acting) -
     """deadline: a background task beyond its own deadline is stopped by the next cleanup; its session, and the truth, stay."""
     acting.raw.model.when("hang overdue", Hang())
     session_id = acting.started("hang overdue", deadline_seconds=0.001)
-    assert acting.error("wait_for_session", session_id=session_id, wait_seconds=5)["code"] == "turn_timeout"
+    assert acting.error("wait_for_session", session_id=session_id, wait_seconds=SOON)["code"] == "turn_timeout"
     swept = acting.data("cleanup")["sessions"]
     assert [(item["session_id"], item["reason"], item["stopped"], item["deleted"]) for item in swept] == [
         (session_id, "deadline_passed", True, False)
@@ -156,8 +157,9 @@ def test_recover_replaces_a_server_whose_sessions_hang_in_retry(own_server: OwnS
     assert data_of(own_server.host.call("run_task", prompt="after"))["text"] == "after"
 
 
-def test_recover_kills_a_server_that_hangs_and_names_what_it_took_along(own_server: OwnServer) -> None:
+def test_recover_kills_a_server_that_hangs_and_names_what_it_took_along(own_server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """stuck-server, F33: a stopped process ignores SIGTERM, so it is killed; the turn that ran in it is told as lost."""
+    monkeypatch.setattr(process, "TERM_SECONDS", 1.0)
     own_server.model.when("hang inside", Hang())
     session_id = own_server.started("hang inside")
     own_server.model.wait_until(lambda model: model.open_connections > 0, SOON)

@@ -20,6 +20,7 @@ from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.docs.pages import blocks_of
 from tests.docs.pages import page as read_page
 from tests.real.acting import Acting, Json, Requests, settings_of
+from tests.support.pace import stretched
 
 pytestmark = pytest.mark.real
 
@@ -120,7 +121,8 @@ def test_a_turn_that_ran_out_of_time_is_told_with_its_stop(acting: Acting, recor
     """The deadline, the abort, that it was seen idle, and the error with its rule."""
     acting.raw.model.when("never ends", Hang())
     session_id = acting.create()
-    assert acting.error("send_message", session_id=session_id, prompt="never ends", deadline_seconds=1.5)["code"] == "turn_timeout"
+    error = acting.error("send_message", session_id=session_id, prompt="never ends", deadline_seconds=stretched(1.5))
+    assert error["code"] == "turn_timeout"
     call = told(acting, record_file, "send_message")
     assert call["outcome"] == "turn_timeout"
     in_order(
@@ -162,7 +164,7 @@ def test_the_stories_of_the_page_are_what_is_told(acting: Acting, record_file: P
     acting.raw.model.when("slugify", ToolCall("write", {"filePath": "${directory}/slugify.py", "content": "x = 1\n"}), Text("I wrote it."))
     acting.raw.model.when("parser", Hang())
     acting.data("run_task", prompt="Write slugify.py.")
-    acting.error("run_task", prompt="Move the parser.", deadline_seconds=1.5)
+    acting.error("run_task", prompt="Move the parser.", deadline_seconds=stretched(1.5))
     page = [block.text for block in blocks_of(read_page("docs/record.md")) if block.kind == "text"]
     calls = acting.data("explain", record=str(record_file))["calls"]
     for block, call in zip(page, calls, strict=True):

@@ -13,7 +13,7 @@ def test_a_request_that_breaks_the_list_is_refused_by_name_and_cleared(acting: A
     """F29, nobody-waits: a glob without a path blocks /permission for its directory; the turn ends by name and the list reads again."""
     acting.raw.model.when("unreadable", ToolCall("glob", {"pattern": "*"}), Text("went on"))
     session_id = acting.remember(acting.raw.create(permission=GLOB_ASKS))
-    error = acting.error("send_message", session_id=session_id, prompt="unreadable", deadline_seconds=20)
+    error = acting.error("send_message", session_id=session_id, prompt="unreadable", deadline_seconds=50)
     assert error["code"] == "permission_required"
     assert error["details"]["pending"][0]["permission"] == "glob"
     assert error["details"]["stopped"]["confirmed"] is True
@@ -25,5 +25,5 @@ def test_a_request_that_breaks_the_list_can_be_granted(acting: Acting) -> None:
     acting.raw.model.when("unreadable", ToolCall("glob", {"pattern": "*"}), Text("went on"))
     acting.policy.decide = lambda _request: Decision("once")
     session_id = acting.remember(acting.raw.create(permission=GLOB_ASKS))
-    assert acting.data("send_message", session_id=session_id, prompt="unreadable", deadline_seconds=20)["text"] == "went on"
+    assert acting.data("send_message", session_id=session_id, prompt="unreadable", deadline_seconds=50)["text"] == "went on"
     assert [request.permission for request in acting.policy.asked] == ["glob"]

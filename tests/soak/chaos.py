@@ -148,7 +148,7 @@ def _die(scene: Stage, host: Host, number: int, tally: Tally) -> None:
 
 def schedules(folder: Path, share: float) -> Figure:
     """Random faults of wire and model together, eight schedules at a time; the seed tells everything."""
-    number, at_once, tally = max(8, round(1000 * share)), 8, Tally()
+    number, at_once, tally = max(4, round(1000 * share)), 8, Tally()
     with stage(folder) as scene, ExitStack() as stack, ThreadPoolExecutor(at_once) as threads:
         lanes = []
         for index in range(at_once):

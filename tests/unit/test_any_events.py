@@ -124,7 +124,7 @@ def followed(world: World, events: list[ServerEvent]) -> Verdict:
             driver = Turns(connection, answering=Answering(lambda _: None, policy=Policy()), emit=lambda _: None)
             turn = sending.turn(connection, SESSION, emit=lambda _: None, message_id=PROMPT.id)
             turn.phases["send"] = 0.0
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 return await driver.follow(turn, subscription, until=60.0)
 
     return anyio.run(run)

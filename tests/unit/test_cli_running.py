@@ -120,8 +120,13 @@ def test_a_call_returns_its_envelope_and_closes_every_view(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_cancels_the_call_and_the_error_says_what_was_stopped(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_cancels_the_call_and_the_error_says_what_was_stopped(
+    number: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """After Ctrl-C, SIGTERM or a closed terminal the clean-up runs to its end and its findings stand in the error."""
+    # Under nohup this process ignores SIGHUP, and so would the call.
+    before = signal.signal(number, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, before))
     envelope, host, watcher = run(signalled_by(number), monkeypatch)
     error = error_of(envelope)
     assert error["code"] == "cancelled"

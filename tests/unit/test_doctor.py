@@ -25,6 +25,7 @@ from netclaw_opencode.policy import load
 from netclaw_opencode.server.binary import Binary
 from netclaw_opencode.server.neighbours import Neighbour, data_dir, free_bytes, is_server
 from netclaw_opencode.settings import Settings
+from tests.support.pace import stretched
 from tests.support.records import server_record
 
 RECORD = server_record(
@@ -276,7 +277,7 @@ def refuses(*_):
 async def connect():
     raise ServerProblem("server_unreachable", "nobody")
 
-looking._LOCAL_SECONDS = 0.2
+looking._LOCAL_SECONDS = float(sys.argv[2])
 looking.integrations.found = hangs
 looking.neighbours.running = refuses
 if sys.argv[1] == "hangs":
@@ -290,8 +291,8 @@ print({check.id: check.status for check in judged(facts)})
 def test_what_hangs_or_refuses_to_be_read_is_unknown_and_holds_nothing_up(tmp_path: Path, directory: str) -> None:
     """The rest is told all the same, and the process ends: no thread of it waits for a file system that never answers."""
     environ = {"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path / "home"), "PATH": os.defpath}
-    command = [sys.executable, "-c", LOOK, directory]
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, encoding="utf-8", timeout=20, check=True)
+    command = [sys.executable, "-c", LOOK, directory, str(stretched(0.3))]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, encoding="utf-8", timeout=240, check=True)
     told = ast.literal_eval(done.stdout)
     unknown = ("hosts", "command", "data_directory", "stray_servers")
     assert {name: told[name] for name in unknown} == dict.fromkeys(unknown, "unknown")

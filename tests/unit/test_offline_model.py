@@ -39,7 +39,7 @@ from netclaw_opencode.offline import (
     demo_script,
 )
 
-SOON = 10.0
+SOON = 60.0
 TOOLS = [{"type": "function", "function": {"name": "write", "parameters": {}}}]
 SYSTEM = {"role": "system", "content": "You help.\n<env>\n  Working directory: /srv/proj\n</env>"}
 

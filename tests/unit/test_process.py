@@ -83,7 +83,7 @@ class Stage:
         binary: str,
         ready: Callable[[str], Awaitable[bool]] | None = None,
         *,
-        within_seconds: float = 20,
+        within_seconds: float = 60,
         environment: Mapping[str, str] | None = None,
     ) -> Spawned:
         """Spawn it; ``ready`` is the probe, which else says yes."""
@@ -97,7 +97,7 @@ class Stage:
             ready=ready or answers(True),
         )
 
-    def refused(self, binary: str, *, within_seconds: float = 20, ready: bool = True) -> ServerProblem:
+    def refused(self, binary: str, *, within_seconds: float = 60, ready: bool = True) -> ServerProblem:
         """The error with which a start ends; no process is left after it."""
         with pytest.raises(ServerProblem) as caught:
             anyio.run(lambda: self.start(binary, answers(ready), within_seconds=within_seconds))
@@ -310,7 +310,7 @@ def test_whoever_cannot_note_the_process_does_not_get_it(stage: Stage) -> None:
             environment=dict(os.environ),
             directory=str(stage.folder),
             log_file=stage.log,
-            within_seconds=20,
+            within_seconds=60,
             ready=lambda _: pytest.fail("not to be asked"),
             started=note,
         )

@@ -21,7 +21,7 @@ import anyio, pathlib, sys
 from netclaw_opencode.server.locks import held
 
 async def hold():
-    async with held(pathlib.Path(sys.argv[1]), "server", within_seconds=5) as mine:
+    async with held(pathlib.Path(sys.argv[1]), "server", within_seconds=60) as mine:
         print(mine, flush=True)
         await anyio.to_thread.run_sync(sys.stdin.read)
 
@@ -49,7 +49,7 @@ def test_one_holds_and_then_the_other(tmp_path: Path) -> None:
 
     async def run() -> None:
         async def second() -> None:
-            async with locks.held(tmp_path, "server", within_seconds=10) as mine:
+            async with locks.held(tmp_path, "server", within_seconds=60) as mine:
                 order.append(f"second {mine}")
 
         # The lock is let go before the group waits for the second one.
@@ -129,7 +129,7 @@ def test_a_lock_whose_file_was_taken_away_is_not_believed(tmp_path: Path, monkey
     monkeypatch.setattr(locks, "_locked", locked_too_late)
 
     async def run() -> None:
-        async with locks.held(tmp_path, "server", within_seconds=5) as mine:
+        async with locks.held(tmp_path, "server", within_seconds=60) as mine:
             assert mine and (tmp_path / "server.lock").exists()
 
     anyio.run(run)

@@ -60,7 +60,7 @@ def running(home: Path) -> ServerRecord:
             environment={},
             directory=str(home),
             log_file=log_file,
-            within_seconds=20,
+            within_seconds=60,
             ready=ready,
         )
 
