@@ -8,7 +8,6 @@ import pytest
 
 from netclaw_opencode import calltime
 from netclaw_opencode.client.http import HttpNotFound
-from netclaw_opencode.client.types import Session
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.driver.history import Step
 from netclaw_opencode.driver.stopping import StopReport
