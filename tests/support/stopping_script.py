@@ -13,10 +13,12 @@ from typing import TypeVar, cast
 import anyio
 
 from netclaw_opencode.client.routes import Route
-from netclaw_opencode.client.types import Message, MessageError, Part, Session, SessionStatus
+from netclaw_opencode.client.types import MessageError, Session, SessionStatus
 from netclaw_opencode.driver import stopping
-from netclaw_opencode.driver.connection import Activity, Connection
+from netclaw_opencode.driver.connection import Connection
+from netclaw_opencode.driver.history import Step, ToolUse
 from netclaw_opencode.driver.stopping import StopReport
+from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import PendingRequest
 
@@ -24,14 +26,14 @@ PARENT = Session("ses_parent0000", "t", "/d", 1, 1)
 CHILD = Session("ses_child00000", "t", "/d", 2, 2)
 LATER = Session("ses_later00000", "t", "/d", 3, 3)
 BUSY, RETRY, IDLE = SessionStatus("busy"), SessionStatus("retry", attempt=2), SessionStatus("idle")
-QUIET = Activity({}, ())
+QUIET = DirectoryState()
 OURS = "msg_100"
 T = TypeVar("T")
 
 
-def running(*sessions: Session, status: SessionStatus = BUSY, pending: tuple[PendingRequest, ...] = ()) -> Activity:
+def running(*sessions: Session, status: SessionStatus = BUSY, pending: tuple[PendingRequest, ...] = ()) -> DirectoryState:
     """What is read while these sessions run."""
-    return Activity({item.id: status for item in sessions}, pending)
+    return DirectoryState(statuses={item.id: status for item in sessions}, pending=pending)
 
 
 def asks(of: Session) -> PendingRequest:
@@ -39,20 +41,44 @@ def asks(of: Session) -> PendingRequest:
     return PendingRequest("permission", f"per_{of.id[4:]}", of.id, "/d", permission="bash")
 
 
-def reply(*, parent: str = OURS, completed: bool = False, failed: bool = False, tool: str = "") -> Message:
-    """An assistant message, perhaps with a tool part in that state."""
-    parts = (Part("prt_1", "tool", tool="bash", tool_status=tool),) if tool else ()
+def prompt(message_id: str = OURS) -> Step:
+    """Our prompt, as it stands in the store."""
+    return Step(message_id, "user", 1)
+
+
+def reply(*, parent: str = OURS, completed: bool = False, failed: bool = False, tool: str = "") -> Step:
+    """An assistant message, perhaps with a tool call in that state."""
+    tools = (ToolUse("bash", tool, "", "call_1"),) if tool else ()
     error = MessageError("MessageAbortedError", "aborted") if failed else None
-    return Message("msg_101", "assistant", PARENT.id, 1, parts, parent_id=parent, completed_ms=2 if completed else None, error=error)
+    return Step("msg_101", "assistant", 1, parent, completed_ms=2 if completed else None, error=error, tools=tools)
+
+
+@dataclass
+class ScriptedHistory:
+    """The messages of the scripted session."""
+
+    world: Scripted
+    newest: tuple[Step, ...] = ()
+
+    async def read_newest(self, limit: int = 2) -> tuple[Step, ...]:
+        self.newest = await self.world.messages()
+        return self.newest
+
+    async def read_one(self, message_id: str) -> Step | None:
+        self.world.asked.append(f"message {message_id}")
+        return prompt(message_id) if message_id in self.world.stored else None
 
 
 @dataclass
 class Scripted:
     """A connection whose answers are lists: one for each look, the last one for every further look."""
 
-    activities: Sequence[Activity | DriverError] = (QUIET,)
+    states: Sequence[DirectoryState | DriverError] = (QUIET,)
     trees: Sequence[tuple[Session, ...] | DriverError] = ((PARENT,),)
-    stores: Sequence[tuple[Message, ...] | DriverError | None] = ((),)
+    stores: Sequence[tuple[Step, ...] | DriverError | None] = ((),)
+    """The newest messages; None where they are never told."""
+    stored: set[str] = field(default_factory=set)
+    """Messages further down in the store."""
     failing: Mapping[str, Sequence[DriverError | None]] = field(default_factory=dict)
     found: Session | DriverError = field(default_factory=lambda: ActionFailed("session_not_found", "gone"))
     now: float = 100.0
@@ -82,20 +108,26 @@ class Scripted:
         self.asked.append("tree")
         return self._told("trees", self.trees)
 
-    async def activity(self, directory: str) -> Activity:
+    async def directory_state(self, directory: str) -> DirectoryState:
         assert directory == "/d"
-        self.asked.append("activity")
+        self.asked.append("state")
         self.now += 0.25
-        return self._told("activities", self.activities)
+        return self._told("states", self.states)
 
-    async def messages(self, session: Session) -> tuple[Message, ...]:
+    def history(self, session: Session) -> ScriptedHistory:
         assert session is PARENT
+        return ScriptedHistory(self)
+
+    async def messages(self) -> tuple[Step, ...]:
         self.asked.append("messages")
         store = self._told("stores", self.stores)
         if store is None:
             await anyio.sleep_forever()
             raise AssertionError("unreachable")
         return store
+
+    def server_time_ms(self) -> int:
+        return int(self.now * 1000)
 
     async def session(self, session_id: str) -> Session:
         self.asked.append(f"read {session_id}")
@@ -116,7 +148,7 @@ class Scripted:
 
     def posted(self) -> list[str]:
         """What was sent, in order: everything but the looks."""
-        return [line for line in self.asked if line not in ("tree", "activity", "messages")]
+        return [line for line in self.asked if line not in ("tree", "state", "messages")]
 
     def _told(self, name: str, answers: Sequence[T | DriverError]) -> T:
         """The next answer of that list, raised if it is an error; the last one is given again and again."""

@@ -36,7 +36,7 @@ def test_what_is_not_seen_stopped_is_not_deleted() -> None:
 
 def test_without_a_report_the_stop_comes_first() -> None:
     """The abort, the proof, the delete, and the look that it is gone."""
-    world = Scripted(activities=[running(PARENT), QUIET])
+    world = Scripted(states=[running(PARENT), QUIET])
     assert world.delete() is False
     assert world.posted() == [f"session_abort {PARENT.id}", f"session_delete {PARENT.id}", f"read {PARENT.id}"]
 

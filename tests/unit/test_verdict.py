@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.client.types import Message, MessageError, Part, SessionStatus
-from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Snapshot, Verdict, code_of_announcement, judge
+from netclaw_opencode.client.types import MessageError, SessionStatus
+from netclaw_opencode.driver.history import Step, ToolUse
+from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Span, Verdict, code_of_announcement, judge
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.facts import PendingRequest
 
@@ -18,7 +19,7 @@ OURS = "msg_100"
 BUSY, IDLE = SessionStatus("busy"), SessionStatus("idle")
 RETRY = SessionStatus("retry", attempt=3, message="429")
 ASKS = PendingRequest("permission", "per_aaaaaaaaaaaa", SESSION, "/d", permission="bash")
-PROMPT = Message(OURS, "user", SESSION, 100, (Part("prt_1", "text", "do it"),))
+PROMPT = Step(OURS, "user", 100, text="do it")
 
 
 def reply(
@@ -31,30 +32,53 @@ def reply(
     parent: str = OURS,
     tool: str | None = None,
     structured: object = None,
-) -> Message:
-    """An assistant message; ``tool`` is the status of a tool part."""
-    parts = [Part(f"prt_{number}", "text", text)] if text else []
-    if tool is not None:
-        parts.append(Part(f"prt_{number}t", "tool", tool="bash", call_id="c", tool_status=tool))
-    return Message(
+    summary: bool = False,
+) -> Step:
+    """An assistant message; ``tool`` is the status of a tool call."""
+    return Step(
         f"msg_{100 + number}",
         "assistant",
-        SESSION,
         100 + number,
-        tuple(parts),
-        parent_id=parent,
+        parent,
         completed_ms=200 + number if completed else None,
         finish=finish,
         error=error,
         structured=structured,
+        text=text,
+        tools=(ToolUse("bash", tool, "", "c"),) if tool is not None else (),
+        is_summary=summary,
     )
 
 
+def continuation(number: int) -> Step:
+    """A user message that OpenCode wrote itself (F58)."""
+    return Step(f"msg_{100 + number}", "user", 100 + number, is_continuation=True)
+
+
+def prompt(number: int) -> Step:
+    """Somebody's further prompt."""
+    return Step(f"msg_{100 + number}", "user", 100 + number, text="more")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look shows."""
+
+    span: Span
+    status: SessionStatus | None = None
+    pending: tuple[PendingRequest, ...] = ()
+    announced: tuple[str, ...] = ()
+
+    def judge(self) -> Verdict:
+        """The verdict on it."""
+        return judge(self.span, status=self.status, pending=self.pending, announced=self.announced)
+
+
 def of(
-    *replies: Message, status: SessionStatus | None = None, pending: tuple[PendingRequest, ...] = (), announced: tuple[str, ...] = ()
-) -> Snapshot:
-    """A snapshot of our turn with these replies."""
-    return Snapshot(OURS, (PROMPT, *replies), status, pending, announced)
+    *steps: Step, status: SessionStatus | None = None, pending: tuple[PendingRequest, ...] = (), announced: tuple[str, ...] = ()
+) -> Seen:
+    """A look at our turn with these messages after its prompt."""
+    return Seen(Span.of(OURS, (PROMPT, *steps)), status, pending, announced)
 
 
 STEP = reply(1, text="", finish="tool-calls", tool="completed")
@@ -71,16 +95,19 @@ ABORTED = MessageError("MessageAbortedError", "The operation was aborted.")
         (of(reply(finish="content-filter")), "filtered"),
         (of(reply(text="", finish="tool-calls", structured={"n": 3})), None),
         (of(reply(tool="error")), None),
+        # F63: what the agent had to say stands in an earlier message, or its tools have done the work
+        (of(reply(1, finish="tool-calls", tool="completed"), reply(2, text="")), None),
+        (of(STEP, reply(2, text=" \n")), None),
         # an error of an earlier model call that the server got over
         (of(replace(STEP, error=MessageError("APIError", "busy", 529)), reply(2)), None),
     ],
 )
-def test_a_turn_that_answered_is_completed(seen: Snapshot, flag: str | None) -> None:
+def test_a_turn_that_answered_is_completed(seen: Seen, flag: str | None) -> None:
     """Completed, without error, with a good end and text: done. Cut off or filtered is done with a flag."""
-    verdict = judge(seen)
+    verdict = seen.judge()
     assert (verdict.state, verdict.code, verdict.flag) == ("completed", None, flag)
     assert verdict.ended
-    assert verdict.final == seen.replies[-1]
+    assert verdict.final == seen.span.last
 
 
 @pytest.mark.parametrize(
@@ -98,7 +125,7 @@ def test_a_turn_that_answered_is_completed(seen: Snapshot, flag: str | None) -> 
         # F33, F44: the server was restarted; F17: a retry was aborted
         (of(reply(completed=False)), "interrupted"),
         (of(reply(completed=False, finish=None, text="")), "interrupted"),
-        (of(replace(reply(completed=False, finish=None, text=""), parts=())), "interrupted"),
+        (of(reply(completed=False, finish=None, text="", tool="pending")), "interrupted"),
         (of(reply(tool="running")), "interrupted"),
         (of(reply(tool="pending")), "interrupted"),
         (of(reply(completed=False, structured={"n": 3})), "interrupted"),
@@ -130,9 +157,9 @@ def test_a_turn_that_answered_is_completed(seen: Snapshot, flag: str | None) -> 
         (of(announced=("ProviderNoProvidersError: No providers are available",)), "provider_unavailable"),
     ],
 )
-def test_every_other_ending_has_its_name(seen: Snapshot, code: str) -> None:
+def test_every_other_ending_has_its_name(seen: Seen, code: str) -> None:
     """Whatever is not a proved success fails with the code that says what happened."""
-    verdict = judge(seen)
+    verdict = seen.judge()
     assert (verdict.state, verdict.code) == ("failed", code)
     assert verdict.ended
     assert code in CODES
@@ -164,19 +191,19 @@ CUT, RUNNING, EMPTY = reply(completed=False), reply(tool="running"), reply(text=
         (of(RUNNING), Verdict("failed", "interrupted", "the turn ended before its message was complete", RUNNING)),
         (of(STEP), Verdict("failed", "turn_incomplete", "the turn ended with finish 'tool-calls'", STEP)),
         (of(reply(finish=None)), Verdict("failed", "turn_incomplete", "the turn ended with finish 'nothing'", reply(finish=None))),
-        (of(EMPTY), Verdict("failed", "empty_output", "the model finished without any text", EMPTY)),
+        (of(EMPTY), Verdict("failed", "empty_output", "the model finished without any text, and no tool had done anything", EMPTY)),
     ],
 )
-def test_a_verdict_says_what_happened_and_which_message_decided(seen: Snapshot, verdict: Verdict) -> None:
+def test_a_verdict_says_what_happened_and_which_message_decided(seen: Seen, verdict: Verdict) -> None:
     """State, code, sentence, message and flag, word for word: this is what a person gets to read."""
-    assert judge(seen) == verdict
+    assert seen.judge() == verdict
 
 
 def test_a_runaways_newest_call_has_usually_just_begun() -> None:
     """It says nothing yet, so the ended ones before it decide; and one without an end or an error is no call that ended."""
     begun = reply(9, finish=None, completed=False, text="")
-    assert judge(of(*ENDLESS, begun, status=BUSY)).code == "runaway_turn"
-    assert judge(of(*ENDLESS[1:], begun, status=BUSY)).state == "running"
+    assert of(*ENDLESS, begun, status=BUSY).judge().code == "runaway_turn"
+    assert of(*ENDLESS[1:], begun, status=BUSY).judge().state == "running"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +211,7 @@ def test_a_runaways_newest_call_has_usually_just_begun() -> None:
     [
         # F19: right after the 204 nothing is there yet
         (of(), "not_started"),
-        (Snapshot(OURS, ()), "not_started"),
+        (Seen(Span(OURS)), "not_started"),
         (of(status=IDLE), "not_started"),
         (of(status=BUSY), "running"),
         (of(status=BUSY, announced=("some warning",)), "running"),
@@ -198,9 +225,9 @@ def test_a_runaways_newest_call_has_usually_just_begun() -> None:
         (of(pending=(ASKS,)), "waiting"),
     ],
 )
-def test_a_turn_that_is_not_over_is_not_judged(seen: Snapshot, state: str) -> None:
+def test_a_turn_that_is_not_over_is_not_judged(seen: Seen, state: str) -> None:
     """Busy, in retry, waiting or not started yet: no ending, whatever stands in the store already."""
-    verdict = judge(seen)
+    verdict = seen.judge()
     assert verdict.state == state
     assert not verdict.ended
 
@@ -208,27 +235,20 @@ def test_a_turn_that_is_not_over_is_not_judged(seen: Snapshot, state: str) -> No
 @pytest.mark.parametrize("parent", ["msg_099", "msg_", "", "msg_1000"])
 def test_an_answer_to_another_prompt_is_not_ours(parent: str) -> None:
     """Two sends into one session get the same reply; only its parent tells whose it is (F41)."""
-    assert judge(of(reply(parent=parent))).state == "not_started"
-    assert judge(of(replace(reply(), parent_id=None))).state == "not_started"
-    assert judge(of(replace(reply(), role="user"))).state == "not_started"
+    assert of(reply(parent=parent)).judge().state == "not_started"
+    assert of(replace(reply(), parent_id=None)).judge().state == "not_started"
 
 
 def test_a_runaway_is_a_row_without_an_end_between() -> None:
     """A good end, or an error, breaks the row; fewer calls are none (F40)."""
     endless = [reply(number, finish="unknown") for number in range(1, RUNAWAY_CALLS)]
-    assert judge(of(*endless)).code == "turn_incomplete"
-    assert judge(of(*endless, reply(9))).state == "completed"
-    assert judge(of(*endless, reply(9, finish="unknown", error=ABORTED))).code == "turn_aborted"
+    assert of(*endless).judge().code == "turn_incomplete"
+    assert of(*endless, reply(9)).judge().state == "completed"
+    assert of(*endless, reply(9, finish="unknown", error=ABORTED)).judge().code == "turn_aborted"
     assert (
-        judge(of(*(reply(number, finish=end) for number, end in enumerate(("unknown", "other", "error", "unknown"), 1)))).code
+        of(*(reply(number, finish=end) for number, end in enumerate(("unknown", "other", "error", "unknown"), 1))).judge().code
         == "runaway_turn"
     )
-
-
-def test_a_snapshot_knows_whether_the_prompt_arrived() -> None:
-    """After a lost answer that is the question to ask before sending again (F27)."""
-    assert of().arrived
-    assert not Snapshot(OURS, (reply(),)).arrived
 
 
 def test_an_announcement_without_a_known_text_is_the_providers() -> None:
@@ -253,11 +273,11 @@ replies = st.builds(
     tool=st.sampled_from([None, "pending", "running", "completed", "error"]),
     structured=st.sampled_from([None, {"n": 1}]),
 )
-snapshots = st.builds(
+seen_turns = st.builds(
     lambda found, status, pending, announced: of(
-        *{item.id: item for item in found}.values(), status=status, pending=pending, announced=announced
+        *(found[number] for number in sorted(found)), status=status, pending=pending, announced=announced
     ),
-    st.lists(replies, max_size=6),
+    st.dictionaries(st.integers(1, 9), replies, max_size=6),
     st.sampled_from([None, IDLE, BUSY, RETRY]),
     st.sampled_from([(), (ASKS,)]),
     st.sampled_from([(), ("Model not found: x",)]),
@@ -265,35 +285,26 @@ snapshots = st.builds(
 
 
 @settings(deadline=None)
-@given(snapshots, st.randoms(use_true_random=False))
-def test_the_order_of_messages_does_not_matter(seen: Snapshot, random: object) -> None:
-    """The store's order is the server's business; ours is that of the ids."""
-    shuffled = list(seen.messages)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' random.Random
-    assert judge(replace(seen, messages=tuple(shuffled))) == judge(seen)
-
-
-@settings(deadline=None)
-@given(snapshots)
-def test_success_is_never_claimed_without_proof(seen: Snapshot) -> None:
+@given(seen_turns)
+def test_success_is_never_claimed_without_proof(seen: Seen) -> None:
     """Completed only when idle, nothing pending, and our last reply is complete, without error and not empty."""
-    verdict = judge(seen)
+    verdict = seen.judge()
     if verdict.state != "completed":
         assert (verdict.code is not None) == (verdict.state in ("failed", "not_started"))
         return
     final = verdict.final
-    assert final is not None and final == max((item for item in seen.messages if item.parent_id == OURS), key=lambda item: item.id)
-    assert final.role == "assistant" and final.error is None and final.completed_ms is not None
-    assert final.structured is not None or (final.text.strip() and final.finish in ("stop", "length", "content-filter"))
-    assert not any(part.tool_status in ("running", "pending") for part in final.parts)
+    assert final is not None and final == seen.span.last
+    assert final.error is None and final.is_complete
+    worked = any(use.status == "completed" for step in seen.span.steps for use in step.tools)
+    assert final.structured is not None or (final.finish in ("stop", "length", "content-filter") and (seen.span.text or worked))
     assert (seen.status is None or seen.status.kind == "idle") and not seen.pending
 
 
 @settings(deadline=None)
-@given(snapshots)
-def test_every_failure_has_a_code_of_the_table_and_a_cause(seen: Snapshot) -> None:
+@given(seen_turns)
+def test_every_failure_has_a_code_of_the_table_and_a_cause(seen: Seen) -> None:
     """A verdict can always be raised: its code exists, and where the server gave no text the driver has one."""
-    verdict = judge(seen)
+    verdict = seen.judge()
     assert verdict.code is None or verdict.code in CODES
     if verdict.state == "failed" and (verdict.final is None or verdict.final.error is None):
         assert verdict.message
