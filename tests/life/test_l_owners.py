@@ -11,7 +11,7 @@ import anyio
 import psutil
 import pytest
 
-from netclaw_opencode.driver import servers
+from netclaw_opencode.driver import addresses, servers
 from netclaw_opencode.offline import Gated, Hang
 from netclaw_opencode.server import orphans, process, state
 from netclaw_opencode.server.orphans import VARIABLE
@@ -165,7 +165,7 @@ def test_l22_a_record_of_version_1_leads_to_no_wrong_end(tmp_path: Path, monkeyp
         assert data_of(own.host.call("list_sessions"))["count"] == 0, "it is found by the old record"
         path.write_text(json.dumps(old | {"create_time": server.create_time() - 3600}), encoding="utf-8")
         stepped = state.read(own.state)
-        assert stepped is not None and not servers.is_alive(stepped)
+        assert stepped is not None and not addresses.is_alive(stepped)
         assert stepped.mark == mark == server.environ()[VARIABLE]
         assert anyio.run(servers.end_orphans, stepped) == 0 and server.is_running()
         path.write_text(new, encoding="utf-8")
