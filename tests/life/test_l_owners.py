@@ -13,7 +13,7 @@ import pytest
 
 from netclaw_opencode.driver import addresses, servers
 from netclaw_opencode.offline import Gated, Hang
-from netclaw_opencode.server import identity, orphans, process, state
+from netclaw_opencode.server import orphans, process, state
 from netclaw_opencode.server.orphans import VARIABLE
 from netclaw_opencode.testing.server import free_port
 from netclaw_opencode.testing.waiting import SOON, wait_until
@@ -119,13 +119,13 @@ def test_l21_a_fork_does_not_take_the_key_of_its_original(bench: Bench) -> None:
     assert third not in (first, fork)
 
 
-def kill_server(own: Own) -> None:
-    """Kill the server and whatever its launcher started, as a machine without memory would."""
+def kill_server(own: Own, port: int) -> None:
+    """Kill the server and whatever its launcher started, as a machine without memory would, and wait until its port is free."""
     server = own.process()
     below = server.children(recursive=True)
     for item in (server, *below):
         os.kill(item.pid, signal.SIGKILL)
-    wait_until(lambda: not process.is_alive(server.pid, identity.of_process(server.pid).start_ticks), SOON, what="its end")
+    wait_until(lambda: not process._taken(port), SOON, what="the end of its port")
 
 
 def test_l22_a_restart_with_the_same_port_and_password_is_no_orphan(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_l22_a_restart_with_the_same_port_and_password_is_no_orphan(tmp_path: Pa
         data_of(own.host.call("start_server", port=port))
         old = state.read(own.state)
         assert old is not None
-        kill_server(own)
+        kill_server(own, port)
         data_of(own.host.call("start_server", port=port))
         new = state.read(own.state)
         assert new is not None and (new.url, new.password) == (old.url, old.password)
