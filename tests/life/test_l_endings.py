@@ -15,6 +15,7 @@ from netclaw_opencode.offline import Gated, Hang, Text
 from netclaw_opencode.testing.proxy import Pause, Silence, answer
 from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import Bench
+from tests.life.conftest import OpenHost
 from tests.real.acting import data_of
 
 pytestmark = pytest.mark.real
@@ -28,15 +29,16 @@ sys.exit(1)
 
 
 @pytest.mark.parametrize("seconds", [12, 600], ids=["late", "never"])
-def test_l07_mcp_server_that_answers_late(bench: Bench, workdir: Path, seconds: int) -> None:
+def test_l07_mcp_server_that_answers_late(bench: Bench, settings_with: OpenHost, workdir: Path, seconds: int) -> None:
     """L7, F59: an MCP server of the folder holds up the first reading of its configuration; the call's own deadline bounds that."""
     script = workdir / "slow.py"
     script.write_text(SLOW_MCP.format(seconds=seconds), encoding="utf-8")
     server = {"type": "local", "command": [sys.executable, str(script)], "enabled": True}
     (workdir / "opencode.json").write_text(json.dumps({"mcp": {"slow": server}}), encoding="utf-8")
     bench.model.when("beside a slow server", Text("in the end"))
-    data = bench.data("run_task", prompt="beside a slow server", directory=str(workdir), deadline_seconds=LONG, model="offline/scripted")
-    assert data["text"] == "in the end"
+    asked = {"prompt": "beside a slow server", "directory": str(workdir), "deadline_seconds": LONG, "model": "offline/scripted"}
+    with settings_with(OPENCODE_DRIVER_TRUST=str(workdir)) as host:
+        assert data_of(host.call("run_task", **asked))["text"] == "in the end"
 
 
 def test_l14_output_that_does_not_fit_its_schema(bench: Bench) -> None:

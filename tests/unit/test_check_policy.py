@@ -57,8 +57,8 @@ def test_the_deciding_rule_is_named_with_its_line(host: Host) -> None:
     }
     allowed = said(host, permission="bash", pattern="git log")
     assert (allowed["answer"], allowed["turn_goes_on"]) == ("allow_once", True)
-    ends = said(host, permission="edit", pattern="x")
-    assert (ends["answer"], ends["by"], ends["turn_goes_on"], "message" in ends) == ("refuse", "policy", False, False)
+    silent = said(host, permission="edit", pattern="x")
+    assert (silent["answer"], silent["by"], silent["turn_goes_on"], "message" in silent) == ("refuse", "policy", True, False)
 
 
 def test_each_pattern_s_fate_is_shown(host: Host) -> None:
@@ -78,7 +78,7 @@ def test_a_question_shows_the_labels(host: Host) -> None:
         "turn_goes_on": True,
         "rule": {"index": 1, "line": 7, "header": "Checks"},
     }
-    assert said(host, **question) == {"answer": "refuse", "by": "default", "turn_goes_on": False}
+    assert said(host, **question) == {"answer": "refuse", "by": "default", "turn_goes_on": True}
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_what_is_no_request_is_refused(host: Host, arguments: dict[str, object],
 
 
 def test_without_a_policy_the_default_is_told(tmp_path: Path) -> None:
-    """No file, no rule: refused, and the turn would end."""
+    """No file, no rule: refused, and the agent goes on without it."""
     with Host(Settings.from_environment({"HOME": str(tmp_path)}), entry_points=False) as host:
         data = host.call("check_policy", permission="bash", pattern="ls")["data"]
-    assert data == {"answer": "refuse", "by": "default", "by_pattern": [{"pattern": "ls", "answer": "refuse"}], "turn_goes_on": False}
+    assert data == {"answer": "refuse", "by": "default", "by_pattern": [{"pattern": "ls", "answer": "refuse"}], "turn_goes_on": True}
 
 
 def test_an_invalid_policy_is_the_answer(tmp_path: Path) -> None:

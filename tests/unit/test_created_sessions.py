@@ -35,6 +35,7 @@ def test_a_created_session_is_known_once_and_the_oldest_are_forgotten(tmp_path: 
             connection = Connection(
                 http,
                 EventHub(http, tasks),
+                tasks=tasks,
                 health=Health(healthy=True, version="1.18.33"),
                 ours=False,
                 secrets=(),

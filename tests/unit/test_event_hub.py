@@ -123,10 +123,17 @@ async def connected(hub: EventHub, stage: Stage) -> Connection:
 
 async def until(subscription: events.Subscription, kind: str) -> list[ServerEvent]:
     """Events up to the first of that kind."""
-    found = [await subscription.next()]
+    found = [await event_of(subscription)]
     while found[-1].type != kind:
-        found.append(await subscription.next())
+        found.append(await event_of(subscription))
     return found
+
+
+async def event_of(subscription: events.Subscription) -> ServerEvent:
+    """The next event, where one must come and no nudge."""
+    event = await subscription.next()
+    assert event is not None
+    return event
 
 
 def test_nobody_who_waits_for_nothing_pays_for_a_connection() -> None:
@@ -183,9 +190,9 @@ def test_two_subscriptions_each_get_every_event() -> None:
         async with hub.subscribe(OURS) as first:
             async with hub.subscribe(OURS) as second:
                 connection.send("session.idle", OURS)
-                assert (await first.next()).type == (await second.next()).type == "session.idle"
+                assert (await event_of(first)).type == (await event_of(second)).type == "session.idle"
             connection.send("session.status", OURS)
-            assert (await first.next()).type == "session.status"
+            assert (await event_of(first)).type == "session.status"
             assert second.received == 1
             second.close()
 
@@ -209,6 +216,33 @@ def test_a_slow_reader_loses_events_and_is_told_how_many() -> None:
     on_stage(play)
 
 
+def test_a_nudge_wakes_without_an_event() -> None:
+    """It counts as none, and never blocks: a queue that is full has news enough."""
+
+    async def play(hub: EventHub, stage: Stage) -> None:
+        async with hub.subscribe(OURS) as ours:
+            ours.nudge()
+            assert await ours.next() is None
+            for _ in range(events._QUEUE + 5):
+                ours.nudge()
+            assert (ours.received, ours.dropped) == (0, 0)
+
+    on_stage(play)
+
+
+def test_a_connection_that_is_accepted_and_never_answered_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The silence counts from the request on (L26): the next one is tried."""
+    monkeypatch.setattr(events, "_SILENT_SECONDS", 0.05)
+
+    async def play(hub: EventHub, stage: Stage) -> None:
+        assert not await hub.opened(within_seconds=0.01)
+        first = await stage.next_connection()
+        second = await stage.next_connection()
+        assert second is not first
+
+    on_stage(play)
+
+
 def test_what_cannot_be_read_is_passed_over() -> None:
     """Broken JSON, other shapes, the sync copies: the next event comes all the same (F31)."""
 
@@ -218,7 +252,7 @@ def test_what_cannot_be_read_is_passed_over() -> None:
             for text in ("{", "[]", "5", "null", "", '{"payload":{"type":"sync"}}', "[" * 100_000, '{"payload":"x"}'):
                 connection.line(text)
             connection.send("session.idle", OURS)
-            assert (await everything.next()).type == "session.idle"
+            assert (await event_of(everything)).type == "session.idle"
             assert everything.received == 1
 
     on_stage(play)
@@ -237,7 +271,7 @@ def test_a_broken_stream_is_opened_again(how: str) -> None:
             second.say_connected()
             await hub.ready(within_seconds=_BOUND_SECONDS)
             second.send("session.idle", OURS)
-            assert (await ours.next()).type == "session.idle"
+            assert (await event_of(ours)).type == "session.idle"
             assert first.closed.is_set()
 
     on_stage(play)

@@ -20,7 +20,7 @@ class Watched:
     def __init__(self) -> None:
         self.now = 100.0
         self.told: list[ProgressEvent] = []
-        self.progress = Progress(self.told.append, OURS, clock=lambda: self.now)
+        self.progress = Progress(self.told.append, OURS, "msg_1", clock=lambda: self.now)
 
     def take(self, kind: str, **properties: object) -> bool:
         """Whether an event of that kind makes a look worth while; it is of our session unless it says otherwise."""
@@ -156,7 +156,20 @@ def test_a_good_end_breaks_the_row_of_a_runaway(watched: Watched) -> None:
 def test_an_assistant_message_with_an_error_is_looked_at(watched: Watched) -> None:
     """A provider's refusal ends the turn at once."""
     assert watched.take("message.updated", info={"id": "m", "role": "assistant", "error": {"name": "APIError"}})
-    assert not watched.take("message.updated", info={"id": "m", "role": "user", "error": {"name": "APIError"}})
+    assert not watched.take("message.updated", info={"id": "msg_1", "role": "user", "error": {"name": "APIError"}})
+
+
+def test_a_further_prompt_is_looked_at_once(watched: Watched) -> None:
+    """Somebody else's, or OpenCode's own after a compaction (F58): the store tells which. Ours is expected."""
+    assert not watched.take("message.updated", info={"id": "msg_1", "role": "user"})
+    assert watched.take("message.updated", info={"id": "msg_5", "role": "user"})
+    assert not watched.take("message.updated", info={"id": "msg_5", "role": "user"})
+
+
+def test_a_further_prompt_of_ours_is_expected(watched: Watched) -> None:
+    """The words with which a turn goes on after a refusal."""
+    watched.progress.expect("msg_5")
+    assert not watched.take("message.updated", info={"id": "msg_5", "role": "user"})
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from netclaw_opencode.client.types import Message, Session, SessionStatus
+from netclaw_opencode.client.types import Session, SessionStatus
 from netclaw_opencode.driver import rules
+from netclaw_opencode.driver.history import Step
 from netclaw_opencode.driver.rules import ProcessFacts, SessionFacts, StopFacts
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, Refused
@@ -29,9 +30,9 @@ def session(**metadata: object) -> Session:
     return Session(ID, "title", "/d", 1, 1, metadata={METADATA_KEY: metadata} if metadata else {})
 
 
-def message(identifier: str) -> Message:
+def message(identifier: str) -> Step:
     """A message of the session."""
-    return Message(identifier, "user", ID, 1, ())
+    return Step(identifier, "user", 1)
 
 
 def facts(
