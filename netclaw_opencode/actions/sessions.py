@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from netclaw_opencode import calltime
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sessions, stopping, sweeping
+from netclaw_opencode.driver.looks import last_turn
 from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.tags import tagged
-from netclaw_opencode.driver.turns import last_turn
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent

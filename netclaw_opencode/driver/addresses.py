@@ -23,6 +23,7 @@ _LONGEST_PROBE_SECONDS = 8.0
 _UNCALLED_SECONDS = 3.0
 """How long a server is probed where no call says how long it may take, in seconds."""
 _SAYING_SECONDS = 0.3
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +163,4 @@ async def health(client: HttpClient, *, within_seconds: float | None = None) -> 
                     "server_not_ready", f"{client.url} accepts connections but did not answer for {waited:.0f} s"
                 ) from error
         seconds = min(seconds * 2, _LONGEST_PROBE_SECONDS)
+        await anyio.sleep(_PAUSE_SECONDS)

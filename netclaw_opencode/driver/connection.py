@@ -155,13 +155,22 @@ class Connection:
         seen = session_id
         while True:
             if seen not in self._parents:
-                self._parents[seen] = (await self.session(seen)).parent_id
-                if len(self._parents) > _REMEMBERED:
-                    self._parents.popitem(last=False)
+                self._parents[seen] = await self._parent_of(seen)
             parent = self._parents[seen]
+            if len(self._parents) > _REMEMBERED:
+                self._parents.popitem(last=False)
             if parent is None:
                 return seen
             seen = parent
+
+    async def _parent_of(self, session_id: str) -> str | None:
+        try:
+            return (await self.session(session_id)).parent_id
+        except ActionFailed as error:
+            # What an aborted turn waited for stays listed when its session is gone (F42): it is nobody's.
+            if error.code != "session_not_found":
+                raise
+            return None
 
     async def statuses(self, directory: str) -> Mapping[str, SessionStatus]:
         """The status map of a directory; idle sessions are absent (F18)."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode.driver import addresses, listing, rules, servers, sessions, stopping, sweeping
+from netclaw_opencode.driver.looks import last_turn
 from netclaw_opencode.driver.sweeping import Skipped
 from netclaw_opencode.driver.tags import tagged
-from netclaw_opencode.driver.turns import last_turn
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.record import NO_RECORD, Recorder

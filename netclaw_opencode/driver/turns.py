@@ -1,7 +1,7 @@
 """A turn: checked, sent exactly once, followed to its end, stopped at its deadline.
 
-Owns the order of things in a turn. ``sending`` sends it, ``verdict`` says how it stands, ``stopping`` ends it, ``failures`` words
-its errors.
+Owns the order of things in a turn. ``sending`` sends it, ``looks`` and ``verdict`` say how it stands, ``stopping`` ends it, ``failures``
+words its errors.
 """
 
 from __future__ import annotations
@@ -14,22 +14,18 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode import calltime
-from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver import failures, outcome, requests, sending, stopping, structured
-from netclaw_opencode.driver.connection import not_found, with_tools
-from netclaw_opencode.driver.history import NEWEST
+from netclaw_opencode.driver.looks import look, read_back
 from netclaw_opencode.driver.noting import looked
 from netclaw_opencode.driver.sending import Prompt, RetryLimit, Turn
-from netclaw_opencode.driver.together import together
-from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Span, Verdict, judge
+from netclaw_opencode.driver.verdict import Span, Verdict
 from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem
-from netclaw_opencode.facts import PendingRequest, ProgressEvent
+from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.events import Subscription
     from netclaw_opencode.client.types import Session, SessionStatus
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.history import History
     from netclaw_opencode.driver.requests import RequestHandler
     from netclaw_opencode.driver.stopping import StopReport
     from netclaw_opencode.driver.watcher import DirectoryState
@@ -39,8 +35,6 @@ Emit = Callable[[ProgressEvent], None]
 CLEANUP_SECONDS = 8.0
 """Time for stopping, proving it and reading what was written, beyond a turn's deadline, in seconds."""
 
-_LOOK_SECONDS = 30.0
-"""A look that takes longer has failed, and another one follows. It ends no turn."""
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 """Pauses between looks that fail, doubling."""
@@ -168,25 +162,25 @@ class Turns:
         clock = self._connection.clock
         verdict = Verdict("running")
         # A turn that another call sent may have ended before the subscription: then no event comes any more.
-        look = watching or not turn.sent_by_us
+        look_now = watching or not turn.sent_by_us
         pause = _FIRST_PAUSE_SECONDS
         while not verdict.ended and clock() < until:
             with anyio.move_on_after(max(0.0, until - clock())):
-                if not look:
+                if not look_now:
                     await self._wait_for_news(turn, news, every_event=enough is not None)
-                look = False
+                look_now = False
                 try:
                     verdict = await self._look(turn)
                 except DriverError as error:
                     await self._note_failed_look(turn, error)
                     await anyio.sleep(pause)
-                    look, pause = True, min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                    look_now, pause = True, min(pause * 2, _LONGEST_PAUSE_SECONDS)
                     continue
                 pause = _FIRST_PAUSE_SECONDS
                 if verdict.state == "waiting":
                     if watching or not await self._requests.handle(self._connection, turn, turn.pending):
                         return verdict
-                    look = True
+                    look_now = True
                 if enough is not None and enough(verdict):
                     return verdict
                 if not watching and self._is_hopeless(turn, until - clock()):
@@ -234,77 +228,9 @@ class Turns:
         return not self._connection.events.connected or len(state.pending) > 0
 
     async def _look(self, turn: Turn) -> Verdict:
-        """Look once: at the newest messages, at what runs and at what waits; a turn that has ended is read back to its prompt."""
-        try:
-            with anyio.fail_after(_LOOK_SECONDS):
-                verdict = await self._verdict(turn)
-        except HttpNotFound as error:
-            raise not_found(turn.session.id) from error
-        except TimeoutError as error:
-            raise OutOfTime("request_timeout", f"a look at session {turn.session.id} took longer than {_LOOK_SECONDS:g} s") from error
+        verdict = await look(self._connection, turn)
         turn.failed_looks.end(now=self._connection.clock())
         return looked(self._connection.record, turn.session.id, verdict)
-
-    async def _verdict(self, turn: Turn) -> Verdict:
-        history, watcher = turn.history, self._connection.watcher(turn.session.directory)
-        suspect = turn.progress.may_run_away or not self._connection.events.connected
-        limit = RUNAWAY_CALLS + NEWEST if suspect else NEWEST
-        newest, state = await together(history.read_newest(limit), watcher.read())
-        turn.status = state.status_of(turn.session.id)
-        if not await self._has_arrived(turn):
-            announced = self._announced(turn)
-            return judge(Span(turn.message_id), announced=announced)
-        turn.span = Span.of(turn.message_id, history.steps if history.reached_back else newest)
-        turn.pending = await self._pending(turn, state)
-        if turn.status is None:
-            # Idle is believed only where the store stood still around it: a turn may end, or begin, between two reads (F19).
-            if judge(turn.span).state != "completed" and await history.read_newest(limit) != newest:
-                return Verdict("running")
-        elif not await self._is_joined(turn):
-            return judge(turn.span, status=turn.status, pending=turn.pending)
-        await self._read_back(turn)
-        turn.span = Span.of(turn.message_id, history.steps)
-        return judge(turn.span, status=turn.status, pending=turn.pending, announced=self._announced(turn))
-
-    async def _has_arrived(self, turn: Turn) -> bool:
-        """Whether our prompt stands in the store; in a fork, and in a cold directory (F59), what is newest may be older than it."""
-        if not turn.arrived:
-            ours = (step for step in turn.history.newest if turn.newest_prompt in (step.id, step.parent_id))
-            turn.arrived = any(ours) or await turn.history.read_one(turn.newest_prompt) is not None
-        return turn.arrived
-
-    async def _is_joined(self, turn: Turn) -> bool:
-        """Whether the newest messages belong to a prompt that is neither ours nor one that OpenCode wrote itself (F58)."""
-        if turn.span.joined_by is not None:
-            return True
-        last = turn.history.last
-        if last is None or last.role != "assistant" or last.parent_id in (None, turn.message_id, turn.newest_prompt):
-            return False
-        prompt = await turn.history.read_one(str(last.parent_id))
-        asked = turn.history.get(turn.message_id)
-        is_later = prompt is not None and (asked is None or prompt.created_ms >= asked.created_ms)
-        return prompt is not None and not prompt.is_continuation and is_later
-
-    async def _read_back(self, turn: Turn) -> None:
-        """Read the older messages of a turn that has ended, once.
-
-        Where they cannot be read, and the newest message is the answer to our prompt, the turn is known to be over all the same.
-        """
-        try:
-            await turn.history.read_back_to(turn.message_id)
-        except DriverError as error:
-            last = turn.history.last
-            if last is None or last.parent_id != turn.newest_prompt or judge(turn.span).state != "completed":
-                raise
-            turn.failed_looks.add(error, now=self._connection.clock())
-
-    async def _pending(self, turn: Turn, state: DirectoryState) -> tuple[PendingRequest, ...]:
-        """The requests of the turn's session and of its sub-agents (F36)."""
-        roots = {item.session_id: await self._connection.root_of(item.session_id) for item in state.pending}
-        return with_tools(tuple(item for item in state.pending if roots[item.session_id] == turn.session.id), turn.history)
-
-    def _announced(self, turn: Turn) -> tuple[str, ...]:
-        return tuple(self._connection.foreign(text) for text in turn.progress.announced)
 
     async def _note_failed_look(self, turn: Turn, error: DriverError) -> None:
         """Note the failure; raise where the server is proved gone, or the turn."""
@@ -341,7 +267,7 @@ class Turns:
             return await outcome.gather(self._connection, turn, verdict, within_seconds=max(outcome.GATHER_SECONDS, left))
         if verdict.state == "waiting" and self._requests.on_request == "return":
             with suppress(DriverError), anyio.move_on_after(outcome.GATHER_SECONDS):
-                await self._read_back(turn)
+                await read_back(self._connection, turn)
                 turn.span = Span.of(turn.message_id, turn.history.steps)
             return outcome.waiting(turn)
         if verdict.state == "failed" and verdict.code not in ("runaway_turn", "provider_retrying", "turn_incomplete"):
@@ -408,16 +334,4 @@ class Turns:
         turn.span = Span.of(turn.message_id, turn.history.steps)
 
 
-async def last_turn(history: History) -> Span | None:
-    """The turn at the end of a session, as its newest messages show it; None in a session without any message.
-
-    Its prompt may lie far back, and is not read: how the turn stands is told by its newest messages.
-    """
-    newest = history.newest or await history.read_newest()
-    if not newest:
-        return None
-    prompts = [step.id for step in newest if step.role == "user" and not step.is_continuation]
-    return Span.of(prompts[-1] if prompts else newest[0].parent_id or newest[0].id, newest)
-
-
-__all__ = ["CLEANUP_SECONDS", "Emit", "Prompt", "Turn", "Turns", "last_turn"]
+__all__ = ["CLEANUP_SECONDS", "Emit", "Prompt", "Turn", "Turns"]

@@ -59,8 +59,8 @@ ONLY_IN: Mapping[str, set[str]] = {
     "yaml": {"documents"},
     "jsonschema": {"validation"},
     "referencing": {"validation"},
-    "mcp": {"mcp_server.serving"},
-    "mcp_types": {"mcp_server.serving"},
+    "mcp": {"mcp_server.serving", "mcp_server.elicitation"},
+    "mcp_types": {"mcp_server.serving", "mcp_server.elicitation"},
 }
 
 BROUGHT_BY = {"mcp_types": "mcp", "referencing": "jsonschema"}

@@ -47,7 +47,7 @@ class Listing:
     asked: list[str] = field(default_factory=list)
     broken: Mapping[str, str] = field(default_factory=dict)
     unreadable: int = 0
-    http: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(url="http://127.0.0.1:1"))
+    http: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(url="http://127.0.0.1:1", server_time_ms=lambda: NOW_MS))
 
     async def statuses(self, directory: str) -> Mapping[str, SessionStatus]:
         self.asked.append(directory)
@@ -59,7 +59,6 @@ class Listing:
 @pytest.fixture
 def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
     """Looks for leftovers on such a server, at a fixed time; a process of ours is gone where its mark says so."""
-    monkeypatch.setattr(sweeping, "time", SimpleNamespace(time=lambda: NOW_MS / 1000))
     monkeypatch.setattr(owners, "is_abandoned", lambda tag, *, local_server: tag.forked_from == "gone")
 
     def look(server: Listing, **options: object) -> Look:
