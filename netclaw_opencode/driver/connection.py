@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound, foreign_text
-from netclaw_opencode.driver.history import History
+from netclaw_opencode.driver.history import History, not_found
 from netclaw_opencode.driver.ids import IdMaker
 from netclaw_opencode.driver.models import Catalogue, parse_model
 from netclaw_opencode.driver.together import together
@@ -261,8 +261,3 @@ def with_tools(pending: tuple[PendingRequest, ...], history: History) -> tuple[P
     """The requests with the names of their tools: OpenCode gives only the id of the call, which the messages know."""
     names = {use.call_id: use.tool for step in history.newest for use in step.tools}
     return tuple(replace(item, tool=names.get(item.call_id)) if item.call_id else item for item in pending)
-
-
-def not_found(session_id: str) -> ActionFailed:
-    """The error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
-    return ActionFailed("session_not_found", f"the server has no session {session_id}", details={"session_id": session_id})

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.client.types import FileChange, Message, MessageError, ModelRef, Part, Usage
+from netclaw_opencode.errors import ActionFailed
 
 if TYPE_CHECKING:
     from netclaw_opencode.client.http import HttpClient
@@ -134,7 +135,7 @@ class History:
         return self._steps.get(message_id)
 
     async def read_newest(self, limit: int = NEWEST, *, limit_seconds: float | None = None) -> tuple[Step, ...]:
-        """Read the newest messages, oldest first. Raises ``HttpNotFound`` for a session that is gone."""
+        """Read the newest messages, oldest first. Raises ``ActionFailed`` (``session_not_found``)."""
         self.newest = await self._read_page(limit, None, limit_seconds=limit_seconds)
         return self.newest
 
@@ -177,14 +178,17 @@ class History:
         return max(1, min(fitting, 2 * before, _MOST_IN_PAGE))
 
     async def _read_page(self, limit: int, before: str | None, *, limit_seconds: float | None = None) -> tuple[Step, ...]:
-        answer = await self._http.page(
-            routes.MESSAGES,
-            ids={"session_id": self._session.id},
-            directory=self._session.directory,
-            limit=limit,
-            before=before,
-            limit_seconds=limit_seconds,
-        )
+        try:
+            answer = await self._http.page(
+                routes.MESSAGES,
+                ids={"session_id": self._session.id},
+                directory=self._session.directory,
+                limit=limit,
+                before=before,
+                limit_seconds=limit_seconds,
+            )
+        except HttpNotFound as error:
+            raise not_found(self._session.id) from error
         steps = tuple(self._keep(message) for message in reading.messages(answer.content))
         self._next_cursor = answer.next_cursor
         self._per_message = answer.size / max(len(steps), 1)
@@ -194,6 +198,11 @@ class History:
         step = Step.of(message, directory=self._session.directory)
         self._steps[step.id] = step
         return step
+
+
+def not_found(session_id: str) -> ActionFailed:
+    """The error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
+    return ActionFailed("session_not_found", f"the server has no session {session_id}", details={"session_id": session_id})
 
 
 def relative(path: str, directory: str) -> str:
@@ -234,4 +243,4 @@ def _change_of(part: Part, directory: str) -> FileChange | None:
     return FileChange(shown, "modified" if existed else "added", additions, 0, diff)
 
 
-__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "bounded", "relative"]
+__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "bounded", "not_found", "relative"]

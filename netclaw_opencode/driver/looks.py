@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.client.http import HttpNotFound
-from netclaw_opencode.driver.connection import not_found, with_tools
+from netclaw_opencode.driver.connection import with_tools
 from netclaw_opencode.driver.history import NEWEST
 from netclaw_opencode.driver.together import together
 from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Span, Verdict, judge
@@ -29,8 +28,6 @@ async def look(connection: Connection, turn: Turn) -> Verdict:
     try:
         with anyio.fail_after(_LOOK_SECONDS):
             return await _verdict(connection, turn)
-    except HttpNotFound as error:
-        raise not_found(turn.session.id) from error
     except TimeoutError as error:
         raise OutOfTime("request_timeout", f"a look at session {turn.session.id} took longer than {_LOOK_SECONDS:g} s") from error
 

@@ -15,8 +15,8 @@ import anyio
 from netclaw_opencode.client import routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver import ids, rules, sessions, stopping, structured
-from netclaw_opencode.driver.connection import not_found, with_tools
-from netclaw_opencode.driver.history import NEWEST, History
+from netclaw_opencode.driver.connection import with_tools
+from netclaw_opencode.driver.history import NEWEST, History, not_found
 from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.together import together

@@ -18,7 +18,7 @@ import anyio
 from netclaw_opencode.client import reading, routes
 from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver import listing
-from netclaw_opencode.driver.connection import not_found
+from netclaw_opencode.driver.history import not_found
 from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.rules import is_ours
 from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, others
