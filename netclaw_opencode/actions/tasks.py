@@ -16,7 +16,7 @@ from netclaw_opencode.driver import keys, owners, rules, sending, sessions, stop
 from netclaw_opencode.driver.models import parse_model
 from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.tags import SessionTag
-from netclaw_opencode.errors import ActionFailed, DriverError
+from netclaw_opencode.errors import CODES, ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
@@ -285,11 +285,22 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         if not task.keep and not joined:
             with anyio.CancelScope(shield=True):
                 await _remove(connection, context, job, at_rest=_stop_is_proved(error))
+            if job.deleted and isinstance(error, DriverError):
+                _tell_of_proof(error)
         if isinstance(error, DriverError):
             error.details["cleanup"] = {"session_deleted": job.deleted, "session_kept": task.keep, "notes": job.notes}
         raise
     if not task.keep and not job.handed_back:
         await _remove(connection, context, job, at_rest=True)
+
+
+def _tell_of_proof(error: DriverError) -> None:
+    """Say of a stop that was not proved what the removal of its session has shown: nothing runs, and a late prompt is refused."""
+    stopped = error.details.get("stopped")
+    if isinstance(stopped, Mapping) and stopped.get("confirmed") is False:
+        error.details["stopped"] = {**stopped, "confirmed": True, "by": "session_deleted"}
+        error.message += "; its session was deleted since, so nothing runs in it, and a prompt that comes late is refused"
+        error.next = CODES[error.code].remedy
 
 
 def _stop_is_proved(error: BaseException) -> bool:

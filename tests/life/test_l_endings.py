@@ -112,7 +112,7 @@ def test_l36_prompt_that_may_start_late(bench: Bench) -> None:
     error = bench.error("run_task", prompt="late prompt", directory=bench.directory, deadline_seconds=2)
     assert bench.fired(silence)
     details = error["details"]
-    assert (details["stopped"]["confirmed"], details["cleanup"]["session_deleted"]) == (False, True), error
+    assert (details["stopped"]["by"], details["cleanup"]["session_deleted"]) == ("session_deleted", True), error
     assert bench.raw.prompt_async(details["session_id"], "late prompt", messageID=details["message_id"]).status_code == 404
     assert bench.raw.statuses() == {} and not bench.model.calls_with("late prompt")
 
