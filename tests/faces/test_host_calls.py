@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import ModuleType
 
 import anyio
@@ -34,6 +35,9 @@ def driver_life(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         async def __aexit__(self, *_: object) -> None:
             life.append("closed")
+
+        def leasing(self) -> AbstractAsyncContextManager[None]:
+            return nullcontext()
 
     module = ModuleType("netclaw_opencode.driver")
     module.Driver = Driver  # type: ignore[attr-defined]
