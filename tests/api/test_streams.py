@@ -1,0 +1,388 @@
+"""Streams and answers on the real server: typed events, early exits that stop the turn, functions that decide for one call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from netclaw_opencode import (
+    AsyncOpenCode,
+    CallCancelledError,
+    Decision,
+    Event,
+    OpenCode,
+    PendingRequest,
+    PermissionEvent,
+    PermissionRequiredError,
+    ProgressEvent,
+    QuestionEvent,
+    QuestionPendingError,
+    RunTaskResult,
+    Settings,
+    StatusEvent,
+    TaskStream,
+    TextEvent,
+    ToolEvent,
+    TurnTimeoutError,
+)
+from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
+from netclaw_opencode.testing.waiting import SOON
+from tests.faces.host_plugins import hooks
+
+pytestmark = pytest.mark.real
+
+WRITTEN = "Written. " * 100
+
+
+@pytest.fixture
+def write_it(scripted: OfflineModel) -> None:
+    """A task with a tool call and much text."""
+    scripted.when("write it", ToolCall("write", {"filePath": "${directory}/new.txt", "content": "new\n"}), Text(WRITTEN))
+
+
+@pytest.fixture
+def endless(scripted: OfflineModel) -> None:
+    """A task that writes a file and then hangs."""
+    scripted.when("never end", ToolCall("write", {"filePath": "${directory}/new.txt", "content": "new\n"}), Hang())
+
+
+def fail_within(task: TaskStream[RunTaskResult[object]]) -> None:
+    """Raise in the block once a tool runs."""
+    with task:
+        for event in task:
+            if isinstance(event, ToolEvent):
+                raise KeyError("mine")
+
+
+def asserted(events: list[Event]) -> None:
+    """The events of ``write it`` have their types, in order of a turn."""
+    kinds = [event.kind for event in events]
+    tools = [(event.tool, event.status, event.subject) for event in events if isinstance(event, ToolEvent)]
+    assert kinds[0] == "session_created" and kinds[-1] == "session_deleted"
+    assert isinstance(events[0], ProgressEvent)
+    assert any(isinstance(event, StatusEvent) for event in events)
+    assert tools[-1] == ("write", "completed", "new.txt")
+    assert max(event.text_chars for event in events if isinstance(event, TextEvent)) >= 400
+
+
+@pytest.mark.usefixtures("write_it")
+def test_an_async_stream_gives_typed_events_and_then_the_result(settings: Settings, workdir: Path) -> None:
+    """Events end when the task ends; the result is there, inside the block and after it."""
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc:
+            async with oc.stream_task("write it", directory=workdir) as task:
+                events: list[Event] = [event async for event in task]
+                result = await task.result()
+            assert result.text == WRITTEN
+            assert await task.result() is result
+            assert (task.stop, task.dropped) == (None, 0)
+            asserted(events)
+
+    anyio.run(main)
+
+
+@pytest.mark.usefixtures("write_it")
+def test_a_sync_stream_gives_typed_events_and_then_the_result(settings: Settings, workdir: Path) -> None:
+    """The same as an iterator, without an event loop in sight."""
+    with OpenCode(settings) as oc:
+        with oc.stream_task("write it", directory=workdir) as task:
+            events: list[Event] = list(task)
+            result = task.result()
+        assert task.result() is result
+    assert result.text == WRITTEN
+    asserted(events)
+
+
+@pytest.mark.usefixtures("endless")
+def test_leaving_an_async_stream_early_stops_the_turn(settings: Settings, workdir: Path) -> None:
+    """When the block is left, the stop is confirmed and the session gone (the leak check sees to that); the result says so."""
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc:
+            async with oc.stream_task("never end", directory=workdir) as task:
+                async for event in task:
+                    if isinstance(event, ToolEvent) and event.status == "completed":
+                        break
+            assert task.stop is not None and task.stop.confirmed
+            with pytest.raises(CallCancelledError):
+                await task.result()
+            assert (await oc.get_session_status(directory=workdir)).count == 0
+
+    anyio.run(main)
+
+
+@pytest.mark.usefixtures("endless")
+def test_leaving_a_sync_stream_early_stops_the_turn(settings: Settings, workdir: Path) -> None:
+    """The same without an event loop."""
+    with OpenCode(settings) as oc:
+        with oc.stream_task("never end", directory=workdir) as task:
+            for event in task:
+                if isinstance(event, ToolEvent) and event.status == "completed":
+                    break
+        assert task.stop is not None and task.stop.confirmed
+        with pytest.raises(CallCancelledError):
+            task.result()
+        assert oc.get_session_status(directory=workdir).count == 0
+
+
+@pytest.mark.usefixtures("endless")
+def test_an_error_in_the_block_stops_the_turn_and_goes_on_as_it_is(settings: Settings, workdir: Path) -> None:
+    """The caller's own exception is neither wrapped nor replaced."""
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc, oc.stream_task("never end", directory=workdir) as task:
+            async for event in task:
+                if isinstance(event, ToolEvent):
+                    raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        anyio.run(main)
+    with OpenCode(settings) as oc:
+        task = oc.stream_task("never end", directory=workdir)
+        with pytest.raises(KeyError, match="mine"):
+            fail_within(task)
+    assert task.stop is not None and task.stop.confirmed
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_cancelled_block_stops_the_turn(settings: Settings, workdir: Path) -> None:
+    """A cancellation around the block ends the task like a ``break``, and goes on."""
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc:
+            with anyio.CancelScope() as scope:
+                async with oc.stream_task("never end", directory=workdir) as task:
+                    async for event in task:
+                        if isinstance(event, ToolEvent):
+                            scope.cancel()
+            assert scope.cancelled_caught
+            assert task.stop is not None and task.stop.confirmed
+
+    anyio.run(main)
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_failed_task_ends_its_events_and_its_result_raises(settings: Settings, workdir: Path) -> None:
+    """The error is that of ``run_task``; leaving the block then raises nothing more."""
+    with OpenCode(settings) as oc, oc.stream_task("never end", directory=workdir, deadline=4) as task:
+        assert [event for event in task if event.kind == "stopping"]
+        with pytest.raises(TurnTimeoutError) as caught:
+            task.result()
+    assert caught.value.stop is not None and caught.value.stop.confirmed
+
+
+def test_a_stream_is_used_in_a_block_and_once(settings: Settings, workdir: Path) -> None:
+    """Outside of a block nothing is started, and that is said."""
+    with OpenCode(settings) as oc:
+        task = oc.stream_task("say it", directory=workdir)
+        with pytest.raises(RuntimeError, match="with … as task"):
+            list(task)
+        with task:
+            assert task.result().text == "say it"
+        with pytest.raises(RuntimeError, match="entered once"):
+            task.__enter__()
+
+
+def test_a_message_and_a_plan_can_be_streamed(settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
+    """The other actions that follow a turn have streams too."""
+    scripted.when("Make a plan", Text("1. Do it."))
+    scripted.when("Implement the following", Text("Done."))
+    with OpenCode(settings) as oc:
+        session = oc.create_session(directory=workdir).session
+        with oc.stream_message(session.session_id, "say it") as message:
+            assert [event for event in message if event.kind == "turn_finished"]
+            assert message.result().text == "say it"
+        oc.delete_session(session.session_id)
+        with oc.stream_plan_and_implement("a task", directory=workdir) as both:
+            assert len([event for event in both if event.kind == "turn_finished"]) == 2
+            assert both.result().implementation.text == "Done."
+
+
+# --- answers
+
+
+@pytest.mark.parametrize("answer", ["once", True, Decision("once")])
+def test_a_function_grants_a_permission(answer: object, settings: Settings, notes: Path, workdir: Path) -> None:
+    """It sees what is asked for, its answer counts, and the stream shows both."""
+    asked: list[PendingRequest] = []
+
+    def decide(request: PendingRequest) -> object:
+        asked.append(request)
+        return answer
+
+    with (
+        OpenCode(settings) as oc,
+        oc.stream_task("read the notes", directory=workdir, on_permission=decide) as task,  # type: ignore[arg-type]
+    ):
+        events = [event for event in task if isinstance(event, PermissionEvent)]
+        result = task.result()
+    assert result.text == "I have read."
+    assert asked[0].permission == "external_directory" and str(notes.parent) in asked[0].patterns[0]
+    assert [(event.stage, event.answer, event.by) for event in events] == [("asked", None, None), ("decided", "allow_once", "hook")]
+    assert [(one.answer, one.by) for one in result.answered] == [("allow_once", "hook")]
+
+
+@pytest.mark.usefixtures("notes")
+def test_without_a_function_or_an_answer_the_permission_is_refused(settings: Settings, workdir: Path) -> None:
+    """None leaves it to the policy file; without one the call is what it always was."""
+    with OpenCode(settings) as oc:
+        with pytest.raises(PermissionRequiredError, match="external_directory"):
+            oc.run_task("read the notes", directory=workdir, on_permission=lambda _: None)
+        with pytest.raises(PermissionRequiredError):
+            oc.run_task("read the notes", directory=workdir)
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_function_may_wait_and_may_call(settings: Settings, workdir: Path) -> None:
+    """An async function is awaited; in sync code a plain one runs in a thread, where it may block and make calls of its own."""
+    thread: list[str] = []
+
+    async def slow(request: PendingRequest) -> bool:
+        await anyio.sleep(0.01)
+        return True
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc:
+            assert (await oc.run_task("read the notes", directory=workdir, on_permission=slow)).text == "I have read."
+
+    anyio.run(main)
+    with OpenCode(settings) as oc:
+
+        def look(request: PendingRequest) -> bool:
+            thread.append(threading.current_thread().name)
+            states = oc.get_session_status(session_id=request.session_id).sessions
+            return states[0].pending[0].id == request.id
+
+        assert oc.run_task("read the notes", directory=workdir, on_permission=look).text == "I have read."
+        assert oc.run_task("read the notes", directory=workdir, on_permission=slow).text == "I have read."
+    assert thread != [threading.current_thread().name]
+
+
+@pytest.mark.usefixtures("notes")
+def test_two_calls_at_once_have_each_their_own_function(settings: Settings, workdir: Path) -> None:
+    """Both wait for their answer at the same moment, and each gets its own function's."""
+    both = threading.Barrier(2)
+    outcomes: dict[str, object] = {}
+
+    def deciding(answer: bool) -> Callable[[PendingRequest], bool]:
+        def decide(request: PendingRequest) -> bool:
+            both.wait(SOON)
+            return answer
+
+        return decide
+
+    with OpenCode(settings) as oc:
+
+        def run(name: str, answer: bool) -> None:
+            try:
+                outcomes[name] = [
+                    one.answer for one in oc.run_task("read the notes", directory=workdir, on_permission=deciding(answer)).answered
+                ]
+            except Exception as error:  # noqa: BLE001 - it is the outcome
+                outcomes[name] = error
+
+        threads = [threading.Thread(target=run, args=case) for case in (("yes", True), ("no", False))]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    assert outcomes["yes"] == ["allow_once"]
+    assert isinstance(outcomes["no"], PermissionRequiredError), outcomes
+
+
+@pytest.mark.usefixtures("notes")
+@pytest.mark.parametrize("kind", ["raises", "nonsense"])
+def test_a_function_that_fails_ends_its_call(kind: str, settings: Settings, workdir: Path) -> None:
+    """Nothing is let through: the turn is stopped, and the caller gets what its function raised."""
+
+    def fail(request: PendingRequest) -> object:
+        if kind == "raises":
+            raise LookupError("mine")
+        return "yes"
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc:
+            await oc.run_task("read the notes", directory=workdir, on_permission=fail)  # type: ignore[arg-type]
+
+    expected, says = (LookupError, "mine") if kind == "raises" else (TypeError, "on_permission must return")
+    with pytest.raises(expected, match=says):
+        anyio.run(main)
+    with OpenCode(settings) as oc:
+        with pytest.raises(expected, match=says):
+            oc.run_task("read the notes", directory=workdir, on_permission=fail)  # type: ignore[arg-type]
+        assert oc.get_session_status(directory=workdir).count == 0
+
+
+@pytest.mark.usefixtures("notes")
+def test_the_calls_own_function_comes_before_the_plugins(settings: Settings, workdir: Path) -> None:
+    """Where it has an answer no plugin is asked; where it has none, they are."""
+    asked: list[PendingRequest] = []
+
+    def plugin(request: PendingRequest) -> Decision:
+        asked.append(request)
+        return Decision("once")
+
+    with OpenCode(settings, plugins={"policy": hooks(decide_permission=plugin)}) as oc:
+        with pytest.raises(PermissionRequiredError):
+            oc.run_task("read the notes", directory=workdir, on_permission=lambda _: "reject")
+        assert asked == []
+        oc.run_task("read the notes", directory=workdir, on_permission=lambda _: None)
+        assert len(asked) >= 1
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("answer", ["SQLite", ["SQLite"], [["SQLite"]]])
+def test_a_function_answers_a_question(answer: object, settings: Settings, workdir: Path) -> None:
+    """A label, a list of labels, a list of lists: what fits the only question."""
+
+    async def choose(request: PendingRequest) -> object:
+        assert [question.options for question in request.questions] == [("SQLite", "PostgreSQL")]
+        return answer
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc:
+            async with oc.stream_task("choose a database", directory=workdir, on_question=choose) as task:  # type: ignore[arg-type]
+                events = [event async for event in task if isinstance(event, QuestionEvent)]
+                result = await task.result()
+            assert result.answered[0].chosen == (("SQLite",),)
+            assert [event.questions for event in events] == [("Which database?",)] * 2
+
+    anyio.run(main)
+
+
+@pytest.mark.usefixtures("database")
+def test_a_question_may_be_refused_or_left(settings: Settings, workdir: Path) -> None:
+    """Without an answer the call says what was asked."""
+    with OpenCode(settings) as oc:
+        for answer in (None, Decision("reject")):
+            with pytest.raises(QuestionPendingError, match="Which database"):
+                oc.run_task("choose a database", directory=workdir, on_question=lambda _, answer=answer: answer)  # type: ignore[misc]
+        with pytest.raises(ValueError, match="answer all of 1"):
+            oc.run_task("choose a database", directory=workdir, on_question=lambda _: [["a"], ["b"]])
+
+
+def test_waiting_for_a_function_ends_with_the_deadline(settings: Settings, notes: Path, workdir: Path) -> None:
+    """A function that never answers keeps no turn alive: at the deadline it is cancelled and the turn stopped."""
+    cancelled: list[bool] = []
+
+    async def never(request: PendingRequest) -> bool:
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            cancelled.append(True)
+            raise
+        return True
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc:
+            await oc.run_task("read the notes", directory=workdir, on_permission=never, deadline=4)
+
+    with pytest.raises(TurnTimeoutError) as caught:
+        anyio.run(main)
+    assert cancelled == [True]
+    assert caught.value.stop is not None and caught.value.stop.confirmed
