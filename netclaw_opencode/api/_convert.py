@@ -201,7 +201,11 @@ def _is_pydantic(kind: object) -> bool:
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
     """The annotations of a type, resolved; a type variable stands for anything."""
-    hints = get_type_hints(kind, include_extras=True)
+    try:
+        hints = get_type_hints(kind, include_extras=True)
+    except NameError as error:
+        text = f"output_schema: an annotation of {kind.__qualname__} cannot be resolved: {error}; define its types at the top of a module"
+        raise InvalidInput("invalid_input", text) from error
     return {name: Any if isinstance(hint, TypeVar) else hint for name, hint in hints.items()}
 
 

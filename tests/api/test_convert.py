@@ -111,6 +111,21 @@ def test_a_type_without_a_json_form_is_refused(kind: type, says: str) -> None:
         _convert.schema_of(kind)
 
 
+def test_an_annotation_that_cannot_be_resolved_is_told() -> None:
+    """Types within a function are out of sight where annotations are kept as text."""
+
+    @dataclass
+    class Inner:
+        text: str
+
+    @dataclass
+    class Outer:
+        inner: Inner
+
+    with pytest.raises(InvalidInputError, match=r"annotation of .*Outer cannot be resolved: name 'Inner'"):
+        _convert.schema_of(Outer)
+
+
 def test_a_result_ignores_what_it_does_not_know_and_gives_it_back() -> None:
     """Unknown fields stand in ``to_dict`` alone; missing optional ones are None or empty."""
     data = {"providerID": "p", "modelID": "m", "new_field": [1]}
