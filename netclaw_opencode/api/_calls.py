@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from netclaw_opencode.api import _convert, events
 from netclaw_opencode.api._results import Result
-from netclaw_opencode.errors import Stop
+from netclaw_opencode.errors import ActionFailed, Stop
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
 from netclaw_opencode.listening import listen
 
@@ -89,7 +89,7 @@ class Call(Generic[R]):
         result = request.result.from_dict(data)
         if request.structured is None or data.get("structured") is None:
             return result
-        return replace(result, structured=_convert.parse(data["structured"], request.structured))  # type: ignore[call-arg]
+        return replace(result, structured=_answer(data, request.structured))  # type: ignore[call-arg]
 
     def on_event(self, event: ProgressEvent) -> None:
         """Hand an event on, and keep what was seen of a stop."""
@@ -135,6 +135,16 @@ class Call(Generic[R]):
             self._scope.cancel()
         await checkpoint()
         return Decision("reject")
+
+
+def _answer(data: Mapping[str, object], kind: object) -> object:
+    """The answer as the caller's type, which may ask for more than its schema says (a validator, an ``__init__``)."""
+    try:
+        return _convert.parse(data["structured"], kind)
+    except (ValueError, TypeError) as error:
+        text = f"the answer fits output_schema, but not its type: {error}"
+        details = {"session_id": data.get("session_id"), "text": str(data.get("text", ""))[:2000]}
+        raise ActionFailed("structured_output_failed", text, details=details) from error
 
 
 def _permission(answer: object) -> Decision | None:

@@ -12,7 +12,16 @@ import anyio
 import pydantic
 import pytest
 
-from netclaw_opencode import AsyncOpenCode, ModelNotFoundError, ModelRef, OpenCode, RunTaskResult, Settings, TurnTimeoutError
+from netclaw_opencode import (
+    AsyncOpenCode,
+    ModelNotFoundError,
+    ModelRef,
+    OpenCode,
+    RunTaskResult,
+    Settings,
+    StructuredOutputFailedError,
+    TurnTimeoutError,
+)
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
 
 pytestmark = pytest.mark.real
@@ -77,6 +86,26 @@ def test_the_answer_has_the_type_that_was_asked_for(kind: type, settings: Settin
     expected = {Answer: Answer("t", [Part("a", 1)]), AnswerDict: {"title": "t", "parts": [Part("a", 1)]}}
     assert result.structured == expected.get(kind, AnswerModel(title="t", parts=[{"name": "a", "size": 1}]))
     assert "size" in str(scripted.calls_with("answer in parts")[0].body)
+
+
+class Strict(pydantic.BaseModel):
+    """A model that asks for more than its schema can say."""
+
+    title: str
+
+    @pydantic.field_validator("title")
+    @classmethod
+    def long_enough(cls, title: str) -> str:
+        """Refuse a short title."""
+        raise ValueError("too short")
+
+
+def test_an_answer_that_the_type_itself_refuses_is_an_error(settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
+    """A validator is part of the type: the error is that of any answer that does not fit, with the validator's as its cause."""
+    scripted.when("answer in parts", Text('{"title": "t"}'))
+    with OpenCode(settings) as oc, pytest.raises(StructuredOutputFailedError, match="too short") as caught:
+        oc.run_task("answer in parts", directory=workdir, output_schema=Strict)
+    assert isinstance(caught.value.__cause__, pydantic.ValidationError)
 
 
 def test_a_schema_gives_data(settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
