@@ -62,6 +62,7 @@ class Classes:
     """The classes of one module, each once; two of the same name and another shape are told apart by the action's name."""
 
     typed_dicts: bool
+    taken: frozenset[str] = frozenset()
     shapes: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
@@ -97,7 +98,7 @@ class Classes:
         """Add a class and return its name."""
         shape = json.dumps(_without_words(schema), sort_keys=True)
         for found in (name, prefix + name):
-            if self.shapes.setdefault(found, shape) == shape:
+            if found not in self.taken and self.shapes.setdefault(found, shape) == shape:
                 name = found
                 break
         else:
@@ -141,7 +142,7 @@ class Classes:
             return f"{annotation} = ()"
         if annotation.startswith("Mapping["):
             return f"{annotation} = field(default_factory=dict)"
-        return f"{annotation} = None" if annotation == "Any" else f"{annotation} | None = None"
+        return f"{annotation} = None" if annotation == "Any" or annotation.endswith("None") else f"{annotation} | None = None"
 
 
 def _without_words(value: object) -> object:

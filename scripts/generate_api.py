@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +63,7 @@ def is_generic(entry: ActionEntry) -> bool:
 
 def results(manifest: Manifest) -> tuple[str, list[str]]:
     """The module of results, and its names."""
-    classes = Classes(typed_dicts=False)
+    classes = Classes(typed_dicts=False, taken=frozenset(name for names in BY_HAND.values() for name in names))
     for entry in manifest.actions.values():
         name = result_name(entry)
         about = {**entry.output_schema, "description": f"What {entry.name} returns"}
@@ -283,6 +284,9 @@ def exports(homes: Mapping[str, list[str]]) -> str:
 def table(homes: Mapping[str, list[str]]) -> str:
     """The module that says where each exported name stands."""
     rows = sorted((name, module) for module, found in homes.items() for name in found)
+    twice = sorted(row[0] for row, following in pairwise(rows) if row[0] == following[0])
+    if twice:
+        raise SystemExit(f"two things would be exported under one name: {twice}")
     lines = "\n".join(f'    "{name}": "{module}",' for name, module in rows)
     return f'''{MADE}"""Where each name that the package exports stands."""
 

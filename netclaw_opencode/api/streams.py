@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -141,10 +140,16 @@ class AsyncTaskStream(_Stream[R]):
             error.add_note(str(unconfirmed))
         return None
 
-    async def __aiter__(self) -> AsyncIterator[TaskEvent]:
+    def __aiter__(self) -> AsyncTaskStream[R]:
         self._require_entered()
-        while await self._has_event():
-            yield self._events.popleft()
+        return self
+
+    async def __anext__(self) -> TaskEvent:
+        while not self._events:
+            if self._ended:
+                raise StopAsyncIteration
+            await self._change()
+        return self._events.popleft()
 
     async def result(self) -> R:
         """Wait for the end and return the result.
@@ -161,11 +166,6 @@ class AsyncTaskStream(_Stream[R]):
         assert self._scope is not None  # entered
         with self._scope:
             await self._run()
-
-    async def _has_event(self) -> bool:
-        while not self._events and not self._ended:
-            await self._change()
-        return bool(self._events)
 
     async def _change(self) -> None:
         assert self._changed is not None  # entered
@@ -208,15 +208,16 @@ class TaskStream(_Stream[R]):
         if unconfirmed is not None and error is not None:
             error.add_note(str(unconfirmed))
 
-    def __iter__(self) -> Iterator[TaskEvent]:
+    def __iter__(self) -> TaskStream[R]:
         self._require_entered()
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._events or self._ended)
-                if not self._events:
-                    return
-                event = self._events.popleft()
-            yield event
+        return self
+
+    def __next__(self) -> TaskEvent:
+        with self._changed:
+            self._changed.wait_for(lambda: self._events or self._ended)
+            if not self._events:
+                raise StopIteration
+            return self._events.popleft()
 
     def result(self) -> R:
         """Wait for the end and return the result.

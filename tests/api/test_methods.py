@@ -78,11 +78,11 @@ def test_a_result_is_typed_all_the_way_down(settings: Settings, scripted: Offlin
 
 
 @pytest.mark.parametrize("kind", [Answer, AnswerDict, AnswerModel])
-def test_the_answer_has_the_type_that_was_asked_for(kind: type, settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
+def test_the_answer_has_the_type_that_was_asked_for(kind: type, settings: Settings, scripted: OfflineModel, place: Path) -> None:
     """A dataclass, a TypedDict, a pydantic model: the model is told the schema, and the data is of the type."""
     scripted.when("answer in parts", Text(json.dumps(JSON)))
     with OpenCode(settings) as oc:
-        result: RunTaskResult[object] = oc.run_task("answer in parts", directory=workdir, output_schema=kind)
+        result: RunTaskResult[object] = oc.run_task("answer in parts", directory=place, output_schema=kind)
     expected = {Answer: Answer("t", [Part("a", 1)]), AnswerDict: {"title": "t", "parts": [Part("a", 1)]}}
     assert result.structured == expected.get(kind, AnswerModel(title="t", parts=[{"name": "a", "size": 1}]))
     assert "size" in str(scripted.calls_with("answer in parts")[0].body)
@@ -100,29 +100,29 @@ class Strict(pydantic.BaseModel):
         raise ValueError("too short")
 
 
-def test_an_answer_that_the_type_itself_refuses_is_an_error(settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
+def test_an_answer_that_the_type_itself_refuses_is_an_error(settings: Settings, scripted: OfflineModel, place: Path) -> None:
     """A validator is part of the type: the error is that of any answer that does not fit, with the validator's as its cause."""
     scripted.when("answer in parts", Text('{"title": "t"}'))
     with OpenCode(settings) as oc, pytest.raises(StructuredOutputFailedError, match="too short") as caught:
-        oc.run_task("answer in parts", directory=workdir, output_schema=Strict)
+        oc.run_task("answer in parts", directory=place, output_schema=Strict)
     assert isinstance(caught.value.__cause__, pydantic.ValidationError)
 
 
-def test_a_schema_gives_data(settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
+def test_a_schema_gives_data(settings: Settings, scripted: OfflineModel, place: Path) -> None:
     """A JSON Schema as a mapping is sent as it is, and the data is JSON."""
     scripted.when("answer in parts", Text(json.dumps(JSON)))
     with OpenCode(settings) as oc:
-        result = oc.run_task("answer in parts", directory=workdir, output_schema={"type": "object", "required": ["title"]})
+        result = oc.run_task("answer in parts", directory=place, output_schema={"type": "object", "required": ["title"]})
     assert result.structured == JSON
 
 
-def test_sessions_messages_and_waits_are_typed(settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
+def test_sessions_messages_and_waits_are_typed(settings: Settings, scripted: OfflineModel, place: Path) -> None:
     """The steps of a task by hand, in async code."""
     scripted.when("say hello", Text("Hello."))
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
-            session = (await oc.create_session(directory=workdir, title="By hand")).session
+            session = (await oc.create_session(directory=place, title="By hand")).session
             sent = await oc.send_message_async(session.session_id, "say hello", deadline=timedelta(minutes=2))
             waited = await oc.wait_for_session(session.session_id, message_id=sent.message_id, wait=timedelta(seconds=45))
             while not waited.done:
@@ -137,14 +137,14 @@ def test_sessions_messages_and_waits_are_typed(settings: Settings, scripted: Off
     anyio.run(main)
 
 
-def test_a_failure_names_its_cause(settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
+def test_a_failure_names_its_cause(settings: Settings, scripted: OfflineModel, place: Path) -> None:
     """An unknown model and a deadline are classes; the stop of the turn is an object."""
     scripted.when("never end", Hang())
     with OpenCode(settings) as oc:
         with pytest.raises(ModelNotFoundError, match="scripted"):
-            oc.run_task("x", directory=workdir, model="offline/scriptet")
+            oc.run_task("x", directory=place, model="offline/scriptet")
         with pytest.raises(TurnTimeoutError) as caught:
-            oc.run_task("never end", directory=workdir, deadline=timedelta(seconds=3))
+            oc.run_task("never end", directory=place, deadline=timedelta(seconds=10))
     error = caught.value
     assert error.session_id is not None and error.session_id.startswith("ses_")
     assert error.stop is not None and error.stop.confirmed

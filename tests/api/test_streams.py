@@ -70,12 +70,12 @@ def asserted(events: list[Event]) -> None:
 
 
 @pytest.mark.usefixtures("write_it")
-def test_an_async_stream_gives_typed_events_and_then_the_result(settings: Settings, workdir: Path) -> None:
+def test_an_async_stream_gives_typed_events_and_then_the_result(settings: Settings, place: Path) -> None:
     """Events end when the task ends; the result is there, inside the block and after it."""
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
-            async with oc.stream_task("write it", directory=workdir) as task:
+            async with oc.stream_task("write it", directory=place) as task:
                 events: list[Event] = [event async for event in task]
                 result = await task.result()
             assert result.text == WRITTEN
@@ -87,10 +87,10 @@ def test_an_async_stream_gives_typed_events_and_then_the_result(settings: Settin
 
 
 @pytest.mark.usefixtures("write_it")
-def test_a_sync_stream_gives_typed_events_and_then_the_result(settings: Settings, workdir: Path) -> None:
+def test_a_sync_stream_gives_typed_events_and_then_the_result(settings: Settings, place: Path) -> None:
     """The same as an iterator, without an event loop in sight."""
     with OpenCode(settings) as oc:
-        with oc.stream_task("write it", directory=workdir) as task:
+        with oc.stream_task("write it", directory=place) as task:
             events: list[Event] = list(task)
             result = task.result()
         assert task.result() is result
@@ -99,43 +99,62 @@ def test_a_sync_stream_gives_typed_events_and_then_the_result(settings: Settings
 
 
 @pytest.mark.usefixtures("endless")
-def test_leaving_an_async_stream_early_stops_the_turn(settings: Settings, workdir: Path) -> None:
+def test_leaving_an_async_stream_early_stops_the_turn(settings: Settings, place: Path) -> None:
     """When the block is left, the stop is confirmed and the session gone (the leak check sees to that); the result says so."""
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
-            async with oc.stream_task("never end", directory=workdir) as task:
+            async with oc.stream_task("never end", directory=place) as task:
                 async for event in task:
                     if isinstance(event, ToolEvent) and event.status == "completed":
                         break
             assert task.stop is not None and task.stop.confirmed
             with pytest.raises(CallCancelledError):
                 await task.result()
-            assert (await oc.get_session_status(directory=workdir)).count == 0
+            assert (await oc.get_session_status(directory=place)).count == 0
 
     anyio.run(main)
 
 
 @pytest.mark.usefixtures("endless")
-def test_leaving_a_sync_stream_early_stops_the_turn(settings: Settings, workdir: Path) -> None:
+def test_leaving_a_sync_stream_early_stops_the_turn(settings: Settings, place: Path) -> None:
     """The same without an event loop."""
     with OpenCode(settings) as oc:
-        with oc.stream_task("never end", directory=workdir) as task:
+        with oc.stream_task("never end", directory=place) as task:
             for event in task:
                 if isinstance(event, ToolEvent) and event.status == "completed":
                     break
         assert task.stop is not None and task.stop.confirmed
         with pytest.raises(CallCancelledError):
             task.result()
-        assert oc.get_session_status(directory=workdir).count == 0
+        assert oc.get_session_status(directory=place).count == 0
+
+
+def test_leaving_a_stream_at_once_leaves_nothing(settings: Settings, place: Path) -> None:
+    """Whatever has been done of the task by then, nothing is left of it."""
+
+    async def main() -> None:
+        async with AsyncOpenCode(settings) as oc:
+            async with oc.stream_task("say it", directory=place) as task:
+                pass
+            with pytest.raises(CallCancelledError):
+                await task.result()
+
+    anyio.run(main)
+    with OpenCode(settings) as oc:
+        with oc.stream_task("say it", directory=place) as task:
+            pass
+        with pytest.raises(CallCancelledError):
+            task.result()
+        assert oc.get_session_status(directory=place).count == 0
 
 
 @pytest.mark.usefixtures("endless")
-def test_an_error_in_the_block_stops_the_turn_and_goes_on_as_it_is(settings: Settings, workdir: Path) -> None:
+def test_an_error_in_the_block_stops_the_turn_and_goes_on_as_it_is(settings: Settings, place: Path) -> None:
     """The caller's own exception is neither wrapped nor replaced."""
 
     async def main() -> None:
-        async with AsyncOpenCode(settings) as oc, oc.stream_task("never end", directory=workdir) as task:
+        async with AsyncOpenCode(settings) as oc, oc.stream_task("never end", directory=place) as task:
             async for event in task:
                 if isinstance(event, ToolEvent):
                     raise KeyError("mine")
@@ -143,20 +162,20 @@ def test_an_error_in_the_block_stops_the_turn_and_goes_on_as_it_is(settings: Set
     with pytest.raises(KeyError, match="mine"):
         anyio.run(main)
     with OpenCode(settings) as oc:
-        task = oc.stream_task("never end", directory=workdir)
+        task = oc.stream_task("never end", directory=place)
         with pytest.raises(KeyError, match="mine"):
             fail_within(task)
     assert task.stop is not None and task.stop.confirmed
 
 
 @pytest.mark.usefixtures("endless")
-def test_a_cancelled_block_stops_the_turn(settings: Settings, workdir: Path) -> None:
+def test_a_cancelled_block_stops_the_turn(settings: Settings, place: Path) -> None:
     """A cancellation around the block ends the task like a ``break``, and goes on."""
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
             with anyio.CancelScope() as scope:
-                async with oc.stream_task("never end", directory=workdir) as task:
+                async with oc.stream_task("never end", directory=place) as task:
                     async for event in task:
                         if isinstance(event, ToolEvent):
                             scope.cancel()
@@ -167,19 +186,19 @@ def test_a_cancelled_block_stops_the_turn(settings: Settings, workdir: Path) -> 
 
 
 @pytest.mark.usefixtures("endless")
-def test_a_failed_task_ends_its_events_and_its_result_raises(settings: Settings, workdir: Path) -> None:
+def test_a_failed_task_ends_its_events_and_its_result_raises(settings: Settings, place: Path) -> None:
     """The error is that of ``run_task``; leaving the block then raises nothing more."""
-    with OpenCode(settings) as oc, oc.stream_task("never end", directory=workdir, deadline=4) as task:
+    with OpenCode(settings) as oc, oc.stream_task("never end", directory=place, deadline=10) as task:
         assert [event for event in task if event.kind == "stopping"]
         with pytest.raises(TurnTimeoutError) as caught:
             task.result()
     assert caught.value.stop is not None and caught.value.stop.confirmed
 
 
-def test_a_stream_is_used_in_a_block_and_once(settings: Settings, workdir: Path) -> None:
+def test_a_stream_is_used_in_a_block_and_once(settings: Settings, place: Path) -> None:
     """Outside of a block nothing is started, and that is said."""
     with OpenCode(settings) as oc:
-        task = oc.stream_task("say it", directory=workdir)
+        task = oc.stream_task("say it", directory=place)
         with pytest.raises(RuntimeError, match="with … as task"):
             list(task)
         with task:
@@ -188,17 +207,17 @@ def test_a_stream_is_used_in_a_block_and_once(settings: Settings, workdir: Path)
             task.__enter__()
 
 
-def test_a_message_and_a_plan_can_be_streamed(settings: Settings, scripted: OfflineModel, workdir: Path) -> None:
+def test_a_message_and_a_plan_can_be_streamed(settings: Settings, scripted: OfflineModel, place: Path) -> None:
     """The other actions that follow a turn have streams too."""
     scripted.when("Make a plan", Text("1. Do it."))
     scripted.when("Implement the following", Text("Done."))
     with OpenCode(settings) as oc:
-        session = oc.create_session(directory=workdir).session
+        session = oc.create_session(directory=place).session
         with oc.stream_message(session.session_id, "say it") as message:
             assert [event for event in message if event.kind == "turn_finished"]
             assert message.result().text == "say it"
         oc.delete_session(session.session_id)
-        with oc.stream_plan_and_implement("a task", directory=workdir) as both:
+        with oc.stream_plan_and_implement("a task", directory=place) as both:
             assert len([event for event in both if event.kind == "turn_finished"]) == 2
             assert both.result().implementation.text == "Done."
 
@@ -207,7 +226,7 @@ def test_a_message_and_a_plan_can_be_streamed(settings: Settings, scripted: Offl
 
 
 @pytest.mark.parametrize("answer", ["once", True, Decision("once")])
-def test_a_function_grants_a_permission(answer: object, settings: Settings, notes: Path, workdir: Path) -> None:
+def test_a_function_grants_a_permission(answer: object, settings: Settings, notes: Path, place: Path) -> None:
     """It sees what is asked for, its answer counts, and the stream shows both."""
     asked: list[PendingRequest] = []
 
@@ -217,7 +236,7 @@ def test_a_function_grants_a_permission(answer: object, settings: Settings, note
 
     with (
         OpenCode(settings) as oc,
-        oc.stream_task("read the notes", directory=workdir, on_permission=decide) as task,  # type: ignore[arg-type]
+        oc.stream_task("read the notes", directory=place, on_permission=decide) as task,  # type: ignore[arg-type]
     ):
         events = [event for event in task if isinstance(event, PermissionEvent)]
         result = task.result()
@@ -228,17 +247,17 @@ def test_a_function_grants_a_permission(answer: object, settings: Settings, note
 
 
 @pytest.mark.usefixtures("notes")
-def test_without_a_function_or_an_answer_the_permission_is_refused(settings: Settings, workdir: Path) -> None:
+def test_without_a_function_or_an_answer_the_permission_is_refused(settings: Settings, place: Path) -> None:
     """None leaves it to the policy file; without one the call is what it always was."""
     with OpenCode(settings) as oc:
         with pytest.raises(PermissionRequiredError, match="external_directory"):
-            oc.run_task("read the notes", directory=workdir, on_permission=lambda _: None)
+            oc.run_task("read the notes", directory=place, on_permission=lambda _: None)
         with pytest.raises(PermissionRequiredError):
-            oc.run_task("read the notes", directory=workdir)
+            oc.run_task("read the notes", directory=place)
 
 
 @pytest.mark.usefixtures("notes")
-def test_a_function_may_wait_and_may_call(settings: Settings, workdir: Path) -> None:
+def test_a_function_may_wait_and_may_call(settings: Settings, place: Path) -> None:
     """An async function is awaited; in sync code a plain one runs in a thread, where it may block and make calls of its own."""
     thread: list[str] = []
 
@@ -248,7 +267,7 @@ def test_a_function_may_wait_and_may_call(settings: Settings, workdir: Path) -> 
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
-            assert (await oc.run_task("read the notes", directory=workdir, on_permission=slow)).text == "I have read."
+            assert (await oc.run_task("read the notes", directory=place, on_permission=slow)).text == "I have read."
 
     anyio.run(main)
     with OpenCode(settings) as oc:
@@ -258,13 +277,13 @@ def test_a_function_may_wait_and_may_call(settings: Settings, workdir: Path) -> 
             states = oc.get_session_status(session_id=request.session_id).sessions
             return states[0].pending[0].id == request.id
 
-        assert oc.run_task("read the notes", directory=workdir, on_permission=look).text == "I have read."
-        assert oc.run_task("read the notes", directory=workdir, on_permission=slow).text == "I have read."
+        assert oc.run_task("read the notes", directory=place, on_permission=look).text == "I have read."
+        assert oc.run_task("read the notes", directory=place, on_permission=slow).text == "I have read."
     assert thread != [threading.current_thread().name]
 
 
 @pytest.mark.usefixtures("notes")
-def test_two_calls_at_once_have_each_their_own_function(settings: Settings, workdir: Path) -> None:
+def test_two_calls_at_once_have_each_their_own_function(settings: Settings, place: Path) -> None:
     """Both wait for their answer at the same moment, and each gets its own function's."""
     both = threading.Barrier(2)
     outcomes: dict[str, object] = {}
@@ -281,7 +300,7 @@ def test_two_calls_at_once_have_each_their_own_function(settings: Settings, work
         def run(name: str, answer: bool) -> None:
             try:
                 outcomes[name] = [
-                    one.answer for one in oc.run_task("read the notes", directory=workdir, on_permission=deciding(answer)).answered
+                    one.answer for one in oc.run_task("read the notes", directory=place, on_permission=deciding(answer)).answered
                 ]
             except Exception as error:  # noqa: BLE001 - it is the outcome
                 outcomes[name] = error
@@ -297,7 +316,7 @@ def test_two_calls_at_once_have_each_their_own_function(settings: Settings, work
 
 @pytest.mark.usefixtures("notes")
 @pytest.mark.parametrize("kind", ["raises", "nonsense"])
-def test_a_function_that_fails_ends_its_call(kind: str, settings: Settings, workdir: Path) -> None:
+def test_a_function_that_fails_ends_its_call(kind: str, settings: Settings, place: Path) -> None:
     """Nothing is let through: the turn is stopped, and the caller gets what its function raised."""
 
     def fail(request: PendingRequest) -> object:
@@ -307,19 +326,19 @@ def test_a_function_that_fails_ends_its_call(kind: str, settings: Settings, work
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
-            await oc.run_task("read the notes", directory=workdir, on_permission=fail)  # type: ignore[arg-type]
+            await oc.run_task("read the notes", directory=place, on_permission=fail)  # type: ignore[arg-type]
 
     expected, says = (LookupError, "mine") if kind == "raises" else (TypeError, "on_permission must return")
     with pytest.raises(expected, match=says):
         anyio.run(main)
     with OpenCode(settings) as oc:
         with pytest.raises(expected, match=says):
-            oc.run_task("read the notes", directory=workdir, on_permission=fail)  # type: ignore[arg-type]
-        assert oc.get_session_status(directory=workdir).count == 0
+            oc.run_task("read the notes", directory=place, on_permission=fail)  # type: ignore[arg-type]
+        assert oc.get_session_status(directory=place).count == 0
 
 
 @pytest.mark.usefixtures("notes")
-def test_the_calls_own_function_comes_before_the_plugins(settings: Settings, workdir: Path) -> None:
+def test_the_calls_own_function_comes_before_the_plugins(settings: Settings, place: Path) -> None:
     """Where it has an answer no plugin is asked; where it has none, they are."""
     asked: list[PendingRequest] = []
 
@@ -329,15 +348,15 @@ def test_the_calls_own_function_comes_before_the_plugins(settings: Settings, wor
 
     with OpenCode(settings, plugins={"policy": hooks(decide_permission=plugin)}) as oc:
         with pytest.raises(PermissionRequiredError):
-            oc.run_task("read the notes", directory=workdir, on_permission=lambda _: "reject")
+            oc.run_task("read the notes", directory=place, on_permission=lambda _: "reject")
         assert asked == []
-        oc.run_task("read the notes", directory=workdir, on_permission=lambda _: None)
+        oc.run_task("read the notes", directory=place, on_permission=lambda _: None)
         assert len(asked) >= 1
 
 
 @pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("answer", ["SQLite", ["SQLite"], [["SQLite"]]])
-def test_a_function_answers_a_question(answer: object, settings: Settings, workdir: Path) -> None:
+def test_a_function_answers_a_question(answer: object, settings: Settings, place: Path) -> None:
     """A label, a list of labels, a list of lists: what fits the only question."""
 
     async def choose(request: PendingRequest) -> object:
@@ -346,7 +365,7 @@ def test_a_function_answers_a_question(answer: object, settings: Settings, workd
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
-            async with oc.stream_task("choose a database", directory=workdir, on_question=choose) as task:  # type: ignore[arg-type]
+            async with oc.stream_task("choose a database", directory=place, on_question=choose) as task:  # type: ignore[arg-type]
                 events = [event async for event in task if isinstance(event, QuestionEvent)]
                 result = await task.result()
             assert result.answered[0].chosen == (("SQLite",),)
@@ -356,17 +375,17 @@ def test_a_function_answers_a_question(answer: object, settings: Settings, workd
 
 
 @pytest.mark.usefixtures("database")
-def test_a_question_may_be_refused_or_left(settings: Settings, workdir: Path) -> None:
+def test_a_question_may_be_refused_or_left(settings: Settings, place: Path) -> None:
     """Without an answer the call says what was asked."""
     with OpenCode(settings) as oc:
         for answer in (None, Decision("reject")):
             with pytest.raises(QuestionPendingError, match="Which database"):
-                oc.run_task("choose a database", directory=workdir, on_question=lambda _, answer=answer: answer)  # type: ignore[misc]
+                oc.run_task("choose a database", directory=place, on_question=lambda _, answer=answer: answer)  # type: ignore[misc]
         with pytest.raises(ValueError, match="answer all of 1"):
-            oc.run_task("choose a database", directory=workdir, on_question=lambda _: [["a"], ["b"]])
+            oc.run_task("choose a database", directory=place, on_question=lambda _: [["a"], ["b"]])
 
 
-def test_waiting_for_a_function_ends_with_the_deadline(settings: Settings, notes: Path, workdir: Path) -> None:
+def test_waiting_for_a_function_ends_with_the_deadline(settings: Settings, notes: Path, place: Path) -> None:
     """A function that never answers keeps no turn alive: at the deadline it is cancelled and the turn stopped."""
     cancelled: list[bool] = []
 
@@ -380,7 +399,7 @@ def test_waiting_for_a_function_ends_with_the_deadline(settings: Settings, notes
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
-            await oc.run_task("read the notes", directory=workdir, on_permission=never, deadline=4)
+            await oc.run_task("read the notes", directory=place, on_permission=never, deadline=10)
 
     with pytest.raises(TurnTimeoutError) as caught:
         anyio.run(main)

@@ -15,6 +15,7 @@ from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.server import OpenCodeServer
 from tests.docs.pages import HOME, LEFT_OUT, blocks_of, masked, page
 from tests.docs.story import HELLO, run_one_more, story_projects, write
+from tests.support.raw import warm
 
 PAGE = page("docs/python.md")
 RECIPES = {title: blocks_of(text) for title, text in re.findall(r"^## (\d+\. .+?)\n(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL)}
@@ -26,12 +27,13 @@ QUESTION = {
 
 
 @pytest.fixture(scope="module")
-def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def projects(tmp_path_factory: pytest.TempPathFactory, opencode_server: OpenCodeServer) -> Path:
     """The folder that stands for the page's, with its project: one for all recipes, since the server opens each directory slowly."""
     home = tmp_path_factory.mktemp("python-page") / "me"
     story_projects(home)
     (home / "notes").mkdir()
     (home / "notes" / "notes.txt").write_text("bread\n", encoding="utf-8")
+    warm(opencode_server, home / "project")
     return home
 
 
