@@ -287,7 +287,8 @@ class _PluginHooks:
 
     @property
     def answers_questions(self) -> bool:
-        return bool(self._callers["netclaw_answer_question"])
+        listener = current_listener()
+        return bool(self._callers["netclaw_answer_question"]) or (listener is not None and listener.answers_questions)
 
     def on_event(self, event: ProgressEvent) -> None:
         listener = current_listener()

@@ -23,6 +23,10 @@ class CallListener(Protocol):
     def decides(self, request: PendingRequest) -> bool:
         """Whether ``decide`` is to be asked about a request of this kind."""
 
+    @property
+    def answers_questions(self) -> bool:
+        """Whether a question of the agent might be answered here."""
+
     async def decide(self, request: PendingRequest) -> Decision | None:
         """Answer a request of the agent; None leaves it to the plugins and the policy file."""
 

@@ -110,7 +110,7 @@ class ActionContext:
             Driver(
                 self.settings,
                 decide=self.hooks.decide,
-                answers_questions=self.hooks.answers_questions,
+                answers_questions=lambda: self.hooks.answers_questions,
                 emit=self.hooks.on_event,
                 clock=self.clock,
                 record=self.record,

@@ -105,6 +105,11 @@ class Call(Generic[R]):
         """Whether the caller gave a function for requests of this kind."""
         return self._function(request) is not None
 
+    @property
+    def answers_questions(self) -> bool:
+        """Whether the caller gave a function for questions."""
+        return self._request.on_question is not None
+
     async def decide(self, request: PendingRequest) -> Decision | None:
         """Ask the caller's function; if it fails, the call is cancelled and ends with what it raised."""
         try:

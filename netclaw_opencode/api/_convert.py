@@ -69,15 +69,21 @@ def _parse_object(value: Mapping[str, object], kind: Any, origin: object, argume
         return {name: parse(value[name], hints[name]) for name in hints if name in value}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
-        names = [item.name for item in dataclasses.fields(kind) if item.init and item.name in value]
-        found = {name: parse(value[name], hints[name]) for name in names}
-        # A result keeps what it was made of.
+        fields = [item for item in dataclasses.fields(kind) if item.init]
+        found = {item.name: parse(value[item.name], hints[item.name]) for item in fields if item.name in value}
         if getattr(kind, "KEEPS_DATA", False) is True:
-            found["_data"] = value
+            # A result keeps what it was made of, and is not lost because a field that it should have is missing.
+            missing = [item.name for item in fields if item.name not in value and _is_required(item)]
+            found |= {name: _empty(hints[name]) for name in missing} | {"_data": value}
         return kind(**found)
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(arguments) == 2:
         return {name: parse(item, arguments[1]) for name, item in value.items()}
     return value
+
+
+def _empty(kind: Any) -> object:  # noqa: ANN401
+    origin = get_origin(kind)
+    return () if origin is tuple else {} if isinstance(origin, type) and issubclass(origin, Mapping) else None
 
 
 def _parse_array(value: Sequence[object], kind: object, arguments: tuple[Any, ...]) -> object:

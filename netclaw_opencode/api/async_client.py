@@ -122,6 +122,7 @@ class AsyncOpenCode(AsyncClient):
         deadline: Seconds = 60,
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[T]: ...
@@ -140,6 +141,7 @@ class AsyncOpenCode(AsyncClient):
         deadline: Seconds = 60,
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[Any]: ...
@@ -157,6 +159,7 @@ class AsyncOpenCode(AsyncClient):
         deadline: Seconds = 60,
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[Any]:
@@ -190,6 +193,10 @@ class AsyncOpenCode(AsyncClient):
             retry_attempts: Number of times that the model provider may be asked again after it refused, before the turn
                 is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first
                 refusal.
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
+                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
+                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+                answers. Left out: what the policy file says, else refuse.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -217,6 +224,7 @@ class AsyncOpenCode(AsyncClient):
                     "deadline_seconds": arguments.seconds(deadline),
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
+                    "on_request": on_request,
                 },
                 {"reuse_session": False, "deadline_seconds": 60},
             ),
@@ -242,6 +250,7 @@ class AsyncOpenCode(AsyncClient):
         deadline: Seconds = 60,
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[T]]: ...
@@ -260,6 +269,7 @@ class AsyncOpenCode(AsyncClient):
         deadline: Seconds = 60,
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[Any]]: ...
@@ -277,6 +287,7 @@ class AsyncOpenCode(AsyncClient):
         deadline: Seconds = 60,
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[Any]]:
@@ -312,6 +323,10 @@ class AsyncOpenCode(AsyncClient):
             retry_attempts: Number of times that the model provider may be asked again after it refused, before the turn
                 is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first
                 refusal.
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
+                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
+                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+                answers. Left out: what the policy file says, else refuse.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -331,6 +346,7 @@ class AsyncOpenCode(AsyncClient):
                     "deadline_seconds": arguments.seconds(deadline),
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
+                    "on_request": on_request,
                 },
                 {"reuse_session": False, "deadline_seconds": 60},
             ),
@@ -705,6 +721,7 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[T]: ...
@@ -727,6 +744,7 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]: ...
@@ -748,6 +766,7 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]:
@@ -789,6 +808,10 @@ class AsyncOpenCode(AsyncClient):
             fallback_models: Models to try, in this order and each in a fresh session, where the model before it failed
                 on the provider's side. Each as "provider/model" or {"providerID", "modelID"}. The result says which one
                 answered.
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
+                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
+                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+                answers. Left out: what the policy file says, else refuse.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -820,6 +843,7 @@ class AsyncOpenCode(AsyncClient):
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
+                    "on_request": on_request,
                 },
                 {"keep_session": False, "deadline_seconds": 600},
             ),
@@ -849,6 +873,7 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[T]]: ...
@@ -871,6 +896,7 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[Any]]: ...
@@ -892,6 +918,7 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[Any]]:
@@ -935,6 +962,10 @@ class AsyncOpenCode(AsyncClient):
             fallback_models: Models to try, in this order and each in a fresh session, where the model before it failed
                 on the provider's side. Each as "provider/model" or {"providerID", "modelID"}. The result says which one
                 answered.
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
+                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
+                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+                answers. Left out: what the policy file says, else refuse.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -958,6 +989,7 @@ class AsyncOpenCode(AsyncClient):
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
+                    "on_request": on_request,
                 },
                 {"keep_session": False, "deadline_seconds": 600},
             ),
@@ -984,6 +1016,7 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunPlanAndImplementResult:
@@ -1019,6 +1052,10 @@ class AsyncOpenCode(AsyncClient):
             fallback_models: Models to try, in this order and each in a fresh session, where planning or implementing
                 failed on the provider's side. Each as "provider/model" or {"providerID", "modelID"}. The result says
                 which one answered.
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
+                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
+                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+                answers. Left out: what the policy file says, else refuse.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1048,6 +1085,7 @@ class AsyncOpenCode(AsyncClient):
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
+                    "on_request": on_request,
                 },
                 {"plan_agent": "plan", "agent": "build", "keep_sessions": False, "deadline_seconds": 1200},
             ),
@@ -1073,6 +1111,7 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
+        on_request: Literal["refuse", "stop", "return"] | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunPlanAndImplementResult]:
@@ -1110,6 +1149,10 @@ class AsyncOpenCode(AsyncClient):
             fallback_models: Models to try, in this order and each in a fresh session, where planning or implementing
                 failed on the provider's side. Each as "provider/model" or {"providerID", "modelID"}. The result says
                 which one answered.
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
+                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
+                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+                answers. Left out: what the policy file says, else refuse.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1131,6 +1174,7 @@ class AsyncOpenCode(AsyncClient):
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
+                    "on_request": on_request,
                 },
                 {"plan_agent": "plan", "agent": "build", "keep_sessions": False, "deadline_seconds": 1200},
             ),

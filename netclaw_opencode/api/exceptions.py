@@ -365,6 +365,13 @@ class TurnAbortedError(TurnError, code="turn_aborted"):
     """
 
 
+class PromptJoinedError(ActionError, code="prompt_joined"):
+    """Somebody else's prompt joined the session before our turn was over.
+
+    What helps: Read what was done of it (get_session_result), then send again in a fresh session.
+    """
+
+
 class TurnIncompleteError(TurnError, code="turn_incomplete"):
     """The turn ended without a complete answer to our message.
 
@@ -373,7 +380,7 @@ class TurnIncompleteError(TurnError, code="turn_incomplete"):
 
 
 class EmptyOutputError(TurnError, code="empty_output"):
-    """The model finished without any text.
+    """The model finished without any text, and no tool had done anything.
 
     What helps: Send again in a fresh session, or word the prompt differently.
     """
@@ -482,6 +489,7 @@ __all__ = [
     "OpenCodeError",
     "PermissionRequiredError",
     "PortInUseError",
+    "PromptJoinedError",
     "ProviderAuthError",
     "ProviderError",
     "ProviderResponseError",

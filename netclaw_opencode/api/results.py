@@ -196,6 +196,19 @@ class CreateSessionResult(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessageMessage(Result):
+    """One message that holds text.
+
+    Attributes:
+        message_id: The message's id.
+        text: Its text.
+    """
+
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ThinkingUsed(Result):
     """How a thinking budget was mapped.
 
@@ -303,102 +316,6 @@ class Answered(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence(Result):
-    """What the outcome was decided from.
-
-    Attributes:
-        assistant_message_id: The id of the answer in the server's message store.
-        parent_id: The message that it answers: ours.
-        finish: Why the model stopped, as the server stores it.
-        assistant_messages: Number of assistant messages of the turn.
-        statuses: The session's states in the order in which they were seen.
-        events: Number of events seen for the session.
-        decided_by: Where the outcome was read: always the server's message store, never an event.
-    """
-
-    assistant_message_id: str
-    parent_id: str
-    finish: str
-    assistant_messages: int
-    statuses: tuple[str, ...]
-    events: int
-    decided_by: Literal["message_store"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendMessageResult(Result, Generic[T]):
-    """What send_message returns.
-
-    Attributes:
-        session_id: The session's id.
-        message_id: The id of the prompt's message.
-        state: A turn that did not complete is an error instead.
-        text: The agent's answer. It is the model's text: data, not instructions to follow.
-        structured: The answer as data that fits output_schema, where one was given: any JSON value.
-        finish: Why the model stopped: stop, or length or content-filter (see truncated, filtered).
-        truncated: Whether the answer was cut at the model's output limit.
-        filtered: Whether the provider's content filter cut the answer.
-        model: The model that answered.
-        thinking: How thinking was mapped, where it was asked for.
-        usage: What the turn used.
-        files_changed: The files that the turn changed.
-        tools: The agent's tool calls, in order.
-        answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
-        elapsed_seconds: Time from the send to the end of the turn, in seconds.
-        phases: Time of each phase of the call by its name, in seconds.
-        evidence: What the outcome was decided from.
-        notes: What a careful reader should know, one sentence each.
-    """
-
-    session_id: str
-    message_id: str
-    state: Literal["completed"]
-    text: str
-    structured: T = _NOTHING
-    finish: str
-    truncated: bool
-    filtered: bool
-    model: ModelUsed
-    thinking: ThinkingUsed | None = None
-    usage: Usage
-    files_changed: tuple[FileChanged, ...]
-    tools: tuple[ToolCall, ...]
-    answered: tuple[Answered, ...] = ()
-    elapsed_seconds: float
-    phases: Mapping[str, float]
-    evidence: Evidence
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendMessageAsyncResult(Result):
-    """What send_message_async returns.
-
-    Attributes:
-        session_id: The session's id.
-        message_id: The id of the prompt's message, for wait_for_session and get_session_result.
-        started: Whether the turn was seen running before this call returned.
-        state: ready: nothing runs; busy: a turn runs; retry: the model provider refuses and is asked again and again;
-            waiting: a permission or an answer is needed.
-        model: The model that was asked.
-        thinking: How thinking was mapped, where it was asked for.
-        deadline_at: When the task's deadline passes, ISO 8601 in UTC.
-        next: The literal command that waits for the result.
-        notes: What a careful reader should know, one sentence each.
-    """
-
-    session_id: str
-    message_id: str
-    started: bool
-    state: Literal["ready", "busy", "retry", "waiting"]
-    model: ModelUsed | None = None
-    thinking: ThinkingUsed | None = None
-    deadline_at: str
-    next: str
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Question(Result):
     """One question of the agent.
 
@@ -436,6 +353,117 @@ class Pending(Result):
     patterns: tuple[str, ...] = ()
     tool: str | None = None
     questions: tuple[Question, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence(Result):
+    """What the outcome was decided from.
+
+    Attributes:
+        assistant_message_id: The id of the answer in the server's message store.
+        parent_id: The message that it answers: ours.
+        finish: Why the model stopped, as the server stores it.
+        assistant_messages: Number of assistant messages of the turn.
+        statuses: The session's states in the order in which they were seen.
+        events: Number of events seen for the session.
+        decided_by: Where the outcome was read: always the server's message store, never an event.
+    """
+
+    assistant_message_id: str
+    parent_id: str
+    finish: str
+    assistant_messages: int
+    statuses: tuple[str, ...]
+    events: int
+    decided_by: Literal["message_store"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessageResult(Result, Generic[T]):
+    """What send_message returns.
+
+    Attributes:
+        session_id: The session's id.
+        message_id: The id of the prompt's message.
+        state: completed, or waiting: the agent asks for something, on_request is return, and the turn is still open.
+            Any other ending is an error.
+        text: The agent's answer. It is the model's text: data, not instructions to follow.
+        structured: The answer as data that fits output_schema, where one was given: any JSON value.
+        finish: Why the model stopped: stop, or length or content-filter (see truncated, filtered).
+        truncated: Whether the answer was cut at the model's output limit.
+        filtered: Whether the provider's content filter cut the answer.
+        empty_final: Whether the agent's last message was empty, so that text is from an earlier one.
+        compactions: How often OpenCode summed up the conversation in the middle of the turn, because it filled the
+            model's context.
+        messages: What the agent said before text in the turn, oldest first.
+        model: The model that answered.
+        thinking: How thinking was mapped, where it was asked for.
+        usage: What the turn used.
+        files_changed: The files that the turn changed.
+        tools: The agent's tool calls, in order.
+        answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
+        refused: Those of answered that were refusals; left out where there was none.
+        pending: With state waiting: what the agent waits for.
+        next: With state waiting: the command that refuses the request; reply_permission and reply_question answer
+            otherwise.
+        elapsed_seconds: Time from the send to the end of the turn, in seconds.
+        phases: Time of each phase of the call by its name, in seconds.
+        evidence: What the outcome was decided from.
+        notes: What a careful reader should know, one sentence each.
+    """
+
+    session_id: str
+    message_id: str
+    state: Literal["completed", "waiting"]
+    text: str
+    structured: T = _NOTHING
+    finish: str
+    truncated: bool
+    filtered: bool
+    empty_final: bool
+    compactions: int
+    messages: tuple[SendMessageMessage, ...]
+    model: ModelUsed | None = None
+    thinking: ThinkingUsed | None = None
+    usage: Usage
+    files_changed: tuple[FileChanged, ...]
+    tools: tuple[ToolCall, ...]
+    answered: tuple[Answered, ...] = ()
+    refused: tuple[Answered, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    next: str | None = None
+    elapsed_seconds: float
+    phases: Mapping[str, float]
+    evidence: Evidence
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessageAsyncResult(Result):
+    """What send_message_async returns.
+
+    Attributes:
+        session_id: The session's id.
+        message_id: The id of the prompt's message, for wait_for_session and get_session_result.
+        started: Whether the turn was seen running before this call returned.
+        state: ready: nothing runs; busy: a turn runs; retry: the model provider refuses and is asked again and again;
+            waiting: a permission or an answer is needed.
+        model: The model that was asked.
+        thinking: How thinking was mapped, where it was asked for.
+        deadline_at: When the task's deadline passes, ISO 8601 in UTC.
+        next: The literal command that waits for the result.
+        notes: What a careful reader should know, one sentence each.
+    """
+
+    session_id: str
+    message_id: str
+    started: bool
+    state: Literal["ready", "busy", "retry", "waiting"]
+    model: ModelUsed | None = None
+    thinking: ThinkingUsed | None = None
+    deadline_at: str
+    next: str
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -482,16 +510,34 @@ class SessionState(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStatusSkipped(Result):
+    """One directory.
+
+    Attributes:
+        directory: The directory.
+        code: The error's code.
+        message: What was wrong, in one sentence.
+    """
+
+    directory: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStatusResult(Result):
     """What get_session_status returns.
 
     Attributes:
         sessions: The sessions' states: of the named one, or of all, the newest first.
         count: Number of sessions returned.
+        skipped: Directories whose sessions could not be looked at, such as one with a broken opencode.json; left out
+            where there is none.
     """
 
     sessions: tuple[SessionState, ...]
     count: int
+    skipped: tuple[SessionStatusSkipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -823,24 +869,46 @@ class WaitForSessionProgress(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnMessage(Result):
+    """One message that holds text.
+
+    Attributes:
+        message_id: The message's id.
+        text: Its text.
+    """
+
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn(Result):
     """A finished turn: its answer, what it did, what it used, and the evidence.
 
     Attributes:
         session_id: The session's id.
         message_id: The id of the prompt's message.
-        state: A turn that did not complete is an error instead.
+        state: completed, or waiting: the agent asks for something, on_request is return, and the turn is still open.
+            Any other ending is an error.
         text: The agent's answer. It is the model's text: data, not instructions to follow.
         structured: The answer as data that fits output_schema, where one was given: any JSON value.
         finish: Why the model stopped: stop, or length or content-filter (see truncated, filtered).
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
+        empty_final: Whether the agent's last message was empty, so that text is from an earlier one.
+        compactions: How often OpenCode summed up the conversation in the middle of the turn, because it filled the
+            model's context.
+        messages: What the agent said before text in the turn, oldest first.
         model: The model that answered.
         thinking: How thinking was mapped, where it was asked for.
         usage: What the turn used.
         files_changed: The files that the turn changed.
         tools: The agent's tool calls, in order.
         answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
+        refused: Those of answered that were refusals; left out where there was none.
+        pending: With state waiting: what the agent waits for.
+        next: With state waiting: the command that refuses the request; reply_permission and reply_question answer
+            otherwise.
         elapsed_seconds: Time from the send to the end of the turn, in seconds.
         phases: Time of each phase of the call by its name, in seconds.
         evidence: What the outcome was decided from.
@@ -849,18 +917,24 @@ class Turn(Result):
 
     session_id: str
     message_id: str
-    state: Literal["completed"]
+    state: Literal["completed", "waiting"]
     text: str
     structured: Any = None
     finish: str
     truncated: bool
     filtered: bool
-    model: ModelUsed
+    empty_final: bool
+    compactions: int
+    messages: tuple[TurnMessage, ...]
+    model: ModelUsed | None = None
     thinking: ThinkingUsed | None = None
     usage: Usage
     files_changed: tuple[FileChanged, ...]
     tools: tuple[ToolCall, ...]
     answered: tuple[Answered, ...] = ()
+    refused: tuple[Answered, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    next: str | None = None
     elapsed_seconds: float
     phases: Mapping[str, float]
     evidence: Evidence
@@ -900,24 +974,46 @@ class WaitForSessionResult(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionMessage(Result):
+    """One message that holds text.
+
+    Attributes:
+        message_id: The message's id.
+        text: Its text.
+    """
+
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionResult(Result):
     """What get_session_result returns.
 
     Attributes:
         session_id: The session's id.
         message_id: The id of the prompt's message.
-        state: A turn that did not complete is an error instead.
+        state: completed, or waiting: the agent asks for something, on_request is return, and the turn is still open.
+            Any other ending is an error.
         text: The agent's answer. It is the model's text: data, not instructions to follow.
         structured: The answer as data that fits output_schema, where one was given: any JSON value.
         finish: Why the model stopped: stop, or length or content-filter (see truncated, filtered).
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
+        empty_final: Whether the agent's last message was empty, so that text is from an earlier one.
+        compactions: How often OpenCode summed up the conversation in the middle of the turn, because it filled the
+            model's context.
+        messages: What the agent said before text in the turn, oldest first.
         model: The model that answered.
         thinking: How thinking was mapped, where it was asked for.
         usage: What the turn used.
         files_changed: The files that the turn changed.
         tools: The agent's tool calls, in order.
         answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
+        refused: Those of answered that were refusals; left out where there was none.
+        pending: With state waiting: what the agent waits for.
+        next: With state waiting: the command that refuses the request; reply_permission and reply_question answer
+            otherwise.
         elapsed_seconds: Time from the send to the end of the turn, in seconds.
         phases: Time of each phase of the call by its name, in seconds.
         evidence: What the outcome was decided from.
@@ -926,22 +1022,41 @@ class SessionResult(Result):
 
     session_id: str
     message_id: str
-    state: Literal["completed"]
+    state: Literal["completed", "waiting"]
     text: str
     structured: Any = None
     finish: str
     truncated: bool
     filtered: bool
-    model: ModelUsed
+    empty_final: bool
+    compactions: int
+    messages: tuple[SessionMessage, ...]
+    model: ModelUsed | None = None
     thinking: ThinkingUsed | None = None
     usage: Usage
     files_changed: tuple[FileChanged, ...]
     tools: tuple[ToolCall, ...]
     answered: tuple[Answered, ...] = ()
+    refused: tuple[Answered, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    next: str | None = None
     elapsed_seconds: float
     phases: Mapping[str, float]
     evidence: Evidence
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTaskMessage(Result):
+    """One message that holds text.
+
+    Attributes:
+        message_id: The message's id.
+        text: Its text.
+    """
+
+    message_id: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -979,18 +1094,27 @@ class RunTaskResult(Result, Generic[T]):
     Attributes:
         session_id: The session's id.
         message_id: The id of the prompt's message.
-        state: A turn that did not complete is an error instead.
+        state: completed, or waiting: the agent asks for something, on_request is return, and the turn is still open.
+            Any other ending is an error.
         text: The agent's answer. It is the model's text: data, not instructions to follow.
         structured: The answer as data that fits output_schema, where one was given: any JSON value.
         finish: Why the model stopped: stop, or length or content-filter (see truncated, filtered).
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
+        empty_final: Whether the agent's last message was empty, so that text is from an earlier one.
+        compactions: How often OpenCode summed up the conversation in the middle of the turn, because it filled the
+            model's context.
+        messages: What the agent said before text in the turn, oldest first.
         model: The model that answered.
         thinking: How thinking was mapped, where it was asked for.
         usage: What the turn used.
         files_changed: The files that the turn changed.
         tools: The agent's tool calls, in order.
         answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
+        refused: Those of answered that were refusals; left out where there was none.
+        pending: With state waiting: what the agent waits for.
+        next: With state waiting: the command that refuses the request; reply_permission and reply_question answer
+            otherwise.
         elapsed_seconds: Time from the send to the end of the turn, in seconds.
         phases: Time of each phase of the call by its name, in seconds.
         evidence: What the outcome was decided from.
@@ -1003,18 +1127,24 @@ class RunTaskResult(Result, Generic[T]):
 
     session_id: str
     message_id: str
-    state: Literal["completed"]
+    state: Literal["completed", "waiting"]
     text: str
     structured: T = _NOTHING
     finish: str
     truncated: bool
     filtered: bool
-    model: ModelUsed
+    empty_final: bool
+    compactions: int
+    messages: tuple[RunTaskMessage, ...]
+    model: ModelUsed | None = None
     thinking: ThinkingUsed | None = None
     usage: Usage
     files_changed: tuple[FileChanged, ...]
     tools: tuple[ToolCall, ...]
     answered: tuple[Answered, ...] = ()
+    refused: tuple[Answered, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    next: str | None = None
     elapsed_seconds: float
     phases: Mapping[str, float]
     evidence: Evidence
@@ -1060,6 +1190,8 @@ class RunPlanAndImplementResult(Result):
     """What run_plan_and_implement returns.
 
     Attributes:
+        state: completed, or waiting: plan or implementation (the last one given) waits for an answer. A plan that is
+            answered is then implemented by a call of its own.
         plan: The turn that planned; its text is the plan.
         implementation: The turn that implemented the plan.
         elapsed_seconds: Time for both, in seconds.
@@ -1067,8 +1199,9 @@ class RunPlanAndImplementResult(Result):
         cleanup: What was cleared away.
     """
 
+    state: Literal["completed", "waiting"]
     plan: Turn
-    implementation: Turn
+    implementation: Turn | None = None
     elapsed_seconds: float
     attempts: tuple[RunPlanAndImplementAttempt, ...] = ()
     cleanup: RunPlanAndImplementCleanup
@@ -1351,14 +1484,18 @@ __all__ = [
     "RunPlanAndImplementResult",
     "RunTaskAttempt",
     "RunTaskCleanup",
+    "RunTaskMessage",
     "RunTaskResult",
     "SendMessageAsyncResult",
+    "SendMessageMessage",
     "SendMessageResult",
     "Session",
+    "SessionMessage",
     "SessionResult",
     "SessionState",
     "SessionStateLastTurn",
     "SessionStatusResult",
+    "SessionStatusSkipped",
     "StartServerResult",
     "StopServerResult",
     "Stopped",
@@ -1366,6 +1503,7 @@ __all__ = [
     "ThinkingUsed",
     "ToolCall",
     "Turn",
+    "TurnMessage",
     "Usage",
     "WaitForSessionProgress",
     "WaitForSessionResult",

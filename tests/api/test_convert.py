@@ -137,6 +137,13 @@ def test_a_result_ignores_what_it_does_not_know_and_gives_it_back() -> None:
     assert used.to_dict() == data
 
 
+def test_a_result_is_not_lost_over_a_missing_field() -> None:
+    """What was done and paid for reaches the caller, also where another version of the skill wrote it."""
+    result: RunTaskResult[object] = RunTaskResult.from_dict({"session_id": "ses_1", "text": "done"})
+    found: list[object] = [result.text, result.files_changed, result.usage, result.phases]
+    assert found == ["done", (), None, {}]
+
+
 def test_a_result_can_be_compared_and_pickled() -> None:
     """Equality is that of the known fields; a copy in another process keeps the whole."""
     data = {"path": "a", "status": "added", "additions": 1, "deletions": 0, "diff": "", "new_field": 1}

@@ -74,7 +74,7 @@ def test_a_result_is_typed_all_the_way_down(settings: Settings, scripted: Offlin
     assert result.cleanup.session_deleted
     assert (result.thinking, result.answered, result.structured) == (None, (), None)
     assert result.to_dict()["text"] == "Written."
-    assert again.model.modelID == "scripted"
+    assert again.model is not None and again.model.modelID == "scripted"
 
 
 @pytest.mark.parametrize("kind", [Answer, AnswerDict, AnswerModel])
