@@ -1370,6 +1370,19 @@ class CleanupSession(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupSkipped(Result):
+    """One place.
+
+    Attributes:
+        directory: Its directory; absent where it is not of one.
+        reason: Why.
+    """
+
+    directory: str | None = None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupResult(Result):
     """What cleanup returns.
 
@@ -1377,12 +1390,14 @@ class CleanupResult(Result):
         dry_run: Whether nothing was done.
         sessions: Every session that was found.
         count: Number of sessions that were found.
+        skipped: What could not be looked at, such as a directory whose configuration is broken; the rest was.
         elapsed_seconds: Time taken, in seconds.
     """
 
     dry_run: bool
     sessions: tuple[CleanupSession, ...]
     count: int
+    skipped: tuple[CleanupSkipped, ...] = ()
     elapsed_seconds: float
 
 
@@ -1419,6 +1434,19 @@ class RecoverLost(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecoverSkipped(Result):
+    """One place.
+
+    Attributes:
+        directory: Its directory; absent where it is not of one.
+        reason: Why.
+    """
+
+    directory: str | None = None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecoverResult(Result):
     """What recover returns.
 
@@ -1429,6 +1457,7 @@ class RecoverResult(Result):
         lost: Sessions whose running turn was given up; their history is still there.
         signal: The last signal that the old server process was sent; absent where it was not ended.
         notes: What else is worth knowing.
+        skipped: What could not be looked at, such as a directory whose configuration is broken; the rest was.
         elapsed_seconds: Time taken, in seconds.
     """
 
@@ -1438,6 +1467,7 @@ class RecoverResult(Result):
     lost: tuple[RecoverLost, ...]
     signal: Literal["SIGTERM", "SIGKILL"] | None = None
     notes: tuple[str, ...]
+    skipped: tuple[RecoverSkipped, ...] = ()
     elapsed_seconds: float
 
 
@@ -1457,6 +1487,7 @@ __all__ = [
     "CheckPolicyRule",
     "CleanupResult",
     "CleanupSession",
+    "CleanupSkipped",
     "CreateSessionResult",
     "DeleteSessionResult",
     "DoctorCheck",
@@ -1476,6 +1507,7 @@ __all__ = [
     "RecoverLost",
     "RecoverResult",
     "RecoverServer",
+    "RecoverSkipped",
     "ReplyPermissionResult",
     "ReplyQuestionResult",
     "Result",
