@@ -19,7 +19,7 @@ from netclaw_opencode.actions.context import ActionCall, ActionContext
 from netclaw_opencode.calltime import CallTime
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.redaction import hide_in_json
+from netclaw_opencode.redaction import hidden, hide, hide_in_json
 
 Handler = Callable[[JsonObject, ActionContext], Awaitable[JsonObject]]
 
@@ -162,9 +162,10 @@ class Registry:
             _log.exception("action %s failed unexpectedly", name)
             failure = _internal(error)
         if failure is not None:
-            _hide(failure, context.secrets)
             envelope = error_envelope(name, failure)
         envelope = _without(envelope, context.secrets)
+        if failure is not None:
+            _hide(failure, context.secrets)
         if call is not None:
             _tell(call, envelope)
         return envelope, failure
@@ -183,9 +184,8 @@ def _explain(error: DriverError, time_of_call: CallTime) -> None:
 
 def _hide(error: DriverError, secrets: tuple[str, ...]) -> None:
     """Take the known secrets out of an error that is about to be raised; a cause that holds one is left out."""
-    error.message = str(hidden(error.message, secrets=secrets))
-    error.next = str(hidden(error.next, secrets=secrets))
-    error.details = {str(name): value for name, value in cast(JsonObject, hidden(error.details, secrets=secrets)).items()}
+    error.message, error.next = hide(error.message, secrets)[0], hide(error.next, secrets)[0]
+    error.details = dict(cast(JsonObject, hidden(error.details, secrets=secrets)))
     error.args = (error.message,)
     seen: set[int] = set()
     link: BaseException = error
@@ -194,7 +194,7 @@ def _hide(error: DriverError, secrets: tuple[str, ...]) -> None:
         cause = link.__cause__ or link.__context__
         if cause is None:
             return
-        if any(secret and secret in f"{cause} {cause!r}" for secret in secrets):
+        if hide(f"{cause} {cause!r}", secrets)[1]:
             link.__cause__ = link.__context__ = None
             return
         link = cause

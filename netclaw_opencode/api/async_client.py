@@ -597,7 +597,9 @@ class AsyncOpenCode(AsyncClient):
         request = Request("doctor", arguments.given({"directory": arguments.path(directory)}, {}), results.DoctorResult)
         return await self._perform(request)
 
-    async def start_server(self, *, port: int = 0, directory: Path | None = None, deadline: Seconds = 45) -> results.StartServerResult:
+    async def start_server(
+        self, *, port: int = 0, directory: Path | None = None, without_project_code: bool = False, deadline: Seconds = 45
+    ) -> results.StartServerResult:
         """Start an OpenCode server on this machine, or adopt ours that runs.
 
         Loopback only, with a random password that this skill remembers. The server outlives the call and is found again
@@ -607,6 +609,9 @@ class AsyncOpenCode(AsyncClient):
         Args:
             port: TCP port on loopback: 0 takes a free one, otherwise 1024 to 65535.
             directory: Path of the server's own working directory. Left out: the skill's default directory.
+            without_project_code: true: the server reads no project's opencode.json and runs none of its MCP servers,
+                tools, formatters or language servers, so that folders need no trust; one with plugins is still refused
+                unless it is trusted.
             deadline: Total time until the server must be ready, in seconds. Or a ``timedelta``.
 
         Raises:
@@ -616,10 +621,38 @@ class AsyncOpenCode(AsyncClient):
         request = Request(
             "start_server",
             arguments.given(
-                {"port": port, "directory": arguments.path(directory), "deadline_seconds": arguments.seconds(deadline)},
-                {"port": 0, "deadline_seconds": 45},
+                {
+                    "port": port,
+                    "directory": arguments.path(directory),
+                    "without_project_code": without_project_code,
+                    "deadline_seconds": arguments.seconds(deadline),
+                },
+                {"port": 0, "without_project_code": False, "deadline_seconds": 45},
             ),
             results.StartServerResult,
+        )
+        return await self._perform(request)
+
+    async def install_opencode(self, *, deadline: Seconds = 600) -> results.InstallOpencodeResult:
+        """Get the OpenCode that this skill drives from npm, for this skill alone.
+
+        Puts the pinned version into the skill's own state folder, with every package checked against the digest that
+        this release names; no package's script is run, and no other OpenCode on the machine is touched. It is used
+        before the one on PATH unless OPENCODE_DRIVER_BINARY names another. It is there already: nothing is done
+        (installed is false). It needs Node.js with npm, the network and 900 MB of room; it takes from half a minute to
+        some minutes.
+
+        Args:
+            deadline: Total time for the installation, in seconds; npm is ended after it, and nothing is changed. Or a
+                ``timedelta``.
+
+        Raises:
+            DriverError: How it failed; causes of its own: InstallFailedError.
+        """
+        request = Request(
+            "install_opencode",
+            arguments.given({"deadline_seconds": arguments.seconds(deadline)}, {"deadline_seconds": 600}),
+            results.InstallOpencodeResult,
         )
         return await self._perform(request)
 

@@ -155,6 +155,20 @@ class NotOursError(RefusedError, code="not_ours"):
     """
 
 
+class UntrustedProjectError(RefusedError, code="untrusted_project"):
+    """OpenCode would run code of that folder which nobody has trusted; nothing was opened.
+
+    What helps: Look at the files in details, then: netclaw-opencode server trust DIR
+    """
+
+
+class PluginMissingError(RefusedError, code="plugin_missing"):
+    """A plugin that must be in force is not loaded, so nothing is run, answered or started.
+
+    What helps: Install or mend the plugin named in the message.
+    """
+
+
 class VetoedError(RefusedError, code="vetoed"):
     """A plugin of the host vetoed the call.
 
@@ -172,28 +186,35 @@ class KillRefusedError(RefusedError, code="kill_refused"):
 class BinaryNotFoundError(ServerError, code="binary_not_found"):
     """OpenCode is not installed, or not where it was looked for.
 
-    What helps: npm install -g opencode-ai@1.18.33
+    What helps: netclaw-opencode server install-opencode
     """
 
 
 class UnsupportedVersionError(ServerError, code="unsupported_version"):
     """The server's version is outside 1.18 <= v < 2.
 
-    What helps: npm install -g opencode-ai@1.18.33
+    What helps: netclaw-opencode server install-opencode
+    """
+
+
+class InstallFailedError(ServerError, code="install_failed"):
+    """OpenCode could not be installed; what was there before is as it was.
+
+    What helps: Read the message; it is npm's own text.
     """
 
 
 class VulnerableVersionError(ServerError, code="vulnerable_version"):
     """The OpenCode version has a known vulnerability, so it is not started.
 
-    What helps: npm install -g opencode-ai@1.18.33
+    What helps: netclaw-opencode server install-opencode
     """
 
 
 class ApiDriftError(ServerError, code="api_drift"):
     """The server's API is not the one that this skill rests on.
 
-    What helps: npm install -g opencode-ai@1.18.33
+    What helps: netclaw-opencode server install-opencode
     """
 
 
@@ -474,6 +495,7 @@ __all__ = [
     "EmptyOutputError",
     "IdempotencyConflictError",
     "InsecureUrlError",
+    "InstallFailedError",
     "InternalError",
     "InvalidArgumentError",
     "InvalidInputError",
@@ -488,6 +510,7 @@ __all__ = [
     "NotOursError",
     "OpenCodeError",
     "PermissionRequiredError",
+    "PluginMissingError",
     "PortInUseError",
     "PromptJoinedError",
     "ProviderAuthError",
@@ -522,6 +545,7 @@ __all__ = [
     "UnauthenticatedServerError",
     "UnknownActionError",
     "UnsupportedVersionError",
+    "UntrustedProjectError",
     "VetoedError",
     "VulnerableVersionError",
     "WaitingError",

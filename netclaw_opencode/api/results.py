@@ -813,6 +813,7 @@ class StartServerResult(Result):
         pid: Its process id.
         started: true: this call started it; false: the running one of ours was adopted.
         log_file: The absolute path of its log.
+        without_project_code: true: a server that runs no project's code.
         elapsed_seconds: Time until it was ready, in seconds.
     """
 
@@ -821,6 +822,28 @@ class StartServerResult(Result):
     pid: int
     started: bool
     log_file: str
+    without_project_code: bool
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallOpencodeResult(Result):
+    """What install_opencode returns.
+
+    Attributes:
+        path: The absolute path of the program.
+        version: Its version.
+        installed: true: this call installed it; false: it was there already.
+        in_use: false: OPENCODE_DRIVER_BINARY names another program, which comes first.
+        notes: What else is worth knowing, one sentence each.
+        elapsed_seconds: Duration of the call, in seconds.
+    """
+
+    path: str
+    version: str
+    installed: bool
+    in_use: bool
+    notes: tuple[str, ...]
     elapsed_seconds: float
 
 
@@ -1497,6 +1520,7 @@ __all__ = [
     "ExplainCall",
     "ExplainResult",
     "FileChanged",
+    "InstallOpencodeResult",
     "ListProvidersProvider",
     "ListProvidersProviderModel",
     "ListProvidersResult",
