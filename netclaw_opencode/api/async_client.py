@@ -205,9 +205,9 @@ class AsyncOpenCode(AsyncClient):
             DriverError: How it failed; causes of its own: InvalidPolicyError, SessionNotFoundError, SessionBusyError,
                 SessionUsedError, SessionWaitingError, SessionLockedError, ModelNotFoundError, AgentNotFoundError,
                 ThinkingUnsupportedError, ProviderAuthError, ProviderUnavailableError, ProviderResponseError,
-                ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, EmptyOutputError,
-                RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError, ContextOverflowError,
-                PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError.
+                ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError,
+                EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
+                ContextOverflowError, PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError.
         """
         request = Request(
             "send_message",
@@ -403,7 +403,7 @@ class AsyncOpenCode(AsyncClient):
                 SessionNotFoundError, SessionBusyError, SessionUsedError, SessionWaitingError, SessionLockedError,
                 ModelNotFoundError, AgentNotFoundError, ThinkingUnsupportedError, ProviderAuthError,
                 ProviderUnavailableError, ProviderResponseError, ProviderRetryingError, TurnAbortedError,
-                TurnIncompleteError, AbortUnconfirmedError.
+                TurnIncompleteError, PromptJoinedError, AbortUnconfirmedError.
         """
         request = Request(
             "send_message_async",
@@ -698,9 +698,9 @@ class AsyncOpenCode(AsyncClient):
         Raises:
             DriverError: How it failed; causes of its own: SessionNotFoundError, ModelNotFoundError, AgentNotFoundError,
                 ProviderAuthError, ProviderUnavailableError, ProviderResponseError, ProviderRetryingError,
-                TurnTimeoutError, TurnAbortedError, TurnIncompleteError, EmptyOutputError, RunawayTurnError,
-                TurnInterruptedError, StructuredOutputFailedError, ContextOverflowError, PermissionRequiredError,
-                QuestionPendingError, AbortUnconfirmedError.
+                TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError, EmptyOutputError,
+                RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError, ContextOverflowError,
+                PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError.
         """
         request = Request(
             "wait_for_session",
@@ -727,8 +727,8 @@ class AsyncOpenCode(AsyncClient):
             DriverError: How it failed; causes of its own: SessionNotFoundError, SessionBusyError, SessionWaitingError,
                 ModelNotFoundError, AgentNotFoundError, ProviderAuthError, ProviderUnavailableError,
                 ProviderResponseError, ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError,
-                EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
-                ContextOverflowError, PermissionRequiredError, QuestionPendingError.
+                PromptJoinedError, EmptyOutputError, RunawayTurnError, TurnInterruptedError,
+                StructuredOutputFailedError, ContextOverflowError, PermissionRequiredError, QuestionPendingError.
         """
         request = Request(
             "get_session_result", arguments.given({"session_id": session_id, "message_id": message_id}, {}), results.SessionResult
@@ -853,9 +853,10 @@ class AsyncOpenCode(AsyncClient):
             DriverError: How it failed; causes of its own: InvalidPolicyError, SessionLockedError,
                 IdempotencyConflictError, SessionNotFoundError, ModelNotFoundError, AgentNotFoundError,
                 ThinkingUnsupportedError, ProviderAuthError, ProviderUnavailableError, ProviderResponseError,
-                ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, EmptyOutputError,
-                RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError, ContextOverflowError,
-                PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError, CleanupIncompleteError.
+                ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError,
+                EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
+                ContextOverflowError, PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError,
+                CleanupIncompleteError.
         """
         request = Request(
             "run_task",
@@ -1097,9 +1098,9 @@ class AsyncOpenCode(AsyncClient):
             DriverError: How it failed; causes of its own: InvalidPolicyError, SessionLockedError, ModelNotFoundError,
                 AgentNotFoundError, ThinkingUnsupportedError, ProviderAuthError, ProviderUnavailableError,
                 ProviderResponseError, ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError,
-                EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
-                ContextOverflowError, PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError,
-                CleanupIncompleteError.
+                PromptJoinedError, EmptyOutputError, RunawayTurnError, TurnInterruptedError,
+                StructuredOutputFailedError, ContextOverflowError, PermissionRequiredError, QuestionPendingError,
+                AbortUnconfirmedError, CleanupIncompleteError.
         """
         request = Request(
             "run_plan_and_implement",

@@ -393,8 +393,8 @@ class SendMessageResult(Result, Generic[T]):
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
         empty_final: Whether the agent's last message was empty, so that text is from an earlier one.
-        compactions: How often OpenCode summed up the conversation in the middle of the turn, because it filled the
-            model's context.
+        compactions: Number of times that OpenCode summed up the conversation in the middle of the turn, because it
+            filled the model's context.
         messages: What the agent said before text in the turn, oldest first.
         model: The model that answered.
         thinking: How thinking was mapped, where it was asked for.
@@ -919,8 +919,8 @@ class Turn(Result):
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
         empty_final: Whether the agent's last message was empty, so that text is from an earlier one.
-        compactions: How often OpenCode summed up the conversation in the middle of the turn, because it filled the
-            model's context.
+        compactions: Number of times that OpenCode summed up the conversation in the middle of the turn, because it
+            filled the model's context.
         messages: What the agent said before text in the turn, oldest first.
         model: The model that answered.
         thinking: How thinking was mapped, where it was asked for.
@@ -1024,8 +1024,8 @@ class SessionResult(Result):
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
         empty_final: Whether the agent's last message was empty, so that text is from an earlier one.
-        compactions: How often OpenCode summed up the conversation in the middle of the turn, because it filled the
-            model's context.
+        compactions: Number of times that OpenCode summed up the conversation in the middle of the turn, because it
+            filled the model's context.
         messages: What the agent said before text in the turn, oldest first.
         model: The model that answered.
         thinking: How thinking was mapped, where it was asked for.
@@ -1125,8 +1125,8 @@ class RunTaskResult(Result, Generic[T]):
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
         empty_final: Whether the agent's last message was empty, so that text is from an earlier one.
-        compactions: How often OpenCode summed up the conversation in the middle of the turn, because it filled the
-            model's context.
+        compactions: Number of times that OpenCode summed up the conversation in the middle of the turn, because it
+            filled the model's context.
         messages: What the agent said before text in the turn, oldest first.
         model: The model that answered.
         thinking: How thinking was mapped, where it was asked for.
