@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME
 help:
 	@echo 'make demo    one coding task on a private OpenCode server with the offline model: no key, no provider'
 	@echo 'make test    everything that CI runs: lint, types, schemas, SKILL.md, all tests, the built wheel'
-	@echo 'make lint    ruff and mypy alone'
+	@echo 'make lint    ruff, mypy, pyright, and whether the generated Python API is up to date'
 	@echo 'make suite   the tests alone; PYTEST_ARGS="-k name" chooses some'
 	@echo 'make coverage  the tests one at a time, with the share of lines and branches that they reach'
 	@echo 'make soak    the long runs (loads, races, kill -9, a day in half an hour, random faults): about two hours; SOAK="G9 G10" chooses some'
@@ -41,6 +41,8 @@ lint: ready-dev
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
+	$(BIN)/python scripts/generate_api.py --check
+	$(BIN)/pyright --level error
 
 schemas: ready-dev
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json schemas/actions/*.json

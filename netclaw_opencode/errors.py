@@ -11,6 +11,9 @@ documentation, the manifest check and the command line read the table; nothing h
     ├── OutOfTime        exit 6    the deadline passed; what ran was stopped
     ├── Waiting          exit 7    the agent asks for a permission or an answer
     └── Interrupted      exit 130  the caller cancelled; what ran was stopped
+
+The Python API has a class for each code below these (``netclaw_opencode.api.exceptions``); while it is loaded, an error that is
+raised with a code is of the code's own class.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Self
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -35,13 +39,66 @@ class ErrorCode:
     remedy: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What was seen while work was stopped.
+
+    Attributes:
+        confirmed: Whether the work was seen stopped.
+        attempts: Rounds of abort and look.
+        was: The session's state before, if it was seen.
+        active: Sessions last seen running, if the stop is not confirmed.
+        problem: What kept the stop from being confirmed.
+    """
+
+    confirmed: bool
+    attempts: int = 0
+    was: str | None = None
+    active: tuple[str, ...] = ()
+    problem: str | None = None
+
+    @classmethod
+    def from_wire(cls, wire: object) -> Stop | None:
+        """Read ``stopped`` of an error's details, or the facts of a ``stopping`` event; None if it is neither."""
+        if not isinstance(wire, Mapping) or "confirmed" not in wire:
+            return None
+        attempts, was, active, problem = (wire.get(name) for name in ("attempts", "was", "active", "problem"))
+        return cls(
+            confirmed=wire["confirmed"] is True,
+            attempts=attempts if isinstance(attempts, int) else 0,
+            was=was if isinstance(was, str) else None,
+            active=tuple(map(str, active)) if isinstance(active, list | tuple) else (),
+            problem=problem if isinstance(problem, str) else None,
+        )
+
+
 class DriverError(Exception):
     """Base of everything that this package raises on purpose.
 
-    ``next`` is a literal command or call that helps; ``details`` holds evidence (JSON values only, never a secret).
+    Attributes:
+        code: The stable code of the cause.
+        message: What happened, in one sentence.
+        rule: The safety rule that decided it, if one did.
+        next: A literal command or call that helps.
+        details: Evidence (JSON values only, never a secret).
     """
 
     exit_code = EXIT_FAILED
+    code: str
+    message: str
+    rule: str | None
+    next: str
+    details: dict[str, object]
+
+    def __init_subclass__(cls, *, code: str | None = None) -> None:
+        super().__init_subclass__()
+        if code is not None:
+            _CLASSES[code] = cls
+
+    def __new__(cls, code: str, *_arguments: object, **_named: object) -> Self:
+        # The class of the code, where it is loaded; __init__ refuses a code that is not of this class.
+        kind = _CLASSES.get(code, cls)
+        return super().__new__(kind if issubclass(kind, cls) else cls)
 
     def __init__(
         self,
@@ -58,23 +115,54 @@ class DriverError(Exception):
         self.code = code
         self.message = message
         self.rule = rule
-        self.next = next
-        self.details: dict[str, object] = dict(details or {})
+        self.next = next if next is not None else CODES[code].remedy
+        self.details = dict(details or {})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _error_from, (self.code, self.message, self.rule, self.next, self.details)
 
     @property
     def retryable(self) -> bool:
         """Whether the same call may succeed later without a change by the caller."""
         return CODES[self.code].retryable
 
+    @property
+    def session_id(self) -> str | None:
+        """The session that the error is about, if it is about one."""
+        return self._text("session_id")
+
+    @property
+    def message_id(self) -> str | None:
+        """The prompt's message, if one was sent."""
+        return self._text("message_id")
+
+    @property
+    def partial_text(self) -> str | None:
+        """What the agent had written before the turn ended, if anything was seen of it."""
+        return self._text("partial_text")
+
+    @property
+    def stop(self) -> Stop | None:
+        """What was seen while the turn was stopped; None if nothing was stopped, or nothing of it could be seen."""
+        return Stop.from_wire(self.details.get("stopped"))
+
+    def _text(self, name: str) -> str | None:
+        value = self.details.get(name)
+        return value if isinstance(value, str) else None
+
     def to_wire(self) -> dict[str, object]:
         """The ``error`` object of the envelope (``schemas/result.schema.json``)."""
         wire: dict[str, object] = {"code": self.code, "message": self.message, "retryable": self.retryable}
         if self.rule is not None:
             wire["rule"] = self.rule
-        wire["next"] = self.next if self.next is not None else CODES[self.code].remedy
+        wire["next"] = self.next
         if self.details:
             wire["details"] = self.details
         return wire
+
+
+_CLASSES: dict[str, type[DriverError]] = {}
+"""The class of each code, as far as they are loaded."""
 
 
 class ActionFailed(DriverError):
@@ -130,6 +218,11 @@ def error_of(
     """The exception that fits a code that is only known at run time (a verdict, an envelope read back)."""
     kind = _BY_EXIT[CODES[code].exit_code]
     return kind(code, message, rule=rule, next=next, details=details)
+
+
+def _error_from(code: str, message: str, rule: str | None, following: str, details: Mapping[str, object]) -> DriverError:
+    """The error that was pickled."""
+    return error_of(code, message, rule=rule, next=following, details=details)
 
 
 _BY_EXIT: Mapping[int, type[DriverError]] = {
@@ -219,6 +312,7 @@ __all__ = [
     "OutOfTime",
     "Refused",
     "ServerProblem",
+    "Stop",
     "Waiting",
     "error_of",
 ]

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pluggy
 
@@ -27,7 +26,9 @@ from netclaw_opencode.errors import ActionFailed, DriverError, Interrupted, Refu
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
 from netclaw_opencode.hookspecs import NAMESPACE, SkillInfo
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.listening import CallListener, current_listener
 from netclaw_opencode.loading import PLUGIN_FAILURES, HostProblem, PluginLoader, one_line
+from netclaw_opencode.portal import STOPPING_SECONDS, RunningCall
 from netclaw_opencode.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,10 +38,9 @@ if TYPE_CHECKING:
 OWN_PLUGIN = "opencode-driver"
 _OWN_MODULE = "netclaw_opencode.plugin"
 
-# A cancelled call stops its turn and proves it, within bounds of its own; this is the last resort above them.
-STOPPING_SECONDS = 90.0
-
 _log = logging.getLogger("netclaw_opencode.host")
+
+T = TypeVar("T")
 
 
 class Host:
@@ -148,6 +148,16 @@ class Host:
 
         A call that still runs in another task when the host is left is cancelled; its envelope says ``cancelled``.
         """
+        try:
+            return await self._run(action, arguments, self.registry.invoke)
+        except Interrupted as error:
+            return error_envelope(action, error)
+
+    async def perform(self, action: str, arguments: JsonObject | None = None) -> dict[str, object]:
+        """Run one action and return its data; raises the ``DriverError`` that says how it failed."""
+        return await self._run(action, arguments, self.registry.perform)
+
+    async def _run(self, action: str, arguments: JsonObject | None, run: Callable[..., Awaitable[dict[str, object]]]) -> dict[str, object]:
         from anyio import CancelScope
 
         if self._context is None:
@@ -155,12 +165,12 @@ class Host:
         with CancelScope() as scope:
             self._running.add(scope)
             try:
-                return await self.registry.invoke(action, {} if arguments is None else arguments, context=self._context)
+                return await run(action, {} if arguments is None else arguments, context=self._context)
             finally:
                 self._running.discard(scope)
                 if self._stopped is not None and not self._running:
                     self._stopped.set()
-        return error_envelope(action, Interrupted("cancelled", f"{action}: the host was left while it ran; what ran was stopped"))
+        raise Interrupted("cancelled", f"{action}: the host was left while it ran; what ran was stopped")
 
     def __enter__(self) -> Host:
         from anyio.from_thread import start_blocking_portal
@@ -192,27 +202,15 @@ class Host:
 
     def run(self, action: str, arguments: JsonObject | None = None) -> dict[str, object]:
         """``call`` with the arguments as one mapping."""
+        return self.start(partial(self.invoke, action, arguments), name=action).result()
+
+    def start(self, function: Callable[[], Awaitable[T]], *, name: str) -> RunningCall[T]:
+        """Run an async function on the host's event loop, from a thread without one."""
         if self._portal is None:
             raise RuntimeError("enter the host before calling an action: with Host() as host (in async code: await host.invoke)")
         if self._process != os.getpid():
             raise RuntimeError("this host was entered before the process forked, and its thread is not here: make one in each process")
-        finished = threading.Event()
-
-        async def invoke() -> dict[str, object]:
-            try:
-                return await self.invoke(action, arguments)
-            finally:
-                finished.set()
-
-        future = self._portal.start_task_soon(invoke)
-        try:
-            return future.result()
-        except BaseException:
-            if not future.cancel() and not finished.is_set():
-                _log.warning("%s could not be cancelled", action)
-            if not finished.wait(STOPPING_SECONDS):
-                _log.error("%s did not stop within %g s after it was cancelled", action, STOPPING_SECONDS)
-            raise
+        return RunningCall(self._portal, function, name)
 
     def _trace_plugins(self, hook: str, implementations: Sequence[pluggy.HookImpl], facts: Mapping[str, object]) -> None:
         self._manager.trace("calling", hook, "of", *(implementation.plugin_name for implementation in implementations))
@@ -262,7 +260,18 @@ class _PluginHooks:
     def action_failed(self, call: ActionCall, envelope: JsonObject) -> None:
         self._tell("netclaw_action_failed", call=call, envelope=envelope)
 
-    def decide(self, request: PendingRequest) -> Decision | None:
+    def decide(self, request: PendingRequest) -> Decision | Awaitable[Decision | None] | None:
+        """The caller's own function is asked first, for its call alone; then the plugins."""
+        listener = current_listener()
+        if listener is None or not listener.decides(request):
+            return self._decide_by_plugins(request)
+        return self._decide_for_call(listener, request)
+
+    async def _decide_for_call(self, listener: CallListener, request: PendingRequest) -> Decision | None:
+        decision = await listener.decide(request)
+        return decision if decision is not None else self._decide_by_plugins(request)
+
+    def _decide_by_plugins(self, request: PendingRequest) -> Decision | None:
         name = "netclaw_decide_permission" if request.kind == "permission" else "netclaw_answer_question"
         for plugin, hook in self._callers[name]:
             try:
@@ -278,9 +287,13 @@ class _PluginHooks:
 
     @property
     def answers_questions(self) -> bool:
-        return bool(self._callers["netclaw_answer_question"])
+        listener = current_listener()
+        return bool(self._callers["netclaw_answer_question"]) or (listener is not None and listener.answers_questions)
 
     def on_event(self, event: ProgressEvent) -> None:
+        listener = current_listener()
+        if listener is not None:
+            listener.on_event(event)
         self._tell("netclaw_on_event", event=event)
 
     def shutdown(self) -> None:

@@ -48,7 +48,7 @@ class ActionHooks(Protocol):
     def action_failed(self, call: ActionCall, envelope: JsonObject) -> None:
         """Observe a failed call."""
 
-    def decide(self, request: PendingRequest) -> Decision | None:
+    def decide(self, request: PendingRequest) -> Decision | Awaitable[Decision | None] | None:
         """Answer a permission or question of the agent; None leaves it to the policy file, and else refuses it."""
 
     @property
@@ -110,7 +110,7 @@ class ActionContext:
             Driver(
                 self.settings,
                 decide=self.hooks.decide,
-                answers_questions=self.hooks.answers_questions,
+                answers_questions=lambda: self.hooks.answers_questions,
                 emit=self.hooks.on_event,
                 clock=self.clock,
                 record=self.record,

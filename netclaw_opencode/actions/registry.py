@@ -12,13 +12,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import cast
 
 from netclaw_opencode import calltime
 from netclaw_opencode.actions.context import ActionCall, ActionContext
 from netclaw_opencode.calltime import CallTime
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.redaction import hide_in_json
+from netclaw_opencode.redaction import hidden, hide, hide_in_json
 
 Handler = Callable[[JsonObject, ActionContext], Awaitable[JsonObject]]
 
@@ -101,6 +102,22 @@ class Registry:
 
         Raises nothing but cancellation and process-ending exceptions.
         """
+        envelope, _ = await self._conclude(name, arguments, context)
+        return envelope
+
+    async def perform(self, name: str, arguments: JsonObject, *, context: ActionContext) -> dict[str, object]:
+        """Run one action as ``invoke`` does and return its data.
+
+        Raises:
+            DriverError: How it failed: the very error that was raised, with its cause and traceback.
+        """
+        envelope, error = await self._conclude(name, arguments, context)
+        if error is not None:
+            raise error
+        return dict(cast(JsonObject, envelope["data"]))
+
+    async def _conclude(self, name: str, arguments: JsonObject, context: ActionContext) -> tuple[dict[str, object], DriverError | None]:
+        """The envelope of one call, and the error behind one that failed."""
         deadline_seconds, stop_seconds = self._time_of(name, arguments)
         with (
             context.record.call(str(name).replace("-", "_")),
@@ -108,13 +125,13 @@ class Registry:
                 context.settings.call_seconds, clock=context.clock, deadline_seconds=deadline_seconds, stop_seconds=stop_seconds
             ) as time_of_call,
         ):
-            envelope = _explained(await self._invoke(name, arguments, context, time_of_call), time_of_call)
+            envelope, error = await self._invoke(name, arguments, context, time_of_call)
             # Imported here: listing actions needs no driver.
             from netclaw_opencode.driver import rules
 
             rules.no_silence(envelope)
             context.record.result(envelope)
-        return envelope
+        return envelope, error
 
     def _time_of(self, name: str, arguments: JsonObject) -> tuple[float | None, float]:
         """The deadline of a call in seconds, as it was given or as its manifest states it, and the time to stop what must be stopped."""
@@ -126,8 +143,11 @@ class Registry:
         stated = given if isinstance(given, int | float) and not isinstance(given, bool) else definition.deadline_seconds
         return float(stated), STOP_SECONDS if field is not None else 0.0
 
-    async def _invoke(self, name: str, arguments: JsonObject, context: ActionContext, time_of_call: CallTime) -> dict[str, object]:
+    async def _invoke(
+        self, name: str, arguments: JsonObject, context: ActionContext, time_of_call: CallTime
+    ) -> tuple[dict[str, object], DriverError | None]:
         call: ActionCall | None = None
+        failure: DriverError | None = None
         try:
             definition = self.get(name)
             name = definition.name
@@ -136,26 +156,48 @@ class Registry:
             output = await _in_time(call, definition, time_of_call)
             envelope: dict[str, object] = {"ok": True, "action": name, "data": _checked(output, definition)}
         except DriverError as error:
-            envelope = error_envelope(name, error)
+            failure = error
+            _explain(error, time_of_call)
         except Exception as error:  # the door: a defect becomes a result, never silence
             _log.exception("action %s failed unexpectedly", name)
-            envelope = {"ok": False, "action": name, "error": _internal(f"{type(error).__name__}: {error}")}
+            failure = _internal(error)
+        if failure is not None:
+            envelope = error_envelope(name, failure)
         envelope = _without(envelope, context.secrets)
+        if failure is not None:
+            _hide(failure, context.secrets)
         if call is not None:
             _tell(call, envelope)
-        return envelope
+        return envelope, failure
 
 
-def _explained(envelope: dict[str, object], time_of_call: CallTime) -> dict[str, object]:
-    """The envelope of a call that ran out of time, with the cap named where that cut its time."""
-    note, error = time_of_call.note(), envelope.get("error")
-    if note is None or not isinstance(error, dict) or error.get("code") not in _OF_TIME:
-        return envelope
-    facts = {"call_seconds": time_of_call.cap_seconds, "asked_seconds": time_of_call.asked}
-    told = {**error, "message": f"{error['message']}; {note}", "details": {**error.get("details", {}), **facts}}
-    if error["code"] == "turn_timeout":
-        told["next"] = "Use send_message_async with wait_for_session: here no call may last long enough."
-    return {**envelope, "error": told}
+def _explain(error: DriverError, time_of_call: CallTime) -> None:
+    """Say of a call that ran out of time that the cap cut it, if it did."""
+    note = time_of_call.note()
+    if note is None or error.code not in _OF_TIME:
+        return
+    error.message += f"; {note}"
+    error.details |= {"call_seconds": time_of_call.cap_seconds, "asked_seconds": time_of_call.asked}
+    if error.code == "turn_timeout":
+        error.next = "Use send_message_async with wait_for_session: here no call may last long enough."
+
+
+def _hide(error: DriverError, secrets: tuple[str, ...]) -> None:
+    """Take the known secrets out of an error that is about to be raised; a cause that holds one is left out."""
+    error.message, error.next = hide(error.message, secrets)[0], hide(error.next, secrets)[0]
+    error.details = dict(cast(JsonObject, hidden(error.details, secrets=secrets)))
+    error.args = (error.message,)
+    seen: set[int] = set()
+    link: BaseException = error
+    while id(link) not in seen:
+        seen.add(id(link))
+        cause = link.__cause__ or link.__context__
+        if cause is None:
+            return
+        if hide(f"{cause} {cause!r}", secrets)[1]:
+            link.__cause__ = link.__context__ = None
+            return
+        link = cause
 
 
 def error_envelope(action: str, error: DriverError) -> dict[str, object]:
@@ -249,10 +291,12 @@ def _without(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str,
     return {name: value for name, (value, _) in shown.items()} | ({"redacted": places} if places else {})
 
 
-def _internal(text: str) -> dict[str, object]:
+def _internal(error: Exception) -> DriverError:
     from netclaw_opencode.errors import ActionFailed
 
-    return ActionFailed("internal_error", text[:500]).to_wire()
+    failure = ActionFailed("internal_error", f"{type(error).__name__}: {error}"[:500])
+    failure.__cause__ = error
+    return failure
 
 
 __all__ = ["ActionDefinition", "Handler", "Registry", "error_envelope"]

@@ -64,7 +64,7 @@ class Driver:
         settings: Settings,
         *,
         decide: Decide = lambda _: None,
-        answers_questions: bool = False,
+        answers_questions: Callable[[], bool] = lambda: False,
         emit: Emit = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         record: Recorder = NO_RECORD,
@@ -268,7 +268,7 @@ class Driver:
         from netclaw_opencode.policy import load
 
         policy = load(self.settings.policy)
-        return self._answers_questions or policy.answers_questions or (on_request or policy.on_request or "refuse") != "refuse"
+        return self._answers_questions() or policy.answers_questions or (on_request or policy.on_request or "refuse") != "refuse"
 
     async def disconnect(self) -> None:
         """Let go of the connection; the next use looks for the server again (it was started, or is about to be stopped).

@@ -6,8 +6,9 @@ goes on; or the turn is stopped; or the request is handed back to the caller. Wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.client import routes
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.sending import Turn
 
-Decide = Callable[[PendingRequest], Decision | None]
+Decide = Callable[[PendingRequest], Decision | Awaitable[Decision | None] | None]
+"""Answers at once, or by an awaitable: then the turn waits for it, until its deadline."""
 
 UNATTENDED_REFUSAL = (
     "Nobody is there to grant this: the task runs unattended. Do without it, or find another way inside the working directory; "
@@ -74,9 +76,10 @@ class RequestHandler:
         self._audit = audit
         self.on_request = on_request
 
-    def rule_on(self, request: PendingRequest) -> Ruling:
-        """The answer to one request, and whose it is."""
-        decision = self._hook(request)
+    async def rule_on(self, request: PendingRequest) -> Ruling:
+        """Return the answer to one request, and whose it is."""
+        answer = self._hook(request)
+        decision = await answer if isawaitable(answer) else answer
         return self._policy.rule_on(request) if decision is None else Ruling.of_hook(decision)
 
     async def handle(self, connection: Connection, turn: Turn, pending: Sequence[PendingRequest]) -> bool:
@@ -85,7 +88,7 @@ class RequestHandler:
             if request.id not in turn.asked:
                 turn.asked.add(request.id)
                 self._tell(connection, turn, request, "is asked", request.to_wire() | {"stage": "asked"})
-        rulings = [(request, self.rule_on(request)) for request in pending]
+        rulings = [(request, await self.rule_on(request)) for request in pending]
         undecided = any(ruling.by == "default" for _, ruling in rulings)
         if undecided and self.on_request == "return":
             return False

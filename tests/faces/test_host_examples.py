@@ -80,7 +80,10 @@ def decisions(host: Host, *requests: PendingRequest) -> list[Decision | None]:
             return self.run(call.context)
 
         async def run(self, context: ActionContext) -> dict[str, object]:
-            seen.extend(context.hooks.decide(request) for request in requests)
+            for request in requests:
+                decision = context.hooks.decide(request)
+                assert decision is None or isinstance(decision, Decision)
+                seen.append(decision)
             return {"policy": "", "allowed_folders": [], "variable": ""}
 
     with Host(Settings(), exclude=(OWN_PLUGIN,), entry_points=False, directories=[POLICY], plugins={"asker": Asker()}) as asking:

@@ -174,9 +174,9 @@ def test_an_async_observer_is_a_reported_fault(caplog: pytest.LogCaptureFixture)
 # --- decisions
 
 
-def decided(*plugins: object, request: PendingRequest = PERMISSION) -> tuple[Decision | None, list[str]]:
+def decided(*plugins: object, request: PendingRequest = PERMISSION) -> tuple[object, list[str]]:
     """What the hooks decide on a request, and the plugins reported."""
-    answers: list[Decision | None] = []
+    answers: list[object] = []
 
     async def asks(arguments: Output, context: ActionContext) -> Output:
         answers.append(context.hooks.decide(request))

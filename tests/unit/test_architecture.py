@@ -20,16 +20,16 @@ PACKAGE = ROOT / "netclaw_opencode"
 LONGEST_FILE = 400
 
 GROUND = {"calltime", "documents", "errors", "export", "facts", "jsontypes", "manifest", "policy", "record", "redaction", "story"} | {
-    *("authoring",),
+    *("authoring", "listening"),
     *("resources", "settings", "shortening", "spill", "validation"),
 }
-FACES = {"__main__", "cli", "embedding", "hermes", "host", "loading", "mcp_server", "plugin"}
+FACES = {"__main__", "api", "cli", "embedding", "hermes", "host", "loading", "mcp_server", "plugin", "portal"}
 
 MAY_IMPORT: Mapping[str, set[str]] = {
     # A part is a module or a folder of the package. It may import itself and what stands here, which may be a module of
     # another part; a new part must be entered.
     # The package itself names its public faces, lazily.
-    "__init__": {"embedding", "errors", "host", "settings"},
+    "__init__": {"api", "errors", "facts", "host", "settings"},
     **dict.fromkeys(GROUND, GROUND),
     "errors": set(),
     "jsontypes": set(),
@@ -154,11 +154,11 @@ def test_names_of_modules_say_what_is_in_them() -> None:
 
 
 def test_a_file_opens_with_what_it_owns_and_stays_readable() -> None:
-    """Every Python file begins with a docstring and has at most 400 lines."""
+    """Every Python file begins with a docstring and has at most 400 lines, unless a script has made it."""
     for path in SOURCES:
         text = path.read_text(encoding="utf-8")
         lines, docstring = text.count("\n"), ast.get_docstring(ast.parse(text))
-        assert lines <= LONGEST_FILE, path
+        assert lines <= LONGEST_FILE or text.startswith("# Made by scripts/"), path
         assert docstring or not lines, path
 
 

@@ -69,7 +69,7 @@ def test_each_code_can_be_raised_by_its_exception_alone() -> None:
             else:
                 with pytest.raises(ValueError, match=f"{row.code} is not a code of {kind.__name__}"):
                     kind(row.code, "text")
-        assert type(error_of(row.code, "text")) is KINDS[row.exit_code]
+        assert isinstance(error_of(row.code, "text"), KINDS[row.exit_code])
 
 
 def test_an_unknown_code_cannot_be_raised() -> None:
