@@ -149,7 +149,7 @@ def test_what_a_fork_copied_is_known_without_a_look(acting: Acting, requests_sen
     acting.raw.message(other, "somebody else's").raise_for_status()
     requests_sent.seen.clear()
     assert acting.data("send_message", session_id=fork, prompt="go on")["text"] == "go on"
-    assert acting.error("send_message", session_id=other, prompt="go on")["details"]["messages"] == 2
+    assert acting.error("send_message", session_id=other, prompt="go on")["code"] == "session_used"
     assert requests_sent.matching(r"GET /session/ses_\w+") == []
 
 

@@ -10,7 +10,7 @@ GLOB_ASKS = [{"permission": "glob", "pattern": "*", "action": "ask"}]
 
 
 def test_a_request_that_breaks_the_list_is_refused_by_name_and_cleared(acting: Acting) -> None:
-    """F29, nobody-waits: a glob without a path blocks /permission for its directory; the turn ends by name and the list reads again."""
+    """F29, nobody-waits: a glob without a path blocks /permission for its directory; the agent goes on without it and the list reads again."""
     acting.raw.model.when("unreadable", ToolCall("glob", {"pattern": "*"}), Text("went on"))
     session_id = acting.remember(acting.raw.create(permission=GLOB_ASKS))
     error = acting.error("send_message", session_id=session_id, prompt="unreadable", deadline_seconds=50)
