@@ -137,7 +137,12 @@ ROWS: dict[str, Fault] = {
         _row("R37", "huge answer", "completed, whole, whatever its size", MODEL, "1 MiB and 17 MiB"),
         _row("R38", "control characters in the answer", "JSON exact", MODEL, "what a terminal gets is S14"),
         _row("R39", "shell child hangs", "`turn_timeout`; the command is gone", MODEL),
-        _row("R40", "permission asked", "refused with words, and the agent goes on; with `on_request: stop` `permission_required`; not left listed", MODEL),
+        _row(
+            "R40",
+            "permission asked",
+            "refused with words, and the agent goes on; with `on_request: stop` `permission_required`; not left listed",
+            MODEL,
+        ),
         _row(
             "R41", "unknown model or agent", "refused before the send; one that slips through fails by name", "the offline model, the proxy"
         ),

@@ -13,7 +13,7 @@ from netclaw_opencode.client import routes
 from netclaw_opencode.driver import outcome
 from netclaw_opencode.offline import Text, ToolCall
 from netclaw_opencode.testing.proxy import Canned, Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
-from tests.faults.bench import SLACK_SECONDS, Bench
+from tests.faults.bench import Bench
 from tests.support.pace import MACHINE_SECONDS, stretched
 
 pytestmark = pytest.mark.real

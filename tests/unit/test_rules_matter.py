@@ -170,6 +170,7 @@ def delete_after_stop(stage: Stage) -> bool:
 def nobody_waits(stage: Stage) -> bool:
     """A request on which nobody decided: it is refused, and not allowed for want of an answer."""
     server, request = Scripted(), PendingRequest("permission", "per_1", PARENT.id, "/d", permission="bash")
+
     async def run() -> None:
         await requests.refuse_all(cast(Connection, server), (request,))
 
