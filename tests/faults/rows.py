@@ -105,14 +105,15 @@ ROWS: dict[str, Fault] = {
         _row(
             "R21",
             "accepted, then silence",
-            "`request_timeout` before the send; `turn_timeout` after it, stopped, or its session deleted where the prompt never came; a silent event stream only delays",
+            "`request_timeout` before the send; `turn_timeout` after it, stopped, or its session deleted where the prompt never came; "
+            "a silent event stream only delays",
             WIRE,
         ),
         _row(
             "R22",
             "reset",
-            "one costs a repetition; all: `connection_lost` at T, stopped; a lost send is repeated with the same ids only if it did not arrive; "
-            "a lost creation is found by its mark",
+            "one costs a repetition; all: `connection_lost` at T, stopped; a lost send is repeated with the same ids only if it did not "
+            "arrive; a lost creation is found by its mark",
             WIRE,
         ),
         _row("R23", "answer cut in the head or in the body", "`connection_lost` at T, stopped; never half an answer", WIRE),

@@ -19,8 +19,6 @@ from tests.support.pace import MACHINE_SECONDS, stretched
 pytestmark = pytest.mark.real
 T = 1.2
 CLEANUP = 15.0
-LASTING = 5.0
-"""A deadline that a fault in the middle of a turn outlasts: no failed look ends a turn, so the test takes this long."""
 MESSAGES = "GET /session/*/message"
 
 

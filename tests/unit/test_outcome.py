@@ -375,25 +375,6 @@ def test_looks_that_failed_are_told() -> None:
     assert gathered(turn).notes == ("2 look(s) at the server failed while the turn ran; for 5.0 s it could not be read",)
 
 
-def test_looks_that_fail_to_the_end_count_their_time() -> None:
-    """No look that succeeds ends the row."""
-    turn = turn_of(PROMPT)
-    for now in (10.0, 12.0, 16.5):
-        turn.failed_looks.add(OutOfTime("request_timeout", "slow"), now=now)
-    assert (turn.failed_looks.count, turn.failed_looks.seconds) == (3, 6.5)
-
-
-def test_only_looks_that_fail_in_the_same_way_in_a_row_prove_anything() -> None:
-    """A refusal among time-outs is one refusal, and a look that succeeds begins anew."""
-    looks = turn_of(PROMPT).failed_looks
-    refused, slow = ActionFailed("connection_lost", "reset"), OutOfTime("request_timeout", "slow")
-    for error in (refused, slow, refused, refused):
-        looks.add(error, now=1.0)
-    assert (looks.repeated("connection_lost"), looks.repeated("request_timeout")) == (2, 0)
-    looks.end(now=2.0)
-    assert (looks.repeated("connection_lost"), looks.last) == (0, None)
-
-
 def test_a_turn_that_waits_is_handed_back_with_what_it_did() -> None:
     """State, request, and the answer that grants nothing as the next step."""
     turn = turn_of(PROMPT, reply(1, Part("prt_1", "text", "I look."), wrote("/d/a.txt", "x"), finish="tool-calls"))
