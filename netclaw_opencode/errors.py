@@ -26,6 +26,8 @@ from typing import Self
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_WAITING = 7
+"""A permission or a question is in the way: of a turn that was ended for it, and of one that waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)

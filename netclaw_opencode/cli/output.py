@@ -17,7 +17,7 @@ import click
 
 from netclaw_opencode.cli import PROGRAM
 from netclaw_opencode.cli.terminal import harmless, json_text, one_line
-from netclaw_opencode.errors import CODES, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, DriverError, Interrupted, InvalidInput
+from netclaw_opencode.errors import CODES, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_WAITING, DriverError, Interrupted, InvalidInput
 from netclaw_opencode.settings import SMALLEST_OUTPUT, max_chars, results_dir
 
 MAX_CHARS = 1800
@@ -117,9 +117,10 @@ def write_line(line: str) -> None:
 
 
 def exit_code(envelope: Mapping[str, object]) -> int:
-    """The exit code of an envelope (``errors.CODES``); an unknown code counts as a failed action."""
+    """The exit code of an envelope (``errors.CODES``); an unknown code counts as a failed action, a turn that waits as not done."""
     if envelope.get("ok") is True:
-        return EXIT_DONE
+        data = envelope.get("data")
+        return EXIT_WAITING if isinstance(data, Mapping) and data.get("state") == "waiting" else EXIT_DONE
     error = envelope.get("error")
     code = CODES.get(str(error.get("code"))) if isinstance(error, Mapping) else None
     return code.exit_code if code is not None else EXIT_FAILED

@@ -14,7 +14,7 @@ from netclaw_opencode.errors import DriverError, OutOfTime
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.history import History
+    from netclaw_opencode.driver.history import History, Step
     from netclaw_opencode.driver.sending import Turn
     from netclaw_opencode.driver.watcher import DirectoryState
     from netclaw_opencode.facts import PendingRequest
@@ -44,14 +44,20 @@ async def _verdict(connection: Connection, turn: Turn) -> Verdict:
     turn.span = Span.of(turn.message_id, history.steps if history.reached_back else newest)
     turn.pending = await _pending(connection, turn, state)
     if turn.status is None:
-        # Idle is believed only where the store stood still around it: a turn may end, or begin, between two reads (F19).
-        if judge(turn.span).state != "completed" and await history.read_newest(limit) != newest:
+        if judge(turn.span).state != "completed" and not await _is_idle(connection, turn, newest, limit=limit):
             return Verdict("running")
     elif not await _is_joined(connection, turn):
         return judge(turn.span, status=turn.status, pending=turn.pending)
     await read_back(connection, turn)
     turn.span = Span.of(turn.message_id, history.steps)
     return judge(turn.span, status=turn.status, pending=turn.pending, announced=_announced(connection, turn))
+
+
+async def _is_idle(connection: Connection, turn: Turn, newest: tuple[Step, ...], *, limit: int) -> bool:
+    """Whether the store stands still around a status that is read between: a turn may end, or begin, between two reads (F19)."""
+    state = await connection.watcher(turn.session.directory).read()
+    turn.status = state.status_of(turn.session.id)
+    return turn.status is None and await turn.history.read_newest(limit) == newest
 
 
 async def _has_arrived(connection: Connection, turn: Turn) -> bool:

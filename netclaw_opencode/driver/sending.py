@@ -95,7 +95,8 @@ class FailedLooks:
         """Note a look that failed."""
         self.count += 1
         self.last = error
-        self._since = now if self._since is None else self._since
+        self.seconds += now - self._since if self._since is not None else 0.0
+        self._since = now
         self._streak = [*self._streak, error.code] if error.code in self._streak else [error.code]
 
     def repeated(self, code: str) -> int:
@@ -202,7 +203,11 @@ async def send(
                 rule="send-once",
                 details={"session_id": turn.session.id},
             )
-        if await _ready_to_send(connection, turn, reuse_session=reuse_session, ends=ends, untouched=untouched):
+        try:
+            ready = await _ready_to_send(connection, turn, reuse_session=reuse_session, ends=ends, untouched=untouched)
+        except HttpNotFound as error:
+            raise not_found(turn.session.id) from error
+        if ready:
             if marks is not None:
                 # The server is the memory (F11), and it has to know before there is anything to remember.
                 turn.session = await sessions.mark(connection, turn.session, {**marks, "message_id": turn.message_id})
@@ -265,8 +270,13 @@ async def go_on(connection: Connection, turn: Turn, prompt: Prompt, *, words: st
 
 async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
     """Send the prompt; after an ambiguous loss ask the message store, and repeat only with the same ids (F27)."""
-    body = prompt.body(message_id=turn.message_id, part_id=ids.part_of(turn.message_id))
+    sent: list[tuple[str, str]] = []
     for attempt in (1, 2):
+        # Made anew each time, so that the rule has something to see: the ids that really go out.
+        part_id = ids.part_of(turn.message_id)
+        asked(connection.record, rules.send_once, message_id=turn.message_id, part_id=part_id, sent=sent)
+        sent.append((turn.message_id, part_id))
+        body = prompt.body(message_id=turn.message_id, part_id=part_id)
         connection.record.note("send", session_id=turn.session.id, message_id=turn.message_id, attempt=attempt)
         turn.sent = turn.sent_by_us = True
         try:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.driver.answering import Answer
 from netclaw_opencode.driver.audit import Audit
+from netclaw_opencode.driver.requests import Answer
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.policy import load
 from tests.docs.conftest import Run, envelope

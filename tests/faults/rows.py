@@ -105,19 +105,20 @@ ROWS: dict[str, Fault] = {
         _row(
             "R21",
             "accepted, then silence",
-            "`request_timeout` before the send; `turn_timeout`, stopped, after it; a silent event stream only delays",
+            "`request_timeout` before the send; `turn_timeout` after it, stopped, or its session deleted where the prompt never came; "
+            "a silent event stream only delays",
             WIRE,
         ),
         _row(
             "R22",
             "reset",
-            "one costs a repetition; all: `connection_lost`, stopped; a lost send is repeated with the same ids only if it did not arrive; "
-            "a lost creation is found by its mark",
+            "one costs a repetition; all: `connection_lost` at T, stopped; a lost send is repeated with the same ids only if it did not "
+            "arrive; a lost creation is found by its mark",
             WIRE,
         ),
-        _row("R23", "answer cut in the head or in the body", "`connection_lost`, stopped; never half an answer", WIRE),
-        _row("R24", "gzip bomb of 200 MB", "`bad_response`, unread; memory grows by less than 32 MiB", WIRE),
-        _row("R25", "invalid JSON, wrong schema, null, NaN, keys twice, 5,000 levels", "`bad_response`, stopped", WIRE),
+        _row("R23", "answer cut in the head or in the body", "`connection_lost` at T, stopped; never half an answer", WIRE),
+        _row("R24", "gzip bomb of 200 MB", "`bad_response` at T, unread; memory grows by less than 32 MiB", WIRE),
+        _row("R25", "invalid JSON, wrong schema, null, NaN, keys twice, 5,000 levels", "`bad_response` at T, stopped", WIRE),
         _row("R26", "model hangs before its first byte", "`turn_timeout` at T, stopped, deleted", MODEL),
         _row("R27", "model hangs mid-stream", "`turn_timeout` with the partial text", MODEL),
         _row("R28", "model drips for ever", "`turn_timeout` at T: output does not extend it", MODEL),
@@ -134,10 +135,15 @@ ROWS: dict[str, Fault] = {
             MODEL,
         ),
         _row("R36", "empty completion", "`empty_output`", MODEL),
-        _row("R37", "huge answer", "within the limit whole; above it `response_too_large`, stopped, deleted", MODEL, "1 MiB and 17 MiB"),
+        _row("R37", "huge answer", "completed, whole, whatever its size", MODEL, "1 MiB and 17 MiB"),
         _row("R38", "control characters in the answer", "JSON exact", MODEL, "what a terminal gets is S14"),
         _row("R39", "shell child hangs", "`turn_timeout`; the command is gone", MODEL),
-        _row("R40", "permission asked", "`permission_required`, the request is refused and not left listed", MODEL),
+        _row(
+            "R40",
+            "permission asked",
+            "refused with words, and the agent goes on; with `on_request: stop` `permission_required`; not left listed",
+            MODEL,
+        ),
         _row(
             "R41", "unknown model or agent", "refused before the send; one that slips through fails by name", "the offline model, the proxy"
         ),

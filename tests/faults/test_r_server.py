@@ -70,7 +70,7 @@ def test_r51_server_hangs(own: Own) -> None:
     error = error_of(sending.result(deadline + CLEANUP + MACHINE_SECONDS))
     assert (error["code"], error["details"]["stopped"]["confirmed"]) == ("turn_timeout", False), error
     assert error["details"]["cleanup"]["session_deleted"] is False and error["details"]["cleanup"]["notes"]
-    assert error["message"].endswith("; it was not stopped: the server does not answer")
+    assert error["message"].endswith("; the turn was not stopped: the server does not answer")
     assert error["next"] == "netclaw-opencode server recover"
     done = data_of(own.host.call("recover"))
     assert (done["server"]["was"], done["server"]["restarted"], done["signal"]) == ("hanging", True, "SIGKILL")

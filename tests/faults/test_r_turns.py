@@ -20,6 +20,7 @@ from netclaw_opencode.offline import (
     Status,
     Text,
     ToolCall,
+    Usage,
 )
 from netclaw_opencode.testing.proxy import edit_json
 from netclaw_opencode.testing.waiting import SOON, wait_until
@@ -122,13 +123,10 @@ def test_r36_empty_completion(bench: Bench) -> None:
 
 @pytest.mark.parametrize("mib", [1, 17])
 def test_r37_huge_answer(bench: Bench, mib: int) -> None:
-    """R37: an answer within the limit comes whole; one beyond it is response_too_large, and never a part taken for the whole."""
-    bench.model.when("tell it all", Huge(mib * 1024 * 1024))
-    envelope = bench.host.call("run_task", prompt="tell it all", directory=bench.directory, deadline_seconds=600)
-    if mib == 1:
-        assert envelope["ok"] is True and len(envelope["data"]["text"]) == mib * 1024 * 1024  # type: ignore[index]
-    else:
-        assert envelope["ok"] is False and envelope["error"]["code"] == "response_too_large"  # type: ignore[index]
+    """R37: an answer comes whole, whatever its size, and never a part of it."""
+    bench.model.when("tell it all", (Huge(mib * 1024 * 1024), Usage(1000, 10)))
+    data = bench.data("run_task", prompt="tell it all", directory=bench.directory, deadline_seconds=600)
+    assert (data["state"], len(data["text"])) == ("completed", mib * 1024 * 1024)
 
 
 def test_r38_hostile_text(bench: Bench) -> None:
@@ -150,9 +148,17 @@ def test_r39_shell_child_hangs(bench: Bench) -> None:
 
 
 def test_r40_permission_is_asked(bench: Bench) -> None:
-    """R40, F29, F42: permission_required with tool and pattern, the turn is over, and the request does not stay listed."""
+    """R40, F29, F60: refused with words, and the agent goes on; the request does not stay listed."""
+    bench.model.when("read outside", ToolCall("read", {"filePath": "/etc/hostname"}), Text("went on"))
+    data = bench.data("run_task", prompt="read outside", directory=bench.directory, deadline_seconds=120)
+    assert (data["text"], data["refused"][0]["permission"]) == ("went on", "external_directory")
+    assert bench.raw.pending("permission") == []
+
+
+def test_r40_permission_is_asked_and_the_turn_is_stopped(bench: Bench) -> None:
+    """R40, F29, F42: with on_request stop permission_required with tool and pattern, the turn is over, and the request does not stay listed."""
     outside = ToolCall("read", {"filePath": "/etc/hostname"})
-    found = bench.task("read outside", outside, Text("never"), within=6, deadline_seconds=120)
+    found = bench.task("read outside", outside, Text("never"), within=6, deadline_seconds=120, on_request="stop")
     assert (found.code, found.error["rule"]) == ("permission_required", "nobody-waits")
     assert found.details["pending"][0]["permission"] == "external_directory" and found.details["pending"][0]["patterns"]
     assert (bench.raw.pending("permission"), found.details["cleanup"]["session_deleted"]) == ([], True)

@@ -80,7 +80,8 @@ def test_r21_silence_after_the_send(bench: Bench, forward: bool) -> None:
     fault = Silence(forward=forward)
     bench.proxy.on("POST */prompt_async", fault)
     found = bench.task("sent into silence", Text("unseen"), within=T + CLEANUP, deadline_seconds=before_the_limit())
-    assert (found.code, found.details["stopped"]["confirmed"], bench.fired(fault)) == ("turn_timeout", True, 1)
+    # What never came cannot be seen to stop; its session is deleted, so that it is refused if it comes.
+    assert (found.code, found.details["stopped"]["confirmed"], bench.fired(fault)) == ("turn_timeout", forward, 1)
     assert len(bench.model.calls_with("sent into silence")) == forward
     assert found.details["cleanup"]["session_deleted"] is True
 
@@ -104,7 +105,7 @@ def test_r21_creation_that_is_not_answered(bench: Bench) -> None:
 
 
 def test_r21_what_belongs_to_a_finished_turn_is_not_told(bench: Bench) -> None:
-    """R21: a turn that is known to be complete is a success, in time, with a note about what could not be read."""
+    """R21: a turn that is known to be complete is a success, within its deadline, with a note about what could not be read."""
     bench.proxy.on("GET */diff", Silence())
     bench.model.when("finished, but", ToolCall("bash", {"command": "true", "description": "nothing"}), Text("done"))
     deadline, began = stretched(5), time.monotonic()
@@ -115,7 +116,7 @@ def test_r21_what_belongs_to_a_finished_turn_is_not_told(bench: Bench) -> None:
 
 @pytest.mark.parametrize("fault", [Cut(body=20, reset=True), Cut(head=0, reset=True)], ids=["mid-body", "before"])
 def test_r22_reset(bench: Bench, fault: Fault) -> None:
-    """R22: one reset costs a repetition; a connection that breaks each time is connection_lost, and the turn does not run on."""
+    """R22: one reset costs a repetition; a connection that breaks until the deadline is connection_lost, and the turn is stopped."""
     once = bench.proxy.on(MESSAGES, fault, times=1)
     assert bench.data("run_task", prompt="one reset", directory=bench.directory, deadline_seconds=120)["text"] == "one reset"
     assert once.fired == 1

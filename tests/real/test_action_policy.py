@@ -115,14 +115,14 @@ def test_what_the_policy_allows_is_done_and_recorded(acting: Acting, rules: Rule
 
 
 def test_an_allowed_request_is_asked_for_again_next_time(acting: Acting, rules: Rules, made: Path) -> None:
-    """``allow_once`` is once: the same write later asks again, and a policy that changed meanwhile says no."""
+    """``allow_once`` is once: the same write later asks again, and a policy that changed meanwhile does not allow it."""
     rules(ALLOW_EDIT)
     acting.raw.model.when("write", WRITE, Text("done"))
     acting.data("send_message", session_id=asking(acting), prompt="write")
     made.unlink()
     rules()
-    assert acting.error("send_message", session_id=asking(acting), prompt="write")["code"] == "permission_required"
-    assert not made.exists()
+    result = acting.data("send_message", session_id=asking(acting), prompt="write")
+    assert (answers(result), made.exists()) == ([("edit", "refuse", "default", None)], False)
 
 
 def test_a_refusal_with_a_message_goes_back_to_the_agent(acting: Acting, rules: Rules, made: Path) -> None:
@@ -136,27 +136,34 @@ def test_a_refusal_with_a_message_goes_back_to_the_agent(acting: Acting, rules: 
     assert "The tree is frozen today." in acting.raw.model.calls_with("write")[-1].conversation.tool_results[0]
 
 
-def test_a_refusal_without_a_message_ends_the_turn(acting: Acting, rules: Rules, made: Path) -> None:
-    """The call fails with ``permission_required``, and says who refused what."""
+def test_a_refusal_without_a_message_is_explained(acting: Acting, rules: Rules, made: Path) -> None:
+    """F60: the agent is told in words of ours that nobody is there, and goes on; the result says who refused what."""
     rules({"permission": "edit", "pattern": "*", "answer": "refuse"})
+    acting.raw.model.when("write", WRITE, Text("I did without."))
+    result = acting.data("send_message", session_id=asking(acting), prompt="write")
+    assert (result["text"], answers(result), made.exists()) == ("I did without.", [("edit", "refuse", "policy", 1)], False)
+    assert "Nobody is there to grant this" in acting.raw.model.calls_with("write")[-1].conversation.tool_results[0]
+
+
+def test_what_no_rule_matches_can_end_the_turn(acting: Acting, rules: Rules, made: Path) -> None:
+    """With ``on_request: stop`` the call fails with ``permission_required``, and says what was asked for."""
+    rules({"permission": "bash", "pattern": "*", "answer": "allow_once"})
     acting.raw.model.when("write", WRITE, Text("never said"))
-    error = acting.error("send_message", session_id=asking(acting), prompt="write")
+    error = acting.error("send_message", session_id=asking(acting), prompt="write", on_request="stop")
     assert (error["code"], error["rule"]) == ("permission_required", "nobody-waits")
-    assert "refused edit" in error["message"] and "(by policy)" in error["message"]
-    assert answers(error["details"]) == [("edit", "refuse", "policy", 1)]
+    assert answers(error["details"]) == [("edit", "refuse", "default", None)]
     assert (error["details"]["stopped"]["confirmed"], made.exists()) == (True, False)
 
 
 def test_what_no_rule_matches_is_refused_by_default(acting: Acting, rules: Rules, made: Path, audit_file: Path) -> None:
-    """A policy for other things allows nothing: the turn is stopped, and the refusal is recorded as nobody's."""
+    """A policy for other things allows nothing: the agent goes on without, and the refusal is recorded as nobody's."""
     rules(
         {"permission": "bash", "pattern": "*", "answer": "allow_once"},
         {"permission": "edit", "pattern": "other.txt", "answer": "allow_once"},
     )
-    acting.raw.model.when("write", WRITE, Text("never said"))
-    error = acting.error("send_message", session_id=asking(acting), prompt="write")
-    assert error["code"] == "permission_required"
-    assert answers(error["details"]) == [("edit", "refuse", "default", None)]
+    acting.raw.model.when("write", WRITE, Text("I did without."))
+    result = acting.data("send_message", session_id=asking(acting), prompt="write")
+    assert answers(result) == [("edit", "refuse", "default", None)] and len(result["refused"]) == 1
     assert [item["by"] for item in audited(audit_file)] == ["default"]
     assert not made.exists()
 
@@ -195,18 +202,18 @@ def test_a_hook_that_fails_does_not_leave_it_to_the_policy(acting: Acting, rules
 def test_every_part_of_a_command_must_be_allowed(acting: Acting, rules: Rules, made: Path) -> None:
     """A pipe of an allowed command into another one asks for both: one rule for the first is not enough."""
     rules({"permission": "bash", "pattern": "echo *", "answer": "allow_once"})
-    acting.raw.model.when("chain", bash("echo one && touch made.txt"), Text("never said"))
-    error = acting.error("send_message", session_id=asking(acting), prompt="chain")
-    assert error["details"]["answered"][0]["patterns"] == ["echo one", "touch made.txt"]
-    assert (error["code"], made.exists()) == ("permission_required", False)
+    acting.raw.model.when("chain", bash("echo one && touch made.txt"), Text("I did without."))
+    result = acting.data("send_message", session_id=asking(acting), prompt="chain")
+    assert result["refused"][0]["patterns"] == ["echo one", "touch made.txt"]
+    assert not made.exists()
 
 
 def test_a_path_is_matched_where_it_leads(acting: Acting, rules: Rules, made: Path, place: Path) -> None:
     """Dots in a path do not smuggle a file out of an allowed folder: the server asks for the path as it is."""
     rules({"permission": "edit", "pattern": "*/inside/*", "answer": "allow_once"})
-    acting.raw.model.when("smuggle", ToolCall("write", {"filePath": f"{place}/inside/../made.txt", "content": "x"}), Text("never said"))
-    error = acting.error("send_message", session_id=asking(acting), prompt="smuggle")
-    (asked,) = error["details"]["answered"][0]["patterns"]
+    acting.raw.model.when("smuggle", ToolCall("write", {"filePath": f"{place}/inside/../made.txt", "content": "x"}), Text("I did without."))
+    result = acting.data("send_message", session_id=asking(acting), prompt="smuggle")
+    (asked,) = result["refused"][0]["patterns"]
     assert ".." not in asked and asked.endswith("made.txt")
     assert not made.exists()
 
@@ -232,11 +239,12 @@ def test_a_question_is_answered_by_the_policy(acting: Acting, rules: Rules, audi
 
 
 def test_a_label_that_is_not_offered_is_not_chosen(acting: Acting, rules: Rules) -> None:
-    """The question is refused by default, and the call says which it was."""
+    """The question is answered by nobody: the agent is told to decide for itself, and the result says which it was."""
     rules(questions=[{"header": "Database", "choose": ["MySQL"]}])
-    acting.raw.model.when("ask me", question("PostgreSQL", "SQLite"), Text("never said"))
-    error = acting.error("send_message", session_id=asking(acting), prompt="ask me")
-    assert (error["code"], answers(error["details"])) == ("question_pending", [("question", "refuse", "default", None)])
+    acting.raw.model.when("ask me", question("PostgreSQL", "SQLite"), Text("I took SQLite."))
+    result = acting.data("send_message", session_id=asking(acting), prompt="ask me")
+    assert (result["text"], answers(result)) == ("I took SQLite.", [("question", "refuse", "default", None)])
+    assert "Decide for yourself" in acting.raw.model.calls_with("ask me")[-1].conversation.tool_results[0]
 
 
 def test_a_sub_agent_is_under_the_same_policy(acting: Acting, rules: Rules, workdir: Path) -> None:

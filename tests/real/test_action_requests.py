@@ -40,8 +40,8 @@ def turn_of(acting: Acting, session_id: str) -> Json:
 
 
 def test_what_no_policy_grants_is_refused_and_named(acting: Acting, outside: Path) -> None:
-    """F29, F42; rule nobody-waits: permission_required at once, with what was asked; the turn is stopped, nothing stays pending."""
-    error = acting.error("send_message", session_id=acting.create(), prompt="read the notes")
+    """F29, F42; rule nobody-waits: with on_request stop permission_required at once, with what was asked; nothing stays pending."""
+    error = acting.error("send_message", session_id=acting.create(), prompt="read the notes", on_request="stop")
     assert (error["code"], error["rule"], "external_directory" in error["message"]) == ("permission_required", "nobody-waits", True)
     asked = error["details"]["pending"][0]
     assert (asked["kind"], asked["permission"], str(outside) in asked["patterns"][0]) == ("permission", "external_directory", True)
@@ -79,9 +79,9 @@ def test_a_bare_refusal_is_no_success(acting: Acting, outside: Path) -> None:
 
 
 def test_a_question_that_nobody_answers_is_told(acting: Acting) -> None:
-    """F29; rule nobody-waits: question_pending with question and options, the turn stopped, the question gone."""
+    """F29; rule nobody-waits: with on_request stop question_pending with question and options, the turn stopped, the question gone."""
     acting.raw.model.when("paint it", QUESTION, Text("never"))
-    error = acting.error("send_message", session_id=acting.create(), prompt="paint it")
+    error = acting.error("send_message", session_id=acting.create(), prompt="paint it", on_request="stop")
     assert (error["code"], error["rule"], "Which colour?" in error["message"]) == ("question_pending", "nobody-waits", True)
     assert error["details"]["pending"][0]["questions"][0]["options"] == ["Blue", "Red"]
     assert (acting.raw.pending("question"), acting.raw.statuses()) == ([], {})

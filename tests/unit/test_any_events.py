@@ -11,31 +11,30 @@ from typing import cast
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.client.events import Subscription
-from netclaw_opencode.client.types import Message, MessageError, Part, ServerEvent, Session, SessionStatus
-from netclaw_opencode.driver import sending, turns
-from netclaw_opencode.driver.answering import Answering
+from netclaw_opencode.client.types import MessageError, ServerEvent, Session, SessionStatus
+from netclaw_opencode.driver import sending
 from netclaw_opencode.driver.connection import Connection
+from netclaw_opencode.driver.history import Step
+from netclaw_opencode.driver.requests import RequestHandler
 from netclaw_opencode.driver.turns import Turns
-from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
-from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.driver.verdict import Span, Verdict, judge
+from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.policy import Policy
 from netclaw_opencode.record import NO_RECORD
 
 SESSION = Session("ses_aaaaaaaaaa", "t", "/d", 1, 1)
-PROMPT = Message("msg_100", "user", SESSION.id, 1, (Part("prt_1", "text", "do it"),))
+PROMPT = Step("msg_100", "user", 1, text="do it")
 BUSY, RETRY = SessionStatus("busy"), SessionStatus("retry", attempt=1, message="429")
 
 
-def reply(number: int, *, finish: str | None, text: str = "", error: MessageError | None = None, completed: bool = True) -> Message:
+def reply(number: int, *, finish: str | None, text: str = "", error: MessageError | None = None, completed: bool = True) -> Step:
     """One model call of the turn."""
-    parts = (Part(f"prt_{number}", "text", text),) if text else ()
-    identifier = f"msg_{100 + number}"
     ended = 2 if completed else None
-    return Message(identifier, "assistant", SESSION.id, 1, parts, parent_id=PROMPT.id, completed_ms=ended, finish=finish, error=error)
+    return Step(f"msg_{100 + number}", "assistant", 1, PROMPT.id, completed_ms=ended, finish=finish, error=error, text=text)
 
 
 STEP = reply(1, finish="tool-calls")
@@ -52,14 +51,15 @@ ENDINGS = (
 
 @dataclass
 class World:
-    """A turn's life as the server shows it, one stage further with each look; then it stays as it is."""
+    """A turn's life as the server shows it, one stage further with each reading of its directory; then it stays as it is."""
 
-    stages: tuple[tuple[tuple[Message, ...], SessionStatus | None], ...]
-    looks: int = 0
+    stages: tuple[tuple[tuple[Step, ...], SessionStatus | None], ...]
+    readings: int = 0
+    newest: tuple[Step, ...] = ()
 
     @property
-    def stage(self) -> tuple[tuple[Message, ...], SessionStatus | None]:
-        return self.stages[min(self.looks, len(self.stages)) - 1]
+    def stage(self) -> tuple[tuple[Step, ...], SessionStatus | None]:
+        return self.stages[min(self.readings, len(self.stages) - 1)]
 
     # What a turn wants of a connection:
     record = NO_RECORD
@@ -69,20 +69,60 @@ class World:
     def events(self) -> World:
         return self
 
+    @property
+    def http(self) -> World:
+        return self
+
+    def server_time_ms(self) -> int:
+        return 0
+
     def clock(self) -> float:
-        return 0.0
+        return anyio.current_time()
 
     def foreign(self, text: str) -> str:
         return text
 
-    async def messages(self, session: Session) -> tuple[Message, ...]:
-        self.looks += 1
+    def watcher(self, directory: str) -> World:
+        assert directory == SESSION.directory
+        return self
+
+    def history(self, session: Session) -> World:
+        assert session is SESSION
+        return self
+
+    # Of a watcher:
+    @property
+    def state(self) -> DirectoryState:
+        status = self.stage[1]
+        return DirectoryState(statuses={} if status is None else {SESSION.id: status})
+
+    async def read(self) -> DirectoryState:
+        self.readings += 1
+        return self.state
+
+    # Of a history:
+    reached_back = False
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
         return self.stage[0]
 
-    async def observed(
-        self, session: Session, messages: tuple[Message, ...]
-    ) -> tuple[tuple[Message, ...], SessionStatus | None, tuple[PendingRequest, ...]]:
-        return (*self.stage, ())
+    @property
+    def last(self) -> Step | None:
+        return self.newest[-1]
+
+    def get(self, message_id: str) -> Step | None:
+        return next((step for step in self.steps if step.id == message_id), None)
+
+    async def read_newest(self, limit: int = 2) -> tuple[Step, ...]:
+        self.newest = self.stage[0][-limit:]
+        return self.newest
+
+    async def read_one(self, message_id: str) -> Step | None:
+        return self.get(message_id)
+
+    async def read_back_to(self, message_id: str) -> bool:
+        return self.get(message_id) is not None
 
 
 def event(kind: str, session_id: str = SESSION.id, **properties: object) -> ServerEvent:
@@ -90,7 +130,7 @@ def event(kind: str, session_id: str = SESSION.id, **properties: object) -> Serv
     return ServerEvent(kind, {"sessionID": session_id, **properties}, "/d")
 
 
-def told_of(ending: Message) -> tuple[ServerEvent, ...]:
+def told_of(ending: Step) -> tuple[ServerEvent, ...]:
     """What a server says during such a turn, and more that it should not: noise, other sessions, what cannot be read."""
     info: Mapping[str, object] = {"id": ending.id, "role": "assistant", "finish": ending.finish, "sessionID": SESSION.id}
     return (
@@ -111,39 +151,42 @@ def told_of(ending: Message) -> tuple[ServerEvent, ...]:
     )
 
 
-def followed(world: World, events: list[ServerEvent]) -> Verdict:
+def followed(world: World, events: list[ServerEvent], *, seconds: float = 20) -> Verdict:
     """The verdict at which following such a turn ends."""
 
     async def run() -> Verdict:
-        send, receive = anyio.create_memory_object_stream[ServerEvent](1000)
+        send, receive = anyio.create_memory_object_stream["ServerEvent | None"](1000)
         with send, receive:
-            subscription = Subscription({SESSION.id}, send, receive)
+            news = Subscription({SESSION.id}, send, receive)
             for item in events:
-                subscription.offer(item)
+                news.offer(item)
             connection = cast(Connection, world)
-            driver = Turns(connection, answering=Answering(lambda _: None, policy=Policy()), emit=lambda _: None)
+            driver = Turns(connection, requests=RequestHandler(lambda _: None, policy=Policy()), emit=lambda _: None)
             turn = sending.turn(connection, SESSION, emit=lambda _: None, message_id=PROMPT.id)
-            turn.phases["send"] = 0.0
-            with anyio.fail_after(60):
-                return await driver.follow(turn, subscription, until=60.0)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(keep_reading, world, news)
+                verdict = await driver.follow(turn, news, until=world.clock() + seconds)
+                tasks.cancel_scope.cancel()
+            return verdict
 
     return anyio.run(run)
 
 
-@pytest.fixture(autouse=True)
-def polls_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no event wakes the turn, it looks by itself; how long it waits for that is not what is tested."""
-    monkeypatch.setattr(turns, "_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(turns, "_POLL_WITHOUT_EVENTS_SECONDS", 0.001)
+async def keep_reading(world: World, news: Subscription) -> None:
+    """What the watcher of the directory does: read, and wake whoever follows a turn there."""
+    while True:
+        await world.read()
+        news.nudge()
+        await anyio.sleep(0.001)
 
 
 STAGES = st.lists(st.sampled_from([((PROMPT,), None), ((PROMPT,), BUSY), ((PROMPT, STEP), BUSY), ((PROMPT, STEP), RETRY)]), max_size=4)
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=80)
 @given(STAGES, st.sampled_from(ENDINGS), st.data())
 def test_any_events_end_in_the_outcome_of_the_message_store(
-    before: list[tuple[tuple[Message, ...], SessionStatus | None]], ending: Message, data: st.DataObject
+    before: list[tuple[tuple[Step, ...], SessionStatus | None]], ending: Step, data: st.DataObject
 ) -> None:
     """Whatever comes of the stream, in whatever order, the verdict is that of the store as it stands at the end."""
     last = (PROMPT, STEP, ending)
@@ -151,24 +194,28 @@ def test_any_events_end_in_the_outcome_of_the_message_store(
     unborn = any(status is None for _, status in before)
     told = [item for item in told_of(ending) if not (unborn and item.type == "session.error" and item.session_id == SESSION.id)]
     events = data.draw(st.lists(st.sampled_from(told), max_size=20))
-    assert followed(World((*before, (last, None))), events) == judge(Snapshot(PROMPT.id, last))
+    assert followed(World((*before, (last, None))), events) == judge(Span.of(PROMPT.id, last))
 
 
-@pytest.mark.parametrize("times", [0, 1, 3])
-def test_without_any_reply_a_turn_has_failed_whether_or_not_an_event_says_why(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one thing that only an event tells is the reason (F15, F32); without it the failure is the same, with a poorer name."""
-    monkeypatch.setattr(turns, "_START_SECONDS", -1.0)
+@pytest.mark.parametrize("times", [1, 3])
+def test_only_an_event_tells_why_nothing_started(times: int) -> None:
+    """The reason is in no message (F15, F32)."""
     error = event("session.error", error={"name": "UnknownError", "data": {"message": "Model not found: x"}})
     verdict = followed(World((((PROMPT,), None),)), [error] * times)
-    assert (verdict.state, verdict.code) == ("failed", "model_not_found" if times else "turn_incomplete")
+    assert (verdict.state, verdict.code) == ("failed", "model_not_found")
+
+
+def test_a_turn_of_which_nothing_is_seen_has_not_started() -> None:
+    """However long that takes, it is no verdict (F59): the caller's time ends the following."""
+    verdict = followed(World((((PROMPT,), None),)), [], seconds=0.2)
+    assert (verdict.state, verdict.ended) == ("not_started", False)
 
 
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda item: f"{item.finish}-{item.error.name if item.error else 'fine'}")
-def test_no_event_at_all_is_only_slower(ending: Message) -> None:
+def test_no_event_at_all_is_only_slower(ending: Step) -> None:
     """The stream is silent, or up and says nothing: polling finds the same end."""
     last = (PROMPT, STEP, ending)
     for connected in (True, False):
         world = World((((PROMPT,), BUSY), ((PROMPT, STEP), BUSY), (last, None)))
         world.connected = connected
-        assert followed(world, []) == judge(Snapshot(PROMPT.id, last))
-        assert world.looks == len(world.stages)
+        assert followed(world, []) == judge(Span.of(PROMPT.id, last))

@@ -103,3 +103,44 @@ def test_a_call_within_a_call_has_the_outer_ones_time() -> None:
         with calltime.of_call(20.0, clock=lambda: 7.0) as other:
             assert other.ends == 25.5
         assert calltime.current().ends == 158.5
+
+
+def test_a_call_has_a_deadline_of_its_own_and_time_to_stop_beyond_it() -> None:
+    """The work ends at the deadline; what it started is stopped in the time after it."""
+    with calltime.of_call(None, clock=lambda: 100.0, deadline_seconds=30.0, stop_seconds=15.0) as call:
+        assert (call.deadline, call.ends) == (130.0, 145.0)
+        assert (calltime.left_to_deadline(99.0), calltime.left(99.0), calltime.within(99.0)) == (30.0, 45.0, 45.0)
+
+
+def test_the_operator_s_cap_and_the_deadline_both_hold() -> None:
+    """Whichever comes first."""
+    with calltime.of_call(20.0, clock=lambda: 100.0, deadline_seconds=30.0, stop_seconds=15.0):
+        assert calltime.left(99.0) == calltime.left_to_deadline(99.0) == 18.5
+    with calltime.of_call(600.0, clock=lambda: 100.0, deadline_seconds=30.0) as call:
+        assert call.ends == 130.0
+
+
+def test_a_call_within_a_call_cannot_outlast_it() -> None:
+    """Its own deadline counts where it is shorter."""
+
+    def clock() -> float:
+        return 100.0
+
+    with calltime.of_call(None, clock=clock, deadline_seconds=30.0):
+        for seconds, left in ((10.0, 10.0), (60.0, 30.0), (None, 30.0)):
+            with calltime.of_call(None, clock=clock, deadline_seconds=seconds):
+                assert calltime.left_to_deadline(99.0) == left
+
+
+def test_what_outlives_a_call_leaves_its_bounds() -> None:
+    """A shared task that a call started has none of that call's time."""
+    with calltime.of_call(60.0, clock=lambda: 100.0, deadline_seconds=30.0):
+        calltime.detach()
+        assert (calltime.left(99.0), calltime.left_to_deadline(99.0), calltime.current().ends) == (99.0, 99.0, math.inf)
+
+
+def test_without_an_end_the_default_is_left() -> None:
+    """Outside of a call, and in one without a deadline."""
+    assert (calltime.left(7.0), calltime.left_to_deadline(7.0)) == (7.0, 7.0)
+    with calltime.of_call(None, clock=lambda: 100.0):
+        assert (calltime.left(7.0), calltime.left_to_deadline(7.0)) == (7.0, 7.0)

@@ -10,7 +10,7 @@ from types import TracebackType
 import anyio
 import pytest
 
-from netclaw_opencode.cli import running
+from netclaw_opencode.cli import output, running
 from netclaw_opencode.cli.running import Call
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
@@ -220,3 +220,9 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(monkeypatch: pytest.Monk
         assert envelope["ok"] is True
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("data", "code"), [({"state": "waiting"}, 7), ({"state": "completed"}, 0), ({}, 0), (None, 0)])
+def test_a_turn_that_waits_is_not_done(data: object, code: int) -> None:
+    """A script that goes on after 0 must not go on here: the exit code is that of a request in the way."""
+    assert output.exit_code({"ok": True, "action": "run_task", "data": data}) == code

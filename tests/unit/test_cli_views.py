@@ -86,6 +86,23 @@ def test_every_action_has_a_view() -> None:
     assert set(views.VIEWS) - {"actions"} == set(MANIFEST.actions)
 
 
+def test_a_turn_shows_what_happened_on_its_way() -> None:
+    """Earlier texts, compactions and refusals are counted; an empty last message is told."""
+    request = {"id": "per_1", "kind": "permission", "permission": "bash", "patterns": ["ls"], "answer": "refuse", "by": "default"}
+    more = {"messages": [{"message_id": "msg_0", "text": "I look."}], "compactions": 2, "refused": [request], "empty_final": True}
+    text = result("run_task", {**TURN, **more})
+    for expected in ("1 text (--format json has them)", "summed up 2 times", "1 request", "the last message is empty"):
+        assert expected in text
+
+
+def test_a_turn_that_waits_shows_what_it_asks_and_the_next_step() -> None:
+    """Nobody takes it for a finished one."""
+    asked = {"id": "per_1", "kind": "permission", "session_id": "ses_1", "permission": "bash", "patterns": ["ls"]}
+    text = result("run_task", {**TURN, "state": "waiting", "pending": [asked], "next": "netclaw-opencode reply it"})
+    assert "waits for an answer" in text and "finished" not in text
+    assert "ses_1 asks: bash ls" in text and "next: netclaw-opencode reply it" in text
+
+
 @pytest.mark.parametrize("action", MANIFEST.actions)
 def test_every_example_of_the_manifest_is_readable(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each documented output is rendered by its own view without a stumble, and holds what identifies it."""

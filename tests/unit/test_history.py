@@ -6,7 +6,7 @@ The store behind it is a list of the test, paged as OpenCode pages it; what the 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 import httpx
@@ -27,9 +27,9 @@ def stored(number: int, *, role: str = "assistant", size: int = 10) -> dict[str,
     return {"info": info, "parts": [{"id": f"prt_{number}", "type": "text", "text": "x" * size}]}
 
 
-def answer(content: object, *, status: int = 200, **headers: str) -> httpx.Response:
+def answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> httpx.Response:
     """An answer with this JSON."""
-    return response(status, json.dumps(content).encode(), {"content-type": "application/json", **headers})
+    return response(status, json.dumps(content).encode(), {"content-type": "application/json", **(headers or {})})
 
 
 class Store:
@@ -54,7 +54,7 @@ class Store:
         self.limits.append(limit)
         self.read += [self.id_of(item) for item in page]
         headers = {"X-Next-Cursor": str(before - limit)} if before > limit else {}
-        return answer(page, **headers)
+        return answer(page, headers=headers)
 
     @staticmethod
     def id_of(item: dict[str, object]) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
+from email.utils import formatdate
 
 import anyio
 import httpx
@@ -226,6 +228,41 @@ def test_foreign_text_is_one_harmless_line(given_text: str) -> None:
     shown = foreign_text(given_text)
     assert shown.isprintable() and len(shown) <= 400
     shown.encode("utf-8")
+
+
+# --- the server's clock -------------------------------------------------------------------------------------------------
+
+
+def offset_of(date: str | None) -> int:
+    """How far ahead the server's clock is, after an answer with that date."""
+
+    async def run() -> int:
+        headers = {"date": date} if date is not None else {}
+        transport = httpx.MockTransport(answering(**headers))
+        async with HttpClient(url=URL, username="u", password=None, transport=transport) as client:
+            await client.call(routes.PATH)
+            assert abs(client.server_time_ms() - time.time() * 1000 - client.clock_offset_ms) < 60_000
+            return client.clock_offset_ms
+
+    return anyio.run(run)
+
+
+@pytest.mark.parametrize("ahead_seconds", [3600, -3600])
+def test_a_server_whose_clock_differs_is_known_by_its_date(ahead_seconds: int) -> None:
+    """Ids and deadlines are made by the server's clock (L30); its date counts whole seconds."""
+    offset = offset_of(formatdate(time.time() + ahead_seconds, usegmt=True))
+    assert abs(offset - ahead_seconds * 1000) < 60_000
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Thu, 99 Foo 2026 25:61:61 GMT"])
+def test_a_date_that_says_nothing_leaves_the_clock_as_it_is(date: str | None) -> None:
+    """Nothing is guessed."""
+    assert offset_of(date) == 0
+
+
+def test_clocks_that_agree_within_two_seconds_agree() -> None:
+    """A smaller difference cannot be told from the way of the answer."""
+    assert offset_of(formatdate(time.time() + 1, usegmt=True)) == 0
 
 
 # --- the event stream --------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def test_hints_agree_with_the_tier(name: str) -> None:
 def test_hints_say_which_actions_may_destroy() -> None:
     """An agent that writes files, a stop and a removal are destructive; a new session and a start are not."""
     harmless = {name for name, tool in TOOLS.items() if not tool.hints.read_only and not tool.hints.destructive}
-    assert harmless == {"check_availability", "create_session", "start_server"}
+    assert harmless == {"check_availability", "create_session", "install_opencode", "start_server"}
 
 
 def test_a_reference_gives_way_to_what_it_names() -> None:
@@ -161,7 +161,8 @@ def test_the_prompt_is_the_skill_s_text_with_a_way_from_commands_to_tools() -> N
     text = prompt_of(MANIFEST)
     assert "some_action" in text and not re.search(r"^(name|description|license):", text, re.MULTILINE)
     commands = re.findall(r"netclaw-opencode (?:inspect|run|reply|server) ([a-z-]+)", text)
-    assert commands and {command.replace("-", "_") for command in commands} <= set(TOOLS)
+    # To trust a folder is for its user: a command, and no tool.
+    assert commands and {command.replace("-", "_") for command in commands} <= {*TOOLS, "trust"}
     assert {name for name in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", instructions_of(MANIFEST)) if name.endswith("session")} <= set(TOOLS)
 
 

@@ -13,9 +13,14 @@ import pytest
 
 from netclaw_opencode.client.types import FileChange, Message, ModelRef, Part, Session, Usage
 from netclaw_opencode.driver.connection import Connection
+from netclaw_opencode.driver.history import History, Step
 from netclaw_opencode.driver.models import ThinkingChoice
-from netclaw_opencode.driver.outcome import TurnResult, gather
-from netclaw_opencode.driver.verdict import Snapshot, Verdict, judge
+from netclaw_opencode.driver.outcome import TurnResult, gather, waiting
+from netclaw_opencode.driver.progress import Progress
+from netclaw_opencode.driver.sending import Turn
+from netclaw_opencode.driver.verdict import Span, Verdict, judge
+from netclaw_opencode.errors import ActionFailed, DriverError, OutOfTime
+from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.validation import problems_of
 
@@ -73,11 +78,37 @@ def edited(path: str, patch: str, additions: int, deletions: int) -> Part:
 ANSWER = reply(9, Part("prt_9", "text", "done"))
 
 
+def kept(*messages: Message) -> tuple[Step, ...]:
+    """What is kept of these messages."""
+    return tuple(Step.of(item, directory=SESSION.directory) for item in messages)
+
+
+def turn_of(*messages: Message) -> Turn:
+    """Our turn, with these messages of its session."""
+    progress = Progress(lambda _: None, SESSION.id, PROMPT.id, clock=lambda: 0.0)
+    return Turn(SESSION, PROMPT.id, 0.0, progress, cast(History, None), Span.of(PROMPT.id, kept(*messages)))
+
+
+@dataclass
+class Stored:
+    """The messages of a sub-agent."""
+
+    steps: tuple[Step, ...]
+
+    async def read_newest(self) -> None:
+        """They are there."""
+
+    async def read_back_to(self, message_id: str) -> None:
+        """All of them are wanted."""
+        assert message_id == ""
+
+
 @dataclass
 class Recorded:
     """A connection that answers from what the test says, and notes what it was asked."""
 
     snapshots: tuple[FileChange, ...] = ()
+    unreadable: DriverError | None = None
     later: list[tuple[FileChange, ...]] = field(default_factory=list)
     families: dict[str, tuple[Session, ...]] = field(default_factory=dict)
     stored: dict[str, tuple[Message, ...]] = field(default_factory=dict)
@@ -86,6 +117,8 @@ class Recorded:
     async def diff(self, session: Session, *, message_id: str) -> tuple[FileChange, ...]:
         """The server's snapshots of one turn."""
         self.asked.append(f"diff {message_id}")
+        if self.unreadable is not None:
+            raise self.unreadable
         now, self.snapshots = self.snapshots, self.later.pop(0) if self.later else self.snapshots
         return now
 
@@ -94,20 +127,24 @@ class Recorded:
         self.asked.append(f"children {session.id}")
         return self.families.get(session.id, ())
 
-    async def messages(self, session: Session) -> tuple[Message, ...]:
+    def history(self, session: Session) -> Stored:
         """The messages of a sub-agent."""
         self.asked.append(f"messages {session.id}")
-        return self.stored.get(session.id, ())
+        return Stored(kept(*self.stored.get(session.id, ())))
 
 
 def result_of(*replies: Message, connection: Recorded | None = None) -> TurnResult:
     """What is gathered of a turn with these replies, the last of which ended it."""
-    seen = Snapshot(PROMPT.id, (PROMPT, *replies, ANSWER))
-    verdict = judge(seen)
+    return gathered(turn_of(PROMPT, *replies, ANSWER), connection)
+
+
+def gathered(turn: Turn, connection: Recorded | None = None) -> TurnResult:
+    """What is gathered of that turn, which is complete."""
+    verdict = judge(turn.span)
     assert verdict.state == "completed"
 
     async def run() -> TurnResult:
-        return await gather(cast(Connection, connection or Recorded()), SESSION, seen, verdict)
+        return await gather(cast(Connection, connection or Recorded()), turn, verdict)
 
     return anyio.run(run)
 
@@ -210,10 +247,11 @@ def test_changes_of_one_file_are_told_as_one() -> None:
 )
 def test_what_did_not_write_changed_nothing(part: Part) -> None:
     """A failed, foreign or unreadable tool part names no file."""
-    seen = Snapshot(PROMPT.id, (PROMPT, reply(1, part, finish="tool-calls"), ANSWER))
+    turn = turn_of(PROMPT, reply(1, part, finish="tool-calls"), ANSWER)
+    (final,) = kept(ANSWER)
 
     async def run() -> TurnResult:
-        return await gather(cast(Connection, Recorded()), SESSION, seen, Verdict("completed", final=ANSWER))
+        return await gather(cast(Connection, Recorded()), turn, Verdict("completed", final=final))
 
     assert anyio.run(run).files == ()
 
@@ -228,7 +266,7 @@ def test_a_turn_without_a_final_message_has_no_result() -> None:
     """Asking for one is a defect of the caller, said loudly."""
 
     async def run() -> None:
-        await gather(cast(Connection, Recorded()), SESSION, Snapshot(PROMPT.id, (PROMPT,)), Verdict("failed", "turn_incomplete"))
+        await gather(cast(Connection, Recorded()), turn_of(PROMPT), Verdict("failed", "turn_incomplete"))
 
     with pytest.raises(ValueError, match="final message"):
         anyio.run(run)
@@ -247,7 +285,7 @@ def test_the_result_fits_its_schema_and_carries_its_evidence() -> None:
         events=7,
         files=(DIFF,),
         notes=("a note",),
-        verdict=Verdict("completed", final=ANSWER, flag="truncated"),
+        verdict=Verdict("completed", final=kept(ANSWER)[0], flag="truncated"),
     )
     assert problems_of(plain.to_wire(), schema) == ()
     assert problems_of(full.to_wire(), schema) == ()
@@ -296,3 +334,54 @@ def test_a_file_made_and_removed_again_ends_the_wait() -> None:
     """It is announced and never summed up; the result comes all the same."""
     connection = Recorded((DIFF,))
     assert result_of(reply(1, tool("bash"), patched("src/a.py", "gone.txt")), connection=connection).files == (DIFF,)
+
+
+def test_what_was_said_before_the_answer_is_told_in_its_order() -> None:
+    """Each with the message that it stands in; the answer itself is ``text``, and silence is left out."""
+    first = reply(1, Part("prt_1", "text", "I look."), tool("read"), finish="tool-calls")
+    wire = result_of(first, reply(2, tool("read"), finish="tool-calls")).to_wire()
+    assert (wire["text"], wire["messages"]) == ("done", [{"message_id": "msg_101", "text": "I look."}])
+
+
+def test_the_oldest_of_very_long_texts_are_left_out_and_counted() -> None:
+    """A task of hours may write more than a caller can take."""
+    texts = [reply(number, Part(f"prt_{number}", "text", "x" * 600_000), tool("read"), finish="tool-calls") for number in (1, 2)]
+    wire = result_of(*texts).to_wire()
+    assert [item["message_id"] for item in cast("list[dict[str, str]]", wire["messages"])] == ["msg_102"]
+    assert "messages leaves out the 1 oldest texts of the turn" in cast("list[str]", wire["notes"])
+
+
+def test_a_last_message_without_text_is_flagged() -> None:
+    """The text is that of an earlier one (F63)."""
+    spoken = reply(1, Part("prt_1", "text", "All is tidy."), tool("bash"), finish="tool-calls")
+    wire = gathered(turn_of(PROMPT, spoken, reply(9))).to_wire()
+    assert (wire["text"], wire["empty_final"], wire["messages"]) == ("All is tidy.", True, [])
+
+
+def test_details_that_cannot_be_read_leave_a_note_and_the_result() -> None:
+    """L13: the turn is known to be complete."""
+    connection = Recorded(unreadable=ActionFailed("bad_response", "the server answered 500"))
+    result = result_of(reply(1, tool("bash"), finish="tool-calls"), connection=connection)
+    assert result.text == "done"
+    assert [note for note in result.notes if "could not be read (the server answered 500)" in note]
+
+
+def test_looks_that_failed_are_told() -> None:
+    """L11: how many, and for how long the server could not be read."""
+    turn = turn_of(PROMPT, ANSWER)
+    for now in (10.0, 12.0):
+        turn.failed_looks.add(OutOfTime("request_timeout", "slow"), now=now)
+    turn.failed_looks.end(now=15.0)
+    assert gathered(turn).notes == ("2 look(s) at the server failed while the turn ran; for 5.0 s it could not be read",)
+
+
+def test_a_turn_that_waits_is_handed_back_with_what_it_did() -> None:
+    """State, request, and the answer that grants nothing as the next step."""
+    turn = turn_of(PROMPT, reply(1, Part("prt_1", "text", "I look."), wrote("/d/a.txt", "x"), finish="tool-calls"))
+    turn.pending = (PendingRequest("permission", "per_1", SESSION.id, "/d", permission="bash", patterns=("ls",)),)
+    result = waiting(turn)
+    wire = result.to_wire()
+    assert result.is_waiting
+    assert (wire["state"], wire["text"], [item.path for item in result.files]) == ("waiting", "I look.", ["a.txt"])
+    assert wire["next"] == f"netclaw-opencode reply reply-permission --session-id {SESSION.id} --permission-id per_1 --answer reject"
+    assert problems_of(wire, load_manifest().actions["send_message"].output_schema) == ()

@@ -88,7 +88,7 @@ def test_nothing_is_allowed_that_an_allowing_rule_does_not_cover(
         return next((allows for kind, pattern, allows in rules if covers(kind, permission) and covers(pattern, text)), False)
 
     assert (ruling.answer == "allow_once") == all(first(text) for text in texts or [""])
-    assert (ruling.decision is not None and ruling.decision.answer == "once") == (ruling.answer == "allow_once")
+    assert (ruling.decision.answer == "once") == (ruling.answer == "allow_once")
     assert ruling.answer in ("allow_once", "refuse")
 
 
@@ -125,11 +125,11 @@ def test_the_first_matching_rule_decides(
 
 
 def test_without_a_file_everything_is_refused_by_default() -> None:
-    """Nobody decided, so there is no decision to send."""
+    """Nobody decided; the agent is told so, and goes on."""
     policy = load(None)
     for request in (asked("bash", "ls"), asked("bash"), asks(AgentQuestion("Which?", "W", ("a",), multiple=False))):
         ruling = policy.rule_on(request)
-        assert (ruling.answer, ruling.by, ruling.decision, ruling.turn_goes_on) == ("refuse", "default", None, False)
+        assert (ruling.answer, ruling.by, ruling.decision, ruling.turn_goes_on) == ("refuse", "default", Decision("reject"), True)
 
 
 def test_a_request_without_patterns_is_not_allowed_by_a_rule_for_some() -> None:

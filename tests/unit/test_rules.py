@@ -86,7 +86,7 @@ def test_rule_fresh_session() -> None:
     with pytest.raises(Refused) as caught:
         rules.fresh_session(facts("msg_1", "msg_2"))
     refusal(caught.value, "fresh-session", "session_used")
-    assert caught.value.details["messages"] == 2
+    assert caught.value.details == {"session_id": ID}
     assert f"--parent-id {ID}" in str(caught.value.next)
 
 

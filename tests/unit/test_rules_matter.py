@@ -25,14 +25,13 @@ from netclaw_opencode.actions import sessions as session_actions
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.client.routes import Route
 from netclaw_opencode.client.types import Session, SessionStatus
-from netclaw_opencode.driver import ids, listing, recovery, rules, sending, servers, stopping
-from netclaw_opencode.driver.answering import Answer, Answering
+from netclaw_opencode.driver import ids, listing, recovery, requests, rules, sending, servers, stopping
 from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.ids import IdMaker
 from netclaw_opencode.driver.tags import METADATA_KEY
+from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
-from netclaw_opencode.policy import NOBODY, Policy, Ruling
 from netclaw_opencode.record import NO_RECORD
 from netclaw_opencode.server import process, state
 from netclaw_opencode.settings import Settings
@@ -62,8 +61,12 @@ class Sending(Scripted):
     async def locked(self, name: str, *, within_seconds: float) -> AsyncIterator[bool]:
         yield name == PARENT.id and within_seconds == 0
 
-    async def standing(self, session: Session) -> tuple[SessionStatus | None, tuple[PendingRequest, ...]]:
-        return self.status, ()
+    def watcher(self, directory: str) -> Sending:
+        assert directory == PARENT.directory
+        return self
+
+    async def read(self) -> DirectoryState:
+        return DirectoryState(statuses={PARENT.id: self.status} if self.status is not None else {})
 
     async def call(
         self, route: Route, *, ids: Mapping[str, str], directory: str | None = None, body: Mapping[str, object] | None = None
@@ -151,7 +154,7 @@ def send_once(stage: Stage) -> bool:
 
 def stop_verified(stage: Stage) -> bool:
     """An abort that does nothing: the session runs on, and no stop is claimed (F22)."""
-    return not Scripted(activities=[running(PARENT)]).stop(within_seconds=0.05).confirmed
+    return not Scripted(states=[running(PARENT)]).stop(within_seconds=0.05).confirmed
 
 
 def delete_after_stop(stage: Stage) -> bool:
@@ -167,11 +170,9 @@ def delete_after_stop(stage: Stage) -> bool:
 def nobody_waits(stage: Stage) -> bool:
     """A request on which nobody decided: it is refused, and not allowed for want of an answer."""
     server, request = Scripted(), PendingRequest("permission", "per_1", PARENT.id, "/d", permission="bash")
-    stage.patch.setattr(Ruling, "decision", None)
 
     async def run() -> None:
-        turn = sending.turn(cast(Connection, Sending()), PARENT, emit=lambda _: None)
-        await Answering(lambda _: None, policy=Policy())._send(cast(Connection, server), turn, Answer(request, NOBODY))
+        await requests.refuse_all(cast(Connection, server), (request,))
 
     anyio.run(run)
     return server.posted() == ["permission_reply per_1 reject"]

@@ -250,10 +250,12 @@ def test_nobody_there_means_no_requests(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def play(watcher: DirectoryWatcher, server: Server) -> None:
         assert server.asked == []
+        used = []
         async with watcher.follow(OURS) as news:
-            assert watcher.in_use
+            used.append(watcher.in_use)
             await news.next()
-        assert not watcher.in_use
+        used.append(watcher.in_use)
+        assert used == [True, False]
         await anyio.wait_all_tasks_blocked()
         seen.append(server.readings)
         await anyio.sleep(0.05)

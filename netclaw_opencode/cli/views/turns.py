@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netclaw_opencode.cli.terminal import json_text
+from netclaw_opencode.cli.views import lists
 from netclaw_opencode.cli.views.reading import (
     Data,
     facts,
@@ -30,7 +31,11 @@ _TOOL_MARKS = {"completed": ("✓", "green"), "error": ("✗", "red")}
 _DIFF_STYLES = (("+++", "bold"), ("---", "bold"), ("@@", "cyan"), ("+", "green"), ("-", "red"))
 _DIFF_HEADS = ("Index: ", "diff --git", "index ", "=====")
 _DIFF_LINES = 80
-_CUTS = (("truncated", "the model hit its output limit"), ("filtered", "a content filter cut in"))
+_CUTS = (
+    ("truncated", "the model hit its output limit"),
+    ("filtered", "a content filter cut in"),
+    ("empty_final", "the last message is empty"),
+)
 
 
 def turn(data: Data) -> Iterator[RenderableType]:
@@ -50,8 +55,13 @@ def turn(data: Data) -> Iterator[RenderableType]:
         yield Text("Tools", style="bold")
         yield tools(parts(data, "tools"))
         yield Text("")
-    yield headline("✓", "green", f"finished in {seconds(number(data, 'elapsed_seconds'))}")
+    waits = word(data, "state") == "waiting"
+    took = seconds(number(data, "elapsed_seconds"))
+    yield headline("?", "magenta", f"waits for an answer after {took}") if waits else headline("✓", "green", f"finished in {took}")
     yield Padding(outcome(data), (0, 0, 0, 2))
+    if waits:
+        yield from lists.pending(data)
+        yield Text.assemble(("next: ", "dim"), (word(data, "next"), "cyan"))
 
 
 def plan_and_implementation(data: Data) -> Iterator[RenderableType]:
@@ -102,6 +112,9 @@ def outcome(data: Data) -> Table:
         ("times", ", ".join(f"{name} {seconds(number(part(data, 'phases'), name))}" for name in part(data, "phases"))),
         ("evidence", evidence_line(part(data, "evidence"))),
         ("session", _session_line(data)),
+        ("said before", plural(len(parts(data, "messages")), "text") + " (--format json has them)" if parts(data, "messages") else ""),
+        ("context", f"summed up {plural(number(data, 'compactions'), 'time')}" if number(data, "compactions") else ""),
+        ("refused", plural(len(parts(data, "refused")), "request") if parts(data, "refused") else ""),
         *(("asked", answered_line(item)) for item in parts(data, "answered")),
         ("cut", _cut_line(data)),
         *(("note", note) for note in words(data, "notes")),
