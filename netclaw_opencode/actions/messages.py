@@ -253,4 +253,4 @@ def _progress(turn: Turn) -> dict[str, object]:
 def _cursor(turn: Turn, verdict: Verdict) -> str:
     """Changes whenever a model call, a tool or the state does."""
     last = turn.span.last
-    return f"{_state(turn, verdict)}-{last.id[-8:] if last is not None else 0}-{_progress(turn)['tools_finished']}"
+    return f"{_state(turn, verdict)}-{last.id if last is not None else 0}-{_progress(turn)['tools_finished']}"

@@ -36,7 +36,7 @@ _LATE_START_SECONDS = 0.4
 """A turn that is seen idle is looked at for this long before that is believed: an abort may come just before its start (F22)."""
 _UNANSWERED_SECONDS = 2.0
 """Likewise for a prompt that stands in the store without an answer: on a busy machine it runs up to 0.6 s later (F59)."""
-_NEVER_SECONDS = 60.0
+NEVER_SECONDS = 60.0
 """A prompt that is not in the store so long after its session was last touched never comes: the slowest start took half of it (F59)."""
 _FATAL = frozenset({"session_not_found", "server_unreachable", "auth_failed"})
 """Failures after which another look would show nothing else."""
@@ -254,7 +254,7 @@ async def _is_settled(done: _Stopping, history: History, newest: tuple[Step, ...
         done.stored_since = now if done.stored_since is None else done.stored_since
         return now - done.stored_since >= _UNANSWERED_SECONDS
     touched_ms = (await done.connection.session(done.session.id)).updated_ms
-    return done.connection.http.server_time_ms() - touched_ms > _NEVER_SECONDS * 1000
+    return done.connection.http.server_time_ms() - touched_ms > NEVER_SECONDS * 1000
 
 
 async def delete(

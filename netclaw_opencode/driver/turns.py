@@ -144,10 +144,19 @@ class Turns:
         return turn, verdict
 
     async def attach(self, session: Session, message_id: str) -> tuple[Turn, Verdict]:
-        """Look at a turn that another call or process sent. Only its newest messages are read."""
+        """Look at a turn that another call or process sent. Only its newest messages are read.
+
+        A prompt that has stood in the store for a minute of the server's own time, with nothing running and without an answer, never
+        ran (F15): no event tells a caller who comes later.
+        """
         turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
         turn.sent = True
-        return turn, await self._look(turn)
+        verdict = await self._look(turn)
+        prompt = turn.history.get(message_id)
+        if verdict.state == "not_started" and prompt is not None and not turn.span.is_open:
+            age_ms = self._connection.http.server_time_ms() - prompt.created_ms
+            verdict = replace(verdict, state="failed") if age_ms > stopping.NEVER_SECONDS * 1000 else verdict
+        return turn, verdict
 
     async def follow(
         self, turn: Turn, news: Subscription, *, until: float, watching: bool = False, enough: Callable[[Verdict], bool] | None = None

@@ -12,9 +12,10 @@ import anyio
 import httpx
 import pytest
 
-from netclaw_opencode.client.http import HttpClient, HttpNotFound
+from netclaw_opencode.client.http import HttpClient
 from netclaw_opencode.client.types import Message, Part, Session
 from netclaw_opencode.driver.history import LONGEST_DIFF, NEWEST, History, Step, ToolUse
+from netclaw_opencode.errors import ActionFailed
 from tests.support.answering import response
 
 SESSION = Session("ses_aaaaaaaaaa", "t", "/d", 1, 1)
@@ -229,8 +230,9 @@ def test_a_session_that_is_gone_is_told() -> None:
     store.gone = True
 
     async def play(history: History) -> None:
-        with pytest.raises(HttpNotFound):
+        with pytest.raises(ActionFailed) as caught:
             await history.read_newest()
+        assert caught.value.code == "session_not_found"
 
     with_history(store, play)
 
