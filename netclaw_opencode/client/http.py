@@ -212,6 +212,8 @@ class HttpClient:
         self.clock_offset_ms = offset if abs(offset) > _CLOCK_RESOLUTION_MS else 0
 
     async def _once(self, route: Route, request: httpx.Request, exchange: Exchange) -> Answer:
+        if self._client.is_closed:
+            raise ActionFailed("connection_lost", f"{route.method} {route.path}: the connection to {self.url} was closed meanwhile")
         response = await self._client.send(request, stream=True)
         exchange.status = response.status_code
         try:

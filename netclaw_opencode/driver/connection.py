@@ -79,6 +79,8 @@ class Connection:
     async def close(self) -> None:
         """Close the event stream and every connection to the server."""
         self.events.close()
+        for watcher in self._watchers.values():
+            watcher.close()
         await self.http.__aexit__(None, None, None)
 
     @asynccontextmanager

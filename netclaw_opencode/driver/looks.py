@@ -36,28 +36,23 @@ async def _verdict(connection: Connection, turn: Turn) -> Verdict:
     history, watcher = turn.history, connection.watcher(turn.session.directory)
     suspect = turn.progress.may_run_away or not connection.events.connected
     limit = RUNAWAY_CALLS + NEWEST if suspect else NEWEST
-    newest, state = await together(history.read_newest(limit), watcher.read())
-    turn.status = state.status_of(turn.session.id)
-    if not await _has_arrived(connection, turn):
-        announced = _announced(connection, turn)
-        return judge(Span(turn.message_id), announced=announced)
-    turn.span = Span.of(turn.message_id, history.steps if history.reached_back else newest)
-    turn.pending = await _pending(connection, turn, state)
-    if turn.status is None:
-        if judge(turn.span).state != "completed" and not await _is_idle(connection, turn, newest, limit=limit):
-            return Verdict("running")
-    elif not await _is_joined(connection, turn):
+    before: tuple[Step, ...] | None = None
+    while True:
+        newest, state = await together(history.read_newest(limit), watcher.read())
+        turn.status = state.status_of(turn.session.id)
+        if not await _has_arrived(connection, turn):
+            return judge(Span(turn.message_id), announced=_announced(connection, turn))
+        turn.span = Span.of(turn.message_id, history.steps if history.reached_back else newest)
+        turn.pending = await _pending(connection, turn, state)
+        # Idle is believed only where the store stood still around it: a turn may end, or begin, between two reads (F19).
+        if turn.status is not None or newest == before or judge(turn.span).state == "completed":
+            break
+        before = newest
+    if turn.status is not None and not await _is_joined(connection, turn):
         return judge(turn.span, status=turn.status, pending=turn.pending)
     await read_back(connection, turn)
     turn.span = Span.of(turn.message_id, history.steps)
     return judge(turn.span, status=turn.status, pending=turn.pending, announced=_announced(connection, turn))
-
-
-async def _is_idle(connection: Connection, turn: Turn, newest: tuple[Step, ...], *, limit: int) -> bool:
-    """Whether the store stands still around a status that is read between: a turn may end, or begin, between two reads (F19)."""
-    state = await connection.watcher(turn.session.directory).read()
-    turn.status = state.status_of(turn.session.id)
-    return turn.status is None and await turn.history.read_newest(limit) == newest
 
 
 async def _has_arrived(connection: Connection, turn: Turn) -> bool:

@@ -69,6 +69,7 @@ class DirectoryWatcher:
         self._requests_wanted = False
         self._wake = anyio.Event()
         self._published = anyio.Event()
+        self._reading = anyio.CancelScope()
         self.state = DirectoryState()
 
     @property
@@ -118,19 +119,31 @@ class DirectoryWatcher:
             if not self._users:
                 self._wake.set()
 
+    def close(self) -> None:
+        """End the reading for good: the connection is being closed."""
+        self._reading.cancel()
+
     async def _keep_reading(self) -> None:
         calltime.detach()
         try:
-            while self._users:
-                # Whoever asks from here on, while a reading runs, gets the next one.
-                self._wake = anyio.Event()
-                if self._wanted > self._begun or self._followers:
-                    await self._read_once()
-                if self._wanted <= self._begun:
-                    with anyio.move_on_after(_INTERVAL_SECONDS if self._events.connected else _INTERVAL_WITHOUT_EVENTS_SECONDS):
-                        await self._wake.wait()
+            with self._reading:
+                while self._users:
+                    # Whoever asks from here on, while a reading runs, gets the next one.
+                    self._wake = anyio.Event()
+                    if self._wanted > self._begun or self._followers:
+                        await self._read_once()
+                    if self._wanted <= self._begun:
+                        with anyio.move_on_after(self._interval):
+                            await self._wake.wait()
         finally:
+            self._reading = anyio.CancelScope()
             self._runs = False
+            if self._wanted > self.state.number:
+                self._publish(DirectoryState(self._wanted, error=error_of("connection_lost", "the connection was closed meanwhile")))
+
+    @property
+    def _interval(self) -> float:
+        return _INTERVAL_SECONDS if self._events.connected else _INTERVAL_WITHOUT_EVENTS_SECONDS
 
     async def _read_once(self) -> None:
         self._begun += 1
@@ -138,12 +151,15 @@ class DirectoryWatcher:
         self._requests_wanted = False
         try:
             with anyio.fail_after(_READ_SECONDS):
-                self.state = await self._state(number, requests=requests)
+                self._publish(await self._state(number, requests=requests))
         except DriverError as error:
-            self.state = DirectoryState(number, error=error)
+            self._publish(DirectoryState(number, error=error))
         except TimeoutError:
             told = f"GET /session/status took longer than {_READ_SECONDS:g} s"
-            self.state = DirectoryState(number, error=error_of("request_timeout", told))
+            self._publish(DirectoryState(number, error=error_of("request_timeout", told)))
+
+    def _publish(self, state: DirectoryState) -> None:
+        self.state = state
         self._published.set()
         self._published = anyio.Event()
         for follower in self._followers:
