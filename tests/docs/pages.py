@@ -25,8 +25,9 @@ HOME = "/home/me"
 
 LEFT_OUT = "…"
 _BLOCK = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_ID = re.compile(r"\b(?:ses|msg|per|que)_[0-9A-Za-z]{10,64}\b")
-_VARIES = re.compile(r"(?P<id>\b(?:ses|msg|per|que)_[0-9A-Za-z]{10,64}\b)|(?P<time>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?P<number>\d+(?:[.,]\d+)*)")
+_ID_TEXT = r"\b(?:(?:ses|msg|per|que)_[0-9A-Za-z]{10,64}|(?:busy|waiting)-[0-9A-Za-z]{8}-\d+)\b"
+_ID = re.compile(_ID_TEXT)
+_VARIES = re.compile(rf"(?P<id>{_ID_TEXT})|(?P<time>\d{{4}}-\d\d-\d\dT[\d:.]+Z)|(?P<number>\d+(?:[.,]\d+)*)")
 
 
 @dataclass(frozen=True, slots=True)

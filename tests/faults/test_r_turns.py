@@ -156,7 +156,7 @@ def test_r40_permission_is_asked(bench: Bench) -> None:
 
 
 def test_r40_permission_is_asked_and_the_turn_is_stopped(bench: Bench) -> None:
-    """R40, F29, F42: with on_request stop permission_required with tool and pattern, the turn is over, and the request does not stay listed."""
+    """R40, F29, F42: with on_request stop permission_required with tool and pattern; the request does not stay listed."""
     outside = ToolCall("read", {"filePath": "/etc/hostname"})
     found = bench.task("read outside", outside, Text("never"), within=6, deadline_seconds=120, on_request="stop")
     assert (found.code, found.error["rule"]) == ("permission_required", "nobody-waits")

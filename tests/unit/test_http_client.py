@@ -237,8 +237,8 @@ def offset_of(date: str | None) -> int:
     """How far ahead the server's clock is, after an answer with that date."""
 
     async def run() -> int:
-        headers = {"date": date} if date is not None else {}
-        transport = httpx.MockTransport(answering(**headers))
+        server = answering() if date is None else answering(date=date)
+        transport = httpx.MockTransport(server)
         async with HttpClient(url=URL, username="u", password=None, transport=transport) as client:
             await client.call(routes.PATH)
             assert abs(client.server_time_ms() - time.time() * 1000 - client.clock_offset_ms) < 60_000

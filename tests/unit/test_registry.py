@@ -28,16 +28,14 @@ def invoked(
     handler: Handler,
     folder: Path,
     *,
-    deadline_seconds: float = 60.0,
+    states: float = 60.0,
     input_schema: Mapping[str, object] = OPEN,
     output_schema: Mapping[str, object] = OPEN,
     **arguments: object,
 ) -> dict[str, Any]:
-    """The envelope of one call of an action with that handler."""
+    """The envelope of one call of an action with that handler; ``states`` is the deadline in its manifest."""
     actions = Registry()
-    actions.register(
-        ActionDefinition("try_it", "a-test", "run", "Try.", input_schema, output_schema, handler, deadline_seconds=deadline_seconds)
-    )
+    actions.register(ActionDefinition("try_it", "a-test", "run", "Try.", input_schema, output_schema, handler, deadline_seconds=states))
 
     async def run() -> dict[str, Any]:
         async with ActionContext(Settings(state_dir=folder)) as context:
@@ -58,27 +56,27 @@ def test_the_manifest_s_deadline_holds_for_an_action_without_one_of_its_own(tmp_
         await anyio.sleep_forever()
         raise AssertionError
 
-    envelope = invoked(endless, tmp_path, deadline_seconds=0.05)
+    envelope = invoked(endless, tmp_path, states=0.05)
     assert envelope["error"]["code"] == "request_timeout"
     assert "try_it did not end within" in envelope["error"]["message"]
 
 
 def test_an_action_with_a_deadline_may_stop_what_it_started_after_it(tmp_path: Path) -> None:
     """The limit that was given is the work's; stopping and proving it come after."""
-    data = invoked(times, tmp_path, input_schema=taking("deadline_seconds", 60), deadline_seconds=60, **{"deadline_seconds": 20})["data"]
+    data = invoked(times, tmp_path, input_schema=taking("deadline_seconds", 60), states=60, deadline_seconds=20)["data"]
     assert 10 < data["work"] <= 20 < data["all"] <= 20 + registry.STOP_SECONDS
 
 
 def test_a_limit_that_was_not_given_is_the_manifest_s(tmp_path: Path) -> None:
     """As the schema says."""
-    data = invoked(times, tmp_path, input_schema=taking("wait_seconds", 45), deadline_seconds=45)["data"]
+    data = invoked(times, tmp_path, input_schema=taking("wait_seconds", 45), states=45)["data"]
     assert 35 < data["work"] <= 45
 
 
 def test_the_deadline_of_a_task_in_the_background_is_no_bound_of_the_call(tmp_path: Path) -> None:
     """The call that sends it ends long before: their defaults differ."""
     schema = taking("deadline_seconds", 3600)
-    data = invoked(times, tmp_path, input_schema=schema, deadline_seconds=30, **{"deadline_seconds": 7200})["data"]
+    data = invoked(times, tmp_path, input_schema=schema, states=30, deadline_seconds=7200)["data"]
     assert data["work"] <= 30
 
 
