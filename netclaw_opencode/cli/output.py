@@ -117,10 +117,14 @@ def write_line(line: str) -> None:
 
 
 def exit_code(envelope: Mapping[str, object]) -> int:
-    """The exit code of an envelope (``errors.CODES``); an unknown code counts as a failed action, a turn that waits as not done."""
+    """The exit code of an envelope (``errors.CODES``); an unknown code counts as a failed action.
+
+    A turn that was to be run and waits is not done; a look that finds one waiting has done what it should.
+    """
     if envelope.get("ok") is True:
         data = envelope.get("data")
-        return EXIT_WAITING if isinstance(data, Mapping) and data.get("state") == "waiting" else EXIT_DONE
+        waits = isinstance(data, Mapping) and data.get("state") == "waiting" and "done" not in data
+        return EXIT_WAITING if waits else EXIT_DONE
     error = envelope.get("error")
     code = CODES.get(str(error.get("code"))) if isinstance(error, Mapping) else None
     return code.exit_code if code is not None else EXIT_FAILED

@@ -36,7 +36,8 @@ _MOST_TEXT = 1024 * 1024
 _SNAPSHOT_LOOKS = 20
 _SNAPSHOT_PAUSE_SECONDS = 0.05
 GATHER_SECONDS = 5.0
-"""Time for reading what belongs to a finished turn, however near the deadline is, in seconds."""
+"""Time for reading what belongs to a finished turn, however near the deadline is, and for the sum of its changes in any case, in
+seconds: the server makes it in tenths of one, and who waits for a result should not wait for ever for its details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,10 @@ async def gather(connection: Connection, turn: Turn, verdict: Verdict, *, within
     with anyio.move_on_after(calltime.within(within_seconds)) as reading:
         # Files change by tools, and sub-agents run by the task tool: a plain answer needs no further reading.
         try:
-            snapshots = await _snapshots(connection, session, span) if tools else ()
+            with anyio.move_on_after(GATHER_SECONDS) as telling:
+                snapshots = await _snapshots(connection, session, span) if tools else ()
+            if telling.cancelled_caught:
+                notes.append(_LATE_NOTE)
         except DriverError as error:
             notes.append(_UNREAD_NOTE.format(error.message))
         try:
