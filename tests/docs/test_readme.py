@@ -89,7 +89,7 @@ def test_the_versions_asked_for_are_the_manifests() -> None:
     """Python and OpenCode; the pinned OpenCode is the one that the set-up installs."""
     requires = load_manifest().requires
     assert requires["python"] == ">=3.11" and "Python 3.11 or newer" in README
-    assert requires["opencode"] == ">=1.18.22,<2" and "(1.18.22 or newer,\nbelow 2)" in README
+    assert requires["opencode"] == ">=1.18.22,<2" and "(1.18.22 or newer, below 2)" in README
     pinned = re.search(r'^OPENCODE = "([\d.]+)"$', page("scripts/setup.py"), re.MULTILINE)
     assert pinned is not None
     assert set(re.findall(r"(?:OpenCode |opencode-ai@)(\d+\.\d+\.\d+)", README)) == {pinned[1]}

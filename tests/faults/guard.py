@@ -137,14 +137,14 @@ def guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         assert ears.connections == 0
 
 
-def rows_and_tests(rows: Mapping[str, Row], letter: str) -> tuple[list[str], list[str]]:
+def rows_and_tests(rows: Mapping[str, Row], letter: str, *, folder: Path = Path(__file__).parent) -> tuple[list[str], list[str]]:
     """What is wrong between rows and tests: rows without a test (or a reason), and tests without a row (or beside a reason)."""
     number = re.compile(rf"test_{letter.lower()}(\d{{2}})_")
     tested: dict[str, list[str]] = {}
-    for path in sorted(Path(__file__).parent.glob(f"test_{letter.lower()}_*.py")):
+    for path in sorted(folder.glob(f"test_{letter.lower()}_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            found = number.match(node.name) if isinstance(node, ast.FunctionDef) else None
-            if found is not None and isinstance(node, ast.FunctionDef):
+            found = number.match(node.name) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else None
+            if found is not None and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert ast.get_docstring(node), f"{node.name} states no claim"
                 tested.setdefault(f"{letter}{int(found[1])}", []).append(node.name)
     untested = [row.id for row in rows.values() if row.id not in tested and row.reason is None]
