@@ -327,7 +327,7 @@ RUNS: dict[str, Callable[[Acting], Json]] = {
     "doctor": lambda _: {},
     "recover": lambda _: {},
 }
-APART = {"start_server", "stop_server", "explain"}
+APART = {"start_server", "stop_server", "install_opencode", "explain"}
 """Run by tests of their own: they need a server or a file of this test's making."""
 assert set(RUNS) | APART == set(ACTIONS), "no action of the manifest is left out"
 

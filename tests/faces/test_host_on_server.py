@@ -18,6 +18,7 @@ from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.server import OpenCodeServer
 from tests.faces.host_plugins import error_of, hooks
+from tests.real.acting import data_of
 
 pytestmark = pytest.mark.real
 
@@ -101,9 +102,11 @@ def test_the_policy_keeps_the_agent_out_elsewhere(
 
 
 def test_without_a_policy_the_call_says_what_was_asked(settings: Settings, outside: Path, workdir: Path) -> None:
-    """Nobody decides: the request is refused, the turn is stopped, and the error names the permission."""
+    """Nobody decides: the request is refused and listed; or the turn is stopped, and the error names the permission."""
     with Host(settings, entry_points=False) as host:
-        error = error_of(host.call("run_task", prompt="read the notes", directory=str(workdir)))
+        refused = data_of(host.call("run_task", prompt="read the notes", directory=str(workdir)))["refused"]
+        error = error_of(host.call("run_task", prompt="read the notes", directory=str(workdir), on_request="stop"))
+    assert [item["permission"] for item in refused] == ["external_directory"]
     assert error["code"] == "permission_required" and "external_directory" in str(error["message"])
     with OpenCode(settings) as opencode, pytest.raises(Waiting, match="external_directory"):
-        opencode.call("run_task", prompt="read the notes", directory=str(workdir))
+        opencode.call("run_task", prompt="read the notes", directory=str(workdir), on_request="stop")
