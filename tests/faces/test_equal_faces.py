@@ -261,7 +261,7 @@ CASES = {
         "run_task", "invalid_input", {"prompt": "never sent", "deadline_seconds": 0, "title": ""}, lambda _acting, _folder: {}
     ),
     "refused": Case("send_message", "session_used", {"prompt": "second"}, used_session),
-    "waiting": Case("run_task", "permission_required", {"prompt": "read outside"}, wants_a_file),
+    "waiting": Case("run_task", "permission_required", {"prompt": "read outside", "on_request": "stop"}, wants_a_file),
     "out-of-time": Case("run_task", "turn_timeout", {"prompt": "no end"}, hangs, waits=True),
 }
 

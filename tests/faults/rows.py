@@ -105,7 +105,7 @@ ROWS: dict[str, Fault] = {
         _row(
             "R21",
             "accepted, then silence",
-            "`request_timeout` before the send; `turn_timeout` after it, stopped, or its session deleted where the prompt never came; "
+            "`request_timeout` before the send; `turn_timeout` after it, stopped; a prompt that never came is refused from then on; "
             "a silent event stream only delays",
             WIRE,
         ),
