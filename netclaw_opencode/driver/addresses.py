@@ -22,6 +22,10 @@ PROBE_SECONDS = 1.0
 _LONGEST_PROBE_SECONDS = 8.0
 _UNCALLED_SECONDS = 3.0
 """How long a server is probed where no call says how long it may take, in seconds."""
+_SILENT_SECONDS = 30.0
+"""A server that accepts and is silent for so long does not become ready by waiting: the slowest first answer took 24 s (F2)."""
+_UNCONNECTED_SECONDS = 2.5
+"""Packets that are dropped are dropped by a filter: nobody becomes reachable by waiting (R2)."""
 _SAYING_SECONDS = 0.3
 _PAUSE_SECONDS = 0.1
 
@@ -131,14 +135,15 @@ async def asks_for_password(address: Address) -> bool:
 async def health(client: HttpClient, *, within_seconds: float | None = None) -> Health:
     """Health and version, by short probes (F2: a request in a server's first moments may hang for ever).
 
-    Probes are repeated, each with twice the time of the one before, as long as the running call has time, or for ``within_seconds``.
+    Probes are repeated, each with twice the time of the one before, as long as the running call has time (or for ``within_seconds``),
+    and for half a minute at most. Where not even a connection can be made, that is said after three seconds.
+
     Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``.
     """
     began = anyio.current_time()
+    time_left = within_seconds or min(calltime.left_to_deadline(_UNCALLED_SECONDS), _SILENT_SECONDS)
     # The last moment belongs to saying so, before a scope around this one ends it without a word.
-    ends = (
-        min(began + (within_seconds or calltime.left_to_deadline(_UNCALLED_SECONDS)), anyio.current_effective_deadline()) - _SAYING_SECONDS
-    )
+    ends = min(began + time_left, anyio.current_effective_deadline()) - _SAYING_SECONDS
     seconds = PROBE_SECONDS
     while True:
         try:
@@ -155,9 +160,9 @@ async def health(client: HttpClient, *, within_seconds: float | None = None) -> 
             # A lost packet, too, is worth another probe.
             if error.code != "request_timeout" and error.details.get("reason") != "timeout":
                 raise
+            if error.code == "server_unreachable" and anyio.current_time() >= min(ends, began + _UNCONNECTED_SECONDS):
+                raise
             if anyio.current_time() >= ends:
-                if error.code == "server_unreachable":
-                    raise
                 waited = anyio.current_time() - began
                 raise ServerProblem(
                     "server_not_ready", f"{client.url} accepts connections but did not answer for {waited:.0f} s"

@@ -202,7 +202,7 @@ def test_waiting_for_a_function_ends_with_the_deadline(settings: Settings, notes
 
     async def main() -> None:
         async with AsyncOpenCode(settings) as oc:
-            await oc.run_task("read the notes", directory=place, on_permission=never, deadline=10)
+            await oc.run_task("read the notes", directory=place, on_permission=never, deadline=4)
 
     with pytest.raises(TurnTimeoutError) as caught:
         anyio.run(main)

@@ -144,7 +144,7 @@ def test_a_failure_names_its_cause(settings: Settings, scripted: OfflineModel, p
         with pytest.raises(ModelNotFoundError, match="scripted"):
             oc.run_task("x", directory=place, model="offline/scriptet")
         with pytest.raises(TurnTimeoutError) as caught:
-            oc.run_task("never end", directory=place, deadline=timedelta(seconds=10))
+            oc.run_task("never end", directory=place, deadline=timedelta(seconds=4))
     error = caught.value
     assert error.session_id is not None and error.session_id.startswith("ses_")
     assert error.stop is not None and error.stop.confirmed

@@ -178,7 +178,7 @@ def test_a_cancelled_block_stops_the_turn(settings: Settings, place: Path) -> No
 @pytest.mark.usefixtures("endless")
 def test_a_failed_task_ends_its_events_and_its_result_raises(settings: Settings, place: Path) -> None:
     """The error is that of ``run_task``; leaving the block then raises nothing more."""
-    with OpenCode(settings) as oc, oc.stream_task("never end", directory=place, deadline=10) as task:
+    with OpenCode(settings) as oc, oc.stream_task("never end", directory=place, deadline=4) as task:
         assert [event for event in task if event.kind == "stopping"]
         with pytest.raises(TurnTimeoutError) as caught:
             task.result()

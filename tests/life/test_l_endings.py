@@ -23,16 +23,15 @@ LONG = 1800
 
 SLOW_MCP = """
 import sys, time
-time.sleep({seconds})
+time.sleep(600)
 sys.exit(1)
 """
 
 
-@pytest.mark.parametrize("seconds", [12, 600], ids=["late", "never"])
-def test_l07_mcp_server_that_answers_late(bench: Bench, settings_with: OpenHost, workdir: Path, seconds: int) -> None:
-    """L7, F59: an MCP server of the folder holds up the first reading of its configuration; the call's own deadline bounds that."""
+def test_l07_mcp_server_that_never_answers(bench: Bench, settings_with: OpenHost, workdir: Path) -> None:
+    """L7, F59: an MCP server of the folder that never answers holds up the first reading of its configuration; the deadline bounds that."""
     script = workdir / "slow.py"
-    script.write_text(SLOW_MCP.format(seconds=seconds), encoding="utf-8")
+    script.write_text(SLOW_MCP, encoding="utf-8")
     server = {"type": "local", "command": [sys.executable, str(script)], "enabled": True}
     (workdir / "opencode.json").write_text(json.dumps({"mcp": {"slow": server}}), encoding="utf-8")
     bench.model.when("beside a slow server", Text("in the end"))
