@@ -146,7 +146,7 @@ Kind = Callable[[Project], None]
 KINDS: dict[str, tuple[Kind, ...]] = {
     "files of code": (plugin, plugins, tool),
     "configuration": (named_plugin, mcp, newer_mcp),
-    "on edited files": (formatter, lsp),
+    "on edited files": (formatter,),
 }
 
 
@@ -168,6 +168,20 @@ def test_code_of_a_folder_runs_only_after_its_user_has_trusted_it(
     assert (told["trusted"], told["files"]) == (True, files)
     assert data_of(host.call("run_task", prompt="write it"))["text"] == "Written."
     wait_until(lambda: project.ran == sorted(kind.__name__ for kind in kinds), SOON, what="the markers of the code")
+
+
+def test_a_language_server_of_a_folder_runs_only_after_trust(
+    host: Host, settings: Settings, project: Project, scripted: OfflineModel
+) -> None:
+    """F61: likewise; OpenCode waits three quarters of a minute for one that does not speak, so the task is not waited for."""
+    lsp(project)
+    scripted.when("write it", ToolCall("write", {"filePath": "${directory}/a.txt", "content": "a\n"}), Text("Written."))
+    assert error_of(host.call("create_session"))["code"] == "untrusted_project"
+    command(settings, str(project.folder), "--yes")
+    session_id = data_of(host.call("create_session"))["session"]["session_id"]
+    data_of(host.call("send_message_async", session_id=session_id, prompt="write it"))
+    wait_until(lambda: project.ran == ["lsp"], SOON, what="the marker of the language server")
+    assert data_of(host.call("delete_session", session_id=session_id))["confirmed"] is True
 
 
 def test_every_action_that_opens_a_folder_asks(host: Host, project: Project, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_server_that_accepts_and_says_nothing_is_not_ready(tmp_path: Path, pla
             "OPENCODE_DRIVER_STATE_DIR": str(tmp_path / "state"),
             "OPENCODE_DRIVER_DIRECTORY": str(place),
         }
-        error = error_of(check(Settings.from_environment(environ)))
+        error = error_of(check(Settings.from_environment(environ), start=False, deadline_seconds=4))
     assert error["code"] == "server_not_ready"
 
 
