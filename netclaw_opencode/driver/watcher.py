@@ -70,6 +70,7 @@ class DirectoryWatcher:
         self._wake = anyio.Event()
         self._published = anyio.Event()
         self._reading = anyio.CancelScope()
+        self._one_reading = anyio.CancelScope()
         self.state = DirectoryState()
 
     @property
@@ -117,6 +118,8 @@ class DirectoryWatcher:
         finally:
             self._users -= 1
             if not self._users:
+                # A reading that nobody waits for any more must not hold up whoever comes next.
+                self._one_reading.cancel()
                 self._wake.set()
 
     def close(self) -> None:
@@ -150,7 +153,7 @@ class DirectoryWatcher:
         number, requests = self._begun, self._requests_wanted
         self._requests_wanted = False
         try:
-            with anyio.fail_after(_READ_SECONDS):
+            with anyio.CancelScope() as self._one_reading, anyio.fail_after(_READ_SECONDS):
                 self._publish(await self._state(number, requests=requests))
         except DriverError as error:
             self._publish(DirectoryState(number, error=error))

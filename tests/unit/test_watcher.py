@@ -200,6 +200,20 @@ def test_one_caller_s_short_limit_ends_no_other_s_reading() -> None:
     watched(play)
 
 
+def test_a_reading_that_nobody_waits_for_any_more_holds_up_no_later_one() -> None:
+    """A call that gave up on a slow server leaves nothing behind that the next one would wait for (R20)."""
+
+    async def play(watcher: DirectoryWatcher, server: Server) -> None:
+        server.held = anyio.Event()
+        with anyio.move_on_after(0.02):
+            await watcher.read()
+        server.held = None
+        with anyio.fail_after(5):
+            assert (await watcher.read()).error is None
+
+    assert watched(play).readings == 2
+
+
 def test_requests_are_not_asked_for_where_nothing_runs() -> None:
     """Only a turn can wait."""
 
