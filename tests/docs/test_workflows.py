@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.cli.output import exit_code
-from netclaw_opencode.errors import EXIT_DONE
+from netclaw_opencode.errors import CODES, EXIT_DONE
 from netclaw_opencode.manifest import load_manifest
 from tests.docs.conftest import Run, envelope
 from tests.docs.pages import Block, Names, blocks_of, broken_promises, call_of, commands_of, page
@@ -47,7 +46,7 @@ def test_every_command_of_the_workflows_prints_what_the_page_shows(story: Story,
                 shown["data"]["binary"]["path"] = real["data"]["binary"]["path"]  # type: ignore[index]
             different = names.differences(shown, real)
             assert not different, "\n".join([command, *different, printed])
-            assert code == exit_code(shown)
+            assert code == (EXIT_DONE if shown["ok"] else CODES[shown["error"]["code"]].exit_code)
 
 
 def test_every_output_of_the_workflows_keeps_the_schema_of_its_action() -> None:
