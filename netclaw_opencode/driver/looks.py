@@ -93,7 +93,12 @@ async def read_back(connection: Connection, turn: Turn) -> None:
 async def _pending(connection: Connection, turn: Turn, state: DirectoryState) -> tuple[PendingRequest, ...]:
     """The requests of the turn's session and of its sub-agents (F36)."""
     roots = {item.session_id: await connection.root_of(item.session_id) for item in state.pending}
-    return with_tools(tuple(item for item in state.pending if roots[item.session_id] == turn.session.id), turn.history)
+    found = with_tools(tuple(item for item in state.pending if roots[item.session_id] == turn.session.id), turn.history)
+    if any(item.call_id and item.tool is None and item.session_id == turn.session.id for item in found):
+        # The messages were read a moment before the request was: its tool stands in them by now.
+        await turn.history.read_newest()
+        found = with_tools(found, turn.history)
+    return found
 
 
 def _announced(connection: Connection, turn: Turn) -> tuple[str, ...]:

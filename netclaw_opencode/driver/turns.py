@@ -138,7 +138,14 @@ class Turns:
         async with self._connection.watcher(session.directory).follow(session.id) as news:
             turn = sending.turn(self._connection, session, emit=self._emit)
             await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends, marks=marks)
-            verdict = await self.follow(turn, news, until=ends, enough=lambda seen: seen.state != "not_started", watching=True)
+            # A look into a store that is just being written shows a turn that runs, and nothing of it yet.
+            verdict = await self.follow(
+                turn,
+                news,
+                until=ends,
+                enough=lambda seen: seen.state != "not_started" and (seen.state != "running" or turn.has_started),
+                watching=True,
+            )
         if verdict.state == "failed":
             raise failures.of_turn(self._connection, turn, verdict)
         return turn, verdict
