@@ -33,6 +33,8 @@ TERM_SECONDS = 5.0
 _KILL_SECONDS = 3.0
 _PROBE_PAUSE_SECONDS = 0.05
 _END_PAUSE_SECONDS = 0.02
+_PORT_SECONDS = 1.0
+"""How long a port that is taken is looked at again: an ended server of many threads lets go of its own after some milliseconds."""
 _LISTENING = re.compile(rb"listening on (http://\S+)")
 _TAIL_BYTES = 8 * 1024
 
@@ -101,7 +103,7 @@ async def spawn(
     Raises ``ServerProblem``: ``server_start_failed`` (it ended; with the tail of its log),
     ``port_in_use``, ``server_not_ready``. Whatever was started is ended before an error, or a cancellation, goes on.
     """
-    if _taken(port):
+    if not await _becomes_free(port):
         raise ServerProblem("port_in_use", f"port {port} on 127.0.0.1 belongs to another program", details={"port": port})
     with log_file.open("ab") as log:
         log_file.chmod(0o600)
@@ -347,6 +349,16 @@ def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def _becomes_free(port: int) -> bool:
+    """Whether the port can be had now or in a moment: threads of a server that has just ended may still hold its socket."""
+    ends = time.monotonic() + _PORT_SECONDS
+    while _taken(port):
+        if time.monotonic() >= ends:
+            return False
+        await anyio.sleep(_PROBE_PAUSE_SECONDS)
+    return True
 
 
 def _taken(port: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from netclaw_opencode.offline import ControlCharacters, Finish, Text, ToolCall, Usage
@@ -58,6 +60,7 @@ def test_in_a_git_repository_every_changed_file_is_told(in_git: Acting) -> None:
 
 def test_outside_git_the_tools_tell_and_a_note_names_the_gap(acting: Acting) -> None:
     """Without snapshots the files of write and edit are told by their tools; what the shell changed is said to be unknown."""
+    Path(acting.directory, "new.txt").unlink(missing_ok=True)
     acting.raw.model.when("change files", *CHANGES)
     result = sent(acting, "change files")
     changed = {item["path"]: item for item in result["files_changed"]}
