@@ -56,10 +56,10 @@ skill: ready-dev
 	$(BIN)/agentskills validate build/skill/opencode-driver
 	$(BIN)/netclaw-opencode skill validate --strict --import . examples/permission_policy
 
-# Two at a time: most of a test's time is OpenCode's. A file stays together, with one server for each worker, and the files
+# Three at a time: much of a test's time is waiting, for deadlines and for OpenCode. A file stays together, with one server for each worker.
 # stay in the order of tests/conftest.py, the slow ones first.
 suite: ready-dev ready-opencode
-	$(WITH_OPENCODE) $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(WITH_OPENCODE) $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 coverage: ready-dev ready-opencode
 	@rm -rf build/coverage && mkdir -p build/coverage

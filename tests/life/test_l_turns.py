@@ -11,6 +11,7 @@ from netclaw_opencode.offline import Empty, Gated, Status, Text, ToolCall, Usage
 from netclaw_opencode.testing.waiting import SOON
 from tests.faults.bench import Bench
 from tests.real.acting import data_of, error_of
+from tests.support.pace import stretched
 
 pytestmark = pytest.mark.real
 NEARLY_FULL = Usage(99_000, 100)
@@ -123,7 +124,7 @@ def test_l38_a_stop_covers_nested_sub_agents(bench: Bench, workdir: Path) -> Non
     bench.model.when("go deep", _dig("go deeper"), Text("up"))
     bench.model.when("go deeper", _dig("go deepest"), Text("up"))
     bench.model.when("go deepest", Gated(gate, "at ", "the bottom"))
-    running = bench.later("run_task", prompt="go deep", directory=str(workdir), deadline_seconds=20)
+    running = bench.later("run_task", prompt="go deep", directory=str(workdir), deadline_seconds=stretched(8))
     assert gate.wait_reached(SOON), running.result(SOON)
     error = error_of(running.result(60))
     assert (error["code"], error["details"]["stopped"]["confirmed"]) == ("turn_timeout", True), error
