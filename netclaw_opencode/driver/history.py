@@ -236,7 +236,8 @@ def _change_of(part: Part, directory: str) -> FileChange | None:
         return None
     shown = relative(path, directory)
     existed = part.tool_metadata.get("exists") is True
-    additions = len(content.splitlines())
+    # Not splitlines: a file of a megabyte would be held once more, line by line.
+    additions = content.count("\n") + (bool(content) and not content.endswith("\n"))
     # What a file held before an overwrite is told nowhere, so its diff would be a guess.
     told = not existed and len(content) <= LONGEST_DIFF
     diff = "".join(difflib.unified_diff([], content.splitlines(keepends=True), "/dev/null", shown)) if told else ""
