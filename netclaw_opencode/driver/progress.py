@@ -67,6 +67,12 @@ class Progress:
         """Know a further prompt as ours."""
         self._prompts.add(message_id)
 
+    def see(self, status: str) -> None:
+        """Tell the session's status where it is another than before; events of it may be lost, and looks show it too."""
+        if not self.statuses or self.statuses[-1] != status:
+            self.statuses.append(status)
+            self.tell("status", status)
+
     def tell(self, kind: EventKind, message: str, facts: JsonObject | None = None) -> None:
         """Emit a progress event of this turn."""
         self._emit(ProgressEvent(kind, message, self._session_id, self._clock() - self._started, facts or {}))
@@ -75,9 +81,7 @@ class Progress:
         if event.session_id != self._session_id:
             return False
         status = reading.status(event.properties.get("status"))
-        if not self.statuses or self.statuses[-1] != status.kind:
-            self.statuses.append(status.kind)
-            self.tell("status", status.kind)
+        self.see(status.kind)
         if status.kind == "retry":
             self.tell("status", f"retry {status.attempt}: {status.message[:200]}", {"attempt": status.attempt})
         return status.kind != "busy"

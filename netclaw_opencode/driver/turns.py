@@ -246,6 +246,8 @@ class Turns:
     async def _look(self, turn: Turn) -> Verdict:
         verdict = await look(self._connection, turn)
         turn.failed_looks.end(now=self._connection.clock())
+        if turn.status is not None or verdict.ended:
+            turn.progress.see(turn.status.kind if turn.status is not None else "idle")
         return looked(self._connection.record, turn.session.id, verdict)
 
     async def _note_failed_look(self, turn: Turn, error: DriverError) -> None:
