@@ -18,7 +18,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from docs.generate_codes import author_page  # noqa: E402
-from netclaw_opencode.cli.flags import command_of, flags_of  # noqa: E402 - the checkout beside this file, not an installed copy
+from netclaw_opencode.adapters.cli.flags import command_of, flags_of  # noqa: E402 - the checkout beside this file, not an installed copy
 from netclaw_opencode.errors import CODES  # noqa: E402
 from netclaw_opencode.manifest import ActionEntry, Manifest, load_manifest  # noqa: E402
 

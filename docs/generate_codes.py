@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netclaw_opencode.authoring.codes import CODES
-from netclaw_opencode.authoring.phrases import PHRASES
+from netclaw_opencode.skill.authoring.codes import CODES
+from netclaw_opencode.skill.authoring.phrases import PHRASES
 
 
 def author_page(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netclaw_opencode.cli import main
+from netclaw_opencode.adapters.cli import main
 
 if __name__ == "__main__":
     main()

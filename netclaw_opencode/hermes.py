@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.resources import bundled
 from netclaw_opencode.errors import ActionFailed, DriverError, Interrupted, InvalidInput
 from netclaw_opencode.manifest import ActionEntry, Manifest, own_manifest
-from netclaw_opencode.resources import bundled
 
 if TYPE_CHECKING:
     from netclaw_opencode.host import Host
@@ -109,7 +109,7 @@ def is_ready(environ: Mapping[str, str] = os.environ) -> bool:
 
 def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment, with a cap on calls where the operator has set none."""
-    return calltime.capped(environ, DEFAULT_CALL_SECONDS)
+    return time_budget.capped(environ, DEFAULT_CALL_SECONDS)
 
 
 class _Calls:
@@ -187,7 +187,7 @@ def _envelope(run: Run, action: str, arguments: object) -> Answer:
 
 
 def _text(envelope: Answer) -> str:
-    from netclaw_opencode.spill import compact
+    from netclaw_opencode.actions.spill import compact
 
     return compact(envelope)
 

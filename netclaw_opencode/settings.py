@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.errors import InvalidInput, Refused
 
 DEFAULT_URL = "http://localhost:4096"
@@ -218,14 +218,14 @@ def max_chars(environ: Mapping[str, str]) -> int | None:
 
 
 def _call_seconds(environ: Mapping[str, str]) -> float | None:
-    text = environ.get(calltime.SETTING)
+    text = environ.get(time_budget.SETTING)
     if not text:
         return None
     seconds = float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text) else 0.0
     if seconds < SHORTEST_CALL_SECONDS:
         raise InvalidInput(
             "invalid_input",
-            f"{calltime.SETTING} {text[:40]!r} must be a number of seconds from {SHORTEST_CALL_SECONDS:g} on, such as 50",
+            f"{time_budget.SETTING} {text[:40]!r} must be a number of seconds from {SHORTEST_CALL_SECONDS:g} on, such as 50",
         )
     return seconds
 

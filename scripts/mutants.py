@@ -68,25 +68,26 @@ def _mangled(function: str) -> str:
 
 SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
     "success": (Guard("driver.verdict"),),
-    "deadline": (Guard("driver.rules", ("deadline",)), Guard("calltime"), Guard("client.http", ("HttpClient.call",))),
+    "deadline": (Guard("driver.rules", ("deadline",)), Guard("_core.time_budget"), Guard("opencode.wire.http", ("HttpClient.call",))),
     "identity": (
-        Guard("driver.rules", ("mark_of", "is_ours", "own_things_only", "own_process")),
+        Guard("driver.rules", ("mark_of", "is_ours", "own_things_only")),
         Guard("driver.owners"),
+        Guard("opencode.process.ownership"),
         Guard(
-            "server.process",
+            "opencode.process.process",
             (
                 *("_end", "kill", "_process", "_children", "_signal", "callers", "_gone", "_ended"),
                 *("argv_of", "is_alive", "ends"),
             ),
         ),
-        Guard("server.state"),
+        Guard("opencode.process.state"),
     ),
-    "ids": (Guard("driver.ids"), Guard("client.http", ("_path",))),
+    "ids": (Guard("opencode.wire.ids"), Guard("opencode.wire.http", ("_path",))),
     "clean-up": (
         Guard("driver.rules", ("state_of", "stop_verified", "delete_after_stop", "nothing_left")),
         Guard("driver.stopping"),
         Guard("driver.sweeping"),
-        Guard("server.locks"),
+        Guard("opencode.process.locks"),
     ),
 }
 """What a wrong word in would cost most. ``server.orphans`` is not among them: a mutant of its one comparison would end every

@@ -9,17 +9,17 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from netclaw_opencode.driver import ids
-from netclaw_opencode.driver.models import ThinkingChoice, choose_variant, parse_model, parse_thinking
-from netclaw_opencode.driver.places import Places, checked_directory
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.opencode.directories import Places, checked_directory
+from netclaw_opencode.opencode.models import ThinkingChoice, choose_variant, parse_model, parse_thinking
+from netclaw_opencode.opencode.wire import ids
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import ModelRef
+    from netclaw_opencode._core.policy import OnRequest
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.sending import Prompt, RetryLimit
-    from netclaw_opencode.policy import OnRequest
+    from netclaw_opencode.driver.turn import Prompt, RetryLimit
+    from netclaw_opencode.opencode.wire.types import ModelRef
     from netclaw_opencode.settings import Settings
 
 PROMPT_BYTES = 1024 * 1024
@@ -56,7 +56,7 @@ def integer(arguments: JsonObject, name: str, default: int) -> int:
 
 def retries(arguments: JsonObject) -> RetryLimit:
     """How long and how often a provider that refuses may be asked again."""
-    from netclaw_opencode.driver.sending import RetryLimit
+    from netclaw_opencode.driver.turn import RetryLimit
 
     attempts = integer(arguments, "retry_attempts", 0) if "retry_attempts" in arguments else None
     return RetryLimit(optional_seconds(arguments, "retry_budget_seconds"), attempts)
@@ -140,7 +140,7 @@ async def prompt(
     connection: Connection, arguments: JsonObject, *, directory: str, model: ModelRef | None, session_model: ModelRef | None = None
 ) -> Prompt:
     """A prompt whose model, agent and thinking were checked against the server (F13, F15)."""
-    from netclaw_opencode.driver.sending import Prompt
+    from netclaw_opencode.driver.turn import Prompt
 
     thinking = parse_thinking(arguments.get("thinking"))
     choice: ThinkingChoice | None = None
@@ -168,7 +168,7 @@ async def prompt(
 
 def checked_schema(schema: JsonObject) -> JsonObject:
     """A JSON Schema that a caller wants the answer to fit. Raises ``InvalidInput``."""
-    from netclaw_opencode.validation import problems_of_schema
+    from netclaw_opencode._core.validation import problems_of_schema
 
     problems = problems_of_schema(schema, patterns=False)
     if problems:

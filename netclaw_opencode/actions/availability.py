@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import addresses, conditions, servers
-from netclaw_opencode.driver.api_check import ApiCheck, check_api
+from netclaw_opencode.doctor import conditions
+from netclaw_opencode.doctor.api_check import ApiCheck, check_api
 from netclaw_opencode.errors import CODES, DriverError, error_of
 from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.opencode import addresses, servers
 from netclaw_opencode.settings import is_loopback
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.client.types import Provider
-    from netclaw_opencode.driver.conditions import Condition
+    from netclaw_opencode.doctor.conditions import Condition
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.models import Catalogue
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.models import Catalogue
+    from netclaw_opencode.opencode.wire.types import Provider
     from netclaw_opencode.settings import Settings
 
 _TOLD_DRIFTS = 5
@@ -60,7 +61,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
     report.meet(conditions.empty_password(context.settings))
     report.meet(conditions.short_password(context.settings))
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
-    within_seconds = calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 45))
+    within_seconds = time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 45))
     await _check_server(report, context, directory, may_start=may_start, within_seconds=within_seconds)
     output: dict[str, object] = {
         "available": True,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.record import NO_RECORD, Recorder, open_record
+from netclaw_opencode.records.recorder import NO_RECORD, Recorder, open_record
 from netclaw_opencode.settings import Settings
 
 if TYPE_CHECKING:

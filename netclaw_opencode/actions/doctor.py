@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver.doctor import judged, look
+from netclaw_opencode.doctor import judged, look
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver.sessions import iso
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.client.types import ServerEvent
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.wire.types import ServerEvent
 
 _NOISE = frozenset({"server.heartbeat", "message.part.delta"})
 """Left out: they say nothing that another event does not say better."""
@@ -33,7 +33,7 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
     events: list[dict[str, object]] = []
     ended = "time"
     async with connection.events.subscribe(wanted) as subscription:
-        with anyio.move_on_after(calltime.current().fitted(read.seconds(arguments, "wait_seconds", 30), stops=False)):
+        with anyio.move_on_after(time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 30), stops=False)):
             await connection.events.ready(within_seconds=10)
             while len(events) < most:
                 event = await subscription.next()
@@ -47,7 +47,7 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
             else:
                 ended = "limit"
     output: dict[str, object] = {"events": events, "count": len(events), "dropped": subscription.dropped, "ended": ended}
-    note = calltime.current().note()
+    note = time_budget.current().note()
     if note is not None and ended == "time":
         output["notes"] = [note]
     return output

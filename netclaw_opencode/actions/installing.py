@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import installing
 from netclaw_opencode.facts import ProgressEvent
@@ -24,7 +24,7 @@ async def install_opencode(arguments: JsonObject, context: ActionContext) -> Jso
 
     found = await installing.install(
         settings,
-        within_seconds=calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 600)),
+        within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 600)),
         tell=tell,
     )
     output: dict[str, object] = {

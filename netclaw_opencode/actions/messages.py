@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, schemas, sending, sessions
 from netclaw_opencode.driver.outcome import refusal_command
-from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, Refused
+from netclaw_opencode.opencode.directories import Places
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turns import Prompt, Turn
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.wire.types import Session
 
 TASK_SECONDS = 86400.0
 """Longest deadline of a task that runs in the background, in seconds."""
@@ -30,7 +30,7 @@ _CALL_SECONDS = 30.0
 async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and wait: 60 s at most, then abort, verified."""
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
-    limit = calltime.current().fitted(limit)
+    limit = time_budget.current().fitted(limit)
     read.require_sound(arguments, context.settings)
     began = context.clock()
     with sending.unsent_after(limit):
@@ -52,7 +52,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
     key = keys.key_of(arguments, action="send_message_async")
-    ends = context.clock() + calltime.within(_CALL_SECONDS, stopping=True)
+    ends = context.clock() + time_budget.within(_CALL_SECONDS, stopping=True)
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
     marked = (rules.mark_of(session) or {}).get("message_id")
@@ -118,7 +118,7 @@ async def get_session_result(arguments: JsonObject, context: ActionContext) -> J
 async def wait_for_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """A bounded wait for the end of a turn, or for progress beyond ``cursor``."""
     began = context.clock()
-    limit = calltime.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
+    limit = time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
     connection, turn, verdict = await _attach(arguments, context)
     turns = await context.driver.turns(sending=False)
@@ -142,7 +142,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         "progress": _progress(turn),
         "pending": [item.to_wire() for item in turn.pending],
     }
-    notes = [note for note in (calltime.current().note(), turn.failed_looks.note()) if note is not None]
+    notes = [note for note in (time_budget.current().note(), turn.failed_looks.note()) if note is not None]
     if notes and not verdict.ended:
         output["notes"] = notes
     if verdict.ended:

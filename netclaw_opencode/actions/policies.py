@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netclaw_opencode._core.policy import load
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.facts import AgentQuestion, PendingRequest
-from netclaw_opencode.policy import load
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from netclaw_opencode import story
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.errors import InvalidInput
+from netclaw_opencode.records import story
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext

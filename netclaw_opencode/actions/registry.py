@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import cast
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.redaction import hidden, hide, hide_in_json
+from netclaw_opencode._core.time_budget import CallTime
 from netclaw_opencode.actions.context import ActionCall, ActionContext
-from netclaw_opencode.calltime import CallTime
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.redaction import hidden, hide, hide_in_json
 
 Handler = Callable[[JsonObject, ActionContext], Awaitable[JsonObject]]
 
@@ -121,7 +121,7 @@ class Registry:
         deadline_seconds, stop_seconds = self._time_of(name, arguments)
         with (
             context.record.call(str(name).replace("-", "_")),
-            calltime.of_call(
+            time_budget.of_call(
                 context.settings.call_seconds, clock=context.clock, deadline_seconds=deadline_seconds, stop_seconds=stop_seconds
             ) as time_of_call,
         ):
@@ -233,7 +233,7 @@ async def _in_time(call: ActionCall, definition: ActionDefinition, time_of_call:
         raise OutOfTime("request_timeout", f"{call.action} did not end within its {definition.deadline_seconds:g} s")
     raise OutOfTime(
         "call_timeout",
-        f"{call.action} did not end within {cap_seconds:g} s ({calltime.SETTING}) and was cancelled; its work was told to stop",
+        f"{call.action} did not end within {cap_seconds:g} s ({time_budget.SETTING}) and was cancelled; its work was told to stop",
         details={"call_seconds": cap_seconds},
     )
 
@@ -256,7 +256,7 @@ def _tell(call: ActionCall, envelope: JsonObject) -> None:
 
 
 def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
-    from netclaw_opencode.validation import problems_of
+    from netclaw_opencode._core.validation import problems_of
 
     problems = problems_of(arguments, definition.input_schema, incoming=True)
     if problems:
@@ -269,7 +269,7 @@ def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
 
 def _checked(output: JsonObject, definition: ActionDefinition) -> JsonObject:
     """The output, with a note where it is not what its schema promises: what was done and paid for is not thrown away for that."""
-    from netclaw_opencode.validation import problems_of
+    from netclaw_opencode._core.validation import problems_of
 
     problems = problems_of(output, definition.output_schema)
     if not problems:

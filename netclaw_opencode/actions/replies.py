@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import ids, requests
+from netclaw_opencode.driver import permissions
 from netclaw_opencode.errors import ActionFailed, InvalidInput
 from netclaw_opencode.facts import Decision
+from netclaw_opencode.opencode.wire import ids
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
@@ -23,7 +24,7 @@ async def reply_permission(arguments: JsonObject, context: ActionContext) -> Jso
     connection = await context.driver.connect()
     request = await _pending(connection, read.session_id(arguments), ids.checked(arguments["permission_id"], field="permission_id"))
     chosen = _ANSWERS[read.required_text(arguments, "answer")]
-    await requests.send_answer(connection, request, Decision(chosen, message=read.text(arguments, "message")))
+    await permissions.send_answer(connection, request, Decision(chosen, message=read.text(arguments, "message")))
     return {
         "permission_id": request.id,
         "session_id": request.session_id,
@@ -44,7 +45,7 @@ async def reply_question(arguments: JsonObject, context: ActionContext) -> JsonO
     if not reject and len(labels) != len(request.questions):
         asked = "; ".join(item.question for item in request.questions)
         raise InvalidInput("invalid_input", f"reply_question: {len(labels)} answer(s) to {len(request.questions)} question(s): {asked}")
-    await requests.send_answer(connection, request, Decision("reject") if reject else Decision("answers", answers=labels))
+    await permissions.send_answer(connection, request, Decision("reject") if reject else Decision("answers", answers=labels))
     return {
         "question_id": request.id,
         "session_id": request.session_id,

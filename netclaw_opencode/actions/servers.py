@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import rules, servers
+from netclaw_opencode.driver import rules
 from netclaw_opencode.errors import ActionFailed, InvalidInput
 from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.opencode import servers
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
@@ -30,7 +31,7 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
         context.settings,
         port=port,
         directory=directory,
-        within_seconds=calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 45)),
+        within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 45)),
         without_project_code=read.flag(arguments, "without_project_code"),
     )
     await context.driver.disconnect()

@@ -6,25 +6,25 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sessions, stopping, sweeping
 from netclaw_opencode.driver.looks import last_turn
 from netclaw_opencode.driver.noting import asked
-from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.opencode.directories import Places
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.client.types import Session, SessionStatus
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.history import History
     from netclaw_opencode.driver.watcher import DirectoryState
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.wire.history import History
+    from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
 _CREATE_SECONDS = 15.0
 """The deadline of ``create_session`` in the manifest."""
@@ -46,7 +46,7 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         directory_given="directory" in arguments,
         places=Places.of(context.settings),
     )
-    connection, notes = await context.driver.tidied(left_seconds=calltime.current().fitted(_CREATE_SECONDS, stops=False))
+    connection, notes = await context.driver.tidied(left_seconds=time_budget.current().fitted(_CREATE_SECONDS, stops=False))
     key = keys.key_of(arguments, action="create_session")
     new = True
     if key is None:

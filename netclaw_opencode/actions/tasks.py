@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, owners, rules, sending, sessions, stopping
-from netclaw_opencode.driver.models import parse_model
-from netclaw_opencode.driver.places import Places
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import CODES, ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.opencode.directories import Places
+from netclaw_opencode.opencode.models import parse_model
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.keys import Key
     from netclaw_opencode.driver.outcome import TurnResult
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.wire.types import Session
 
 _TASK_SECONDS = 86400.0
 _REMOVE_SECONDS = 4.0
@@ -74,7 +74,7 @@ class _Job:
 
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
-    limit = calltime.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
+    limit = time_budget.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     key = keys.key_of(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
@@ -153,7 +153,7 @@ def _fallbacks(arguments: JsonObject) -> list[object]:
 async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Plan in one session, implement in a fresh one with the plan as its context."""
     began = context.clock()
-    limit = calltime.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
+    limit = time_budget.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     keep = read.flag(arguments, "keep_sessions")
     prompt = read.required_text(arguments, "prompt")
@@ -312,7 +312,7 @@ def _stop_is_proved(error: BaseException) -> bool:
 async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:
     """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
     problem: DriverError | None = None
-    with anyio.move_on_after(calltime.within(_REMOVE_SECONDS)):
+    with anyio.move_on_after(time_budget.within(_REMOVE_SECONDS)):
         try:
             await stopping.delete(connection, job.session, report=stopping.at_rest(job.session) if at_rest else None)
             job.deleted = True

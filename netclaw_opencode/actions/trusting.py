@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.driver.places import checked_directory
-from netclaw_opencode.driver.trust import Trust
 from netclaw_opencode.errors import Refused, ServerProblem
+from netclaw_opencode.opencode.directories import checked_directory
+from netclaw_opencode.opencode.trust import Trust
 
 if TYPE_CHECKING:
     from netclaw_opencode.jsontypes import JsonObject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netclaw_opencode import calltime
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import recovery, sweeping
 from netclaw_opencode.errors import ActionFailed
@@ -53,7 +53,7 @@ async def recover(arguments: JsonObject, context: ActionContext) -> JsonObject:
         connect=context.driver.connect,
         disconnect=context.driver.disconnect,
         directory=directory,
-        within_seconds=calltime.current().fitted(read.seconds(arguments, "deadline_seconds", 60)),
+        within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 60)),
         force=read.flag(arguments, "force"),
         recorder=context.record,
     )

@@ -13,26 +13,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.client import reading, routes
-from netclaw_opencode.client.http import HttpNotFound, foreign_text
-from netclaw_opencode.driver.history import History, not_found
-from netclaw_opencode.driver.ids import IdMaker
-from netclaw_opencode.driver.models import Catalogue, parse_model
-from netclaw_opencode.driver.together import together
+from netclaw_opencode._core.concurrency import together
+from netclaw_opencode._core.redaction import redacted
 from netclaw_opencode.driver.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput
 from netclaw_opencode.facts import PendingRequest
-from netclaw_opencode.record import NO_RECORD, Recorder
-from netclaw_opencode.redaction import redacted
-from netclaw_opencode.server import locks
+from netclaw_opencode.opencode.models import Catalogue, parse_model
+from netclaw_opencode.opencode.process import locks
+from netclaw_opencode.opencode.wire import reading, routes
+from netclaw_opencode.opencode.wire.history import History, not_found
+from netclaw_opencode.opencode.wire.http import HttpNotFound, foreign_text
+from netclaw_opencode.opencode.wire.ids import IdMaker
+from netclaw_opencode.records.recorder import NO_RECORD, Recorder
 from netclaw_opencode.settings import is_loopback
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from netclaw_opencode.client.events import EventHub
-    from netclaw_opencode.client.http import HttpClient
-    from netclaw_opencode.client.types import FileChange, Health, PermissionRule, Provider, Session, SessionStatus
+    from netclaw_opencode.opencode.wire.events import EventHub
+    from netclaw_opencode.opencode.wire.http import HttpClient
+    from netclaw_opencode.opencode.wire.types import FileChange, Health, PermissionRule, Provider, Session, SessionStatus
 
 _CATALOGUE_SECONDS = 30.0
 _CATALOGUES = 32

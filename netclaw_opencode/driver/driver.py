@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.client.events import EventHub
-from netclaw_opencode.driver import addresses, servers
 from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.leases import Leases
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
-from netclaw_opencode.record import NO_RECORD, Recorder
-from netclaw_opencode.server import locks
-from netclaw_opencode.server.binary import check_version
+from netclaw_opencode.opencode import addresses, servers
+from netclaw_opencode.opencode.process import locks
+from netclaw_opencode.opencode.process.binary import check_version
+from netclaw_opencode.opencode.wire.events import EventHub
+from netclaw_opencode.records.recorder import NO_RECORD, Recorder
 from netclaw_opencode.settings import Settings, credentials_of
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from netclaw_opencode.client.types import Session
-    from netclaw_opencode.driver.addresses import Address
-    from netclaw_opencode.driver.requests import Decide
+    from netclaw_opencode._core.policy import OnRequest
+    from netclaw_opencode.driver.permissions import Decide
     from netclaw_opencode.driver.sweeping import Swept
     from netclaw_opencode.driver.turns import Emit, Turns
-    from netclaw_opencode.policy import OnRequest
+    from netclaw_opencode.opencode.addresses import Address
+    from netclaw_opencode.opencode.wire.types import Session
 
 # What only turns and sweeping need is imported where they begin: a command that merely looks is done in half a second.
 
@@ -251,10 +251,10 @@ class Driver:
         Args:
             on_request: What becomes of a request that nobody decides; None leaves it to the policy file, and else refuses it.
         """
-        from netclaw_opencode.driver.audit import Audit
-        from netclaw_opencode.driver.requests import RequestHandler
+        from netclaw_opencode._core.policy import Policy, load
+        from netclaw_opencode.driver.permissions import RequestHandler
         from netclaw_opencode.driver.turns import Turns
-        from netclaw_opencode.policy import Policy, load
+        from netclaw_opencode.records.audit import Audit
 
         policy = load(self.settings.policy) if sending else Policy()
         audit = Audit(self.settings.audit) if self.settings.audit is not None and sending else None
@@ -265,7 +265,7 @@ class Driver:
 
     def offers_questions(self, on_request: OnRequest | None) -> bool:
         """Whether the agent of a new session is offered to ask questions: not where nobody could answer one (F60)."""
-        from netclaw_opencode.policy import load
+        from netclaw_opencode._core.policy import load
 
         policy = load(self.settings.policy)
         return self._answers_questions() or policy.answers_questions or (on_request or policy.on_request or "refuse") != "refuse"

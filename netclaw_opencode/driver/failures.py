@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.driver import requests
+from netclaw_opencode.driver import permissions
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import DriverError, error_of
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.sending import Turn
     from netclaw_opencode.driver.stopping import StopReport
+    from netclaw_opencode.driver.turn import Turn
     from netclaw_opencode.facts import PendingRequest
 
 _LONGEST_PARTIAL = 2000
@@ -25,7 +25,7 @@ def of_turn(connection: Connection, turn: Turn, verdict: Verdict, report: StopRe
     message = connection.foreign(verdict.message) or "the turn did not succeed"
     if code == "turn_incomplete" and turn.refused:
         first = turn.refused[0].request
-        code, message = of_waiting((first,)).code or code, connection.foreign(requests.refusal_of(turn))
+        code, message = of_waiting((first,)).code or code, connection.foreign(permissions.refusal_of(turn))
     partial = "\n".join(step.text for step in turn.span.texts)
     details: dict[str, object] = {
         "session_id": turn.session.id,

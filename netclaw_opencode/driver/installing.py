@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.server import installing
+from netclaw_opencode.opencode.process import installing
 
 if TYPE_CHECKING:
     from netclaw_opencode.settings import Settings

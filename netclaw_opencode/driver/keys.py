@@ -17,9 +17,9 @@ from netclaw_opencode.driver.tags import SessionTag, tagged
 from netclaw_opencode.errors import Refused
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.wire.types import Session
 
 _LOCK_SECONDS = 15.0
 _MOST = 10_000

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from netclaw_opencode.driver.rules import RULES, own_process
+from netclaw_opencode.driver.rules import RULES
 from netclaw_opencode.errors import DriverError
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.verdict import Verdict
-    from netclaw_opencode.record import Recorder
+    from netclaw_opencode.records.recorder import Recorder
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_RULE_OF: dict[object, str] = {own_process: "own-things-only", **{rule.check: rule.id for rule in RULES}}
+_RULE_OF: dict[object, str] = {rule.check: rule.id for rule in RULES}
 
 
 def asked(record: Recorder, check: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode import calltime
-from netclaw_opencode.client.types import FileChange, Usage
-from netclaw_opencode.driver.history import LONGEST_DIFF, Step, bounded
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver.verdict import Span, Verdict
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode.wire.history import LONGEST_DIFF, Step, bounded
+from netclaw_opencode.opencode.wire.types import FileChange, Usage
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.models import ThinkingChoice
-    from netclaw_opencode.driver.requests import Answer
-    from netclaw_opencode.driver.sending import Turn
+    from netclaw_opencode.driver.turn import Answer, Turn
     from netclaw_opencode.facts import PendingRequest
+    from netclaw_opencode.opencode.models import ThinkingChoice
+    from netclaw_opencode.opencode.wire.types import Session
 
 _SHELL_NOTE = "files_changed leaves out what shell commands changed: OpenCode sees that only inside a git repository"
 _OVERWRITTEN_NOTE = "written over, outside a git repository: {}; what was there before is not known, so diff and deletions are missing"
@@ -189,7 +188,7 @@ async def gather(connection: Connection, turn: Turn, verdict: Verdict, *, within
     snapshots: tuple[FileChange, ...] = ()
     usage = _sum(span.steps)
     notes = [note] if (note := turn.failed_looks.note()) is not None else []
-    with anyio.move_on_after(calltime.within(within_seconds)) as reading:
+    with anyio.move_on_after(time_budget.within(within_seconds)) as reading:
         # Files change by tools, and sub-agents run by the task tool: a plain answer needs no further reading.
         try:
             with anyio.move_on_after(GATHER_SECONDS) as telling:

@@ -6,7 +6,7 @@ Owns the question whether the process that a session must not outlive is gone.
 from __future__ import annotations
 
 from netclaw_opencode.driver.tags import SessionTag
-from netclaw_opencode.server import identity, process
+from netclaw_opencode.opencode.process import identity, process
 
 
 def marks() -> dict[str, object]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.client import reading
 from netclaw_opencode.driver.verdict import NO_ENDS, RUNAWAY_CALLS
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.facts import EventKind, ProgressEvent
+from netclaw_opencode.opencode.wire import reading
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import ServerEvent
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.wire.types import ServerEvent
 
 _TEXT_STEP = 400
 """Characters of new text between two progress events."""

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.driver import addresses, listing, rules, servers, sessions, stopping, sweeping
+from netclaw_opencode.driver import rules, sessions, stopping, sweeping
 from netclaw_opencode.driver.looks import last_turn
 from netclaw_opencode.driver.sweeping import Skipped
 from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
-from netclaw_opencode.record import NO_RECORD, Recorder
+from netclaw_opencode.opencode import addresses, servers
+from netclaw_opencode.opencode.wire import listing
+from netclaw_opencode.records.recorder import NO_RECORD, Recorder
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.wire.types import Session
     from netclaw_opencode.settings import Settings
 
 _HANGING = frozenset({"server_not_ready", "request_timeout", "connection_lost"})

@@ -7,14 +7,14 @@ question such as "is this stop confirmed?") or raises the error that names the r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from netclaw_opencode.client.types import Session, SessionStatus
-from netclaw_opencode.driver.history import Step
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import CODES, ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.opencode.wire.history import Step
+from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
 MESSAGE_SECONDS = 60.0
 """Longest blocking message call, in seconds."""
@@ -50,23 +50,6 @@ class StopFacts:
     pending: tuple[PendingRequest, ...] = ()
     running_tools: tuple[str, ...] = ()
     unsettled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessFacts:
-    """What a recorded server process is now; ``None`` where it could not be read."""
-
-    pid: int
-    recorded_start_ticks: int
-    start_ticks: int | None
-    argv: Sequence[str] = field(default_factory=tuple)
-    recorded_binary: str = ""
-    same_user: bool = True
-    recorded_port: int | None = None
-    caller: frozenset[int] = frozenset()
-    """Pids of the caller and of everything above it."""
-    same_namespace: bool = True
-    """Whether the recorded pid is one of the caller's own boot and PID namespace."""
 
 
 def state_of(status: SessionStatus | None, pending: Sequence[PendingRequest]) -> str:
@@ -179,32 +162,6 @@ def own_things_only(session: Session, *, include_foreign: bool = False) -> None:
             f"session {session.id} ({session.title[:60]!r}) was not created by this skill",
             rule="own-things-only",
             details={"session_id": session.id, "title": session.title[:200], "directory": session.directory},
-        )
-
-
-def own_process(facts: ProcessFacts) -> None:
-    """Refuse to signal a process that is not provably the server that we recorded."""
-    reason = None
-    if facts.pid <= 1:
-        reason = "the recorded pid is not one of a server"
-    elif facts.pid in facts.caller:
-        reason = "it is the caller itself, or what started it"
-    elif not facts.same_namespace:
-        reason = "it was started in another PID namespace (a container or sandbox), or before the machine's last start"
-    elif facts.start_ticks is None or facts.start_ticks != facts.recorded_start_ticks:
-        reason = "the pid now belongs to another process (its start time differs)"
-    elif facts.recorded_binary not in facts.argv or "serve" not in facts.argv:
-        reason = "its command line is not that of 'opencode serve'"
-    elif facts.recorded_port is not None and tuple(facts.argv[-2:]) != ("--port", str(facts.recorded_port)):
-        reason = f"its command line does not name the recorded port {facts.recorded_port}"
-    elif not facts.same_user:
-        reason = "it belongs to another user"
-    if reason is not None:
-        raise Refused(
-            "kill_refused",
-            f"process {facts.pid} was not signalled: {reason}",
-            rule="own-things-only",
-            details={"pid": facts.pid},
         )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.server.state import corrupt, folder
+from netclaw_opencode.opencode.process.state import corrupt, folder
 
 FOLDER = "schemas"
 KEPT_SECONDS = 30 * 86400.0

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.client import reading, routes
-from netclaw_opencode.client.http import HttpNotFound
-from netclaw_opencode.driver import listing
-from netclaw_opencode.driver.history import not_found
-from netclaw_opencode.driver.places import Places
+from netclaw_opencode.driver import stopping
 from netclaw_opencode.driver.rules import is_ours
 from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, others
 from netclaw_opencode.errors import DriverError, InvalidInput
+from netclaw_opencode.opencode.directories import Places
+from netclaw_opencode.opencode.wire import listing, reading, routes
+from netclaw_opencode.opencode.wire.history import not_found
+from netclaw_opencode.opencode.wire.http import HttpNotFound
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import ModelRef, Session
     from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.wire.types import ModelRef, Session
 
 _RECENT = 50
 _REMOVE_SECONDS = 5.0
@@ -134,8 +134,6 @@ async def _removed_on_failure(connection: Connection, session: Session) -> Async
     try:
         yield
     except BaseException:
-        from netclaw_opencode.driver import stopping
-
         # Without marks of its own nobody would find it again; nothing has run in it yet.
         with anyio.move_on_after(_REMOVE_SECONDS, shield=True), suppress(DriverError):
             await stopping.delete(connection, session, report=stopping.at_rest(session))

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode import calltime
-from netclaw_opencode.client import routes
-from netclaw_opencode.client.http import HttpNotFound
-from netclaw_opencode.driver import requests, rules
+from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.concurrency import together
+from netclaw_opencode.driver import permissions, rules
 from netclaw_opencode.driver.noting import asked
-from netclaw_opencode.driver.together import together
 from netclaw_opencode.errors import ActionFailed, DriverError
+from netclaw_opencode.opencode.wire import routes
+from netclaw_opencode.opencode.wire.http import HttpNotFound
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.history import History, Step
+    from netclaw_opencode.opencode.wire.history import History, Step
+    from netclaw_opencode.opencode.wire.types import Session
 
 STOP_SECONDS = 7.5
 """Time for abort and verification together, in seconds."""
@@ -114,7 +114,7 @@ async def stop(
     """
     started = connection.clock()
     done = _Stopping(connection, session, message_id, (session.id,))
-    with anyio.move_on_after(calltime.within(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
+    with anyio.move_on_after(time_budget.within(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
         while not done.confirmed:
             try:
                 await _round(done)
@@ -158,7 +158,7 @@ async def _round(done: _Stopping) -> None:
         if done.attempts == 0 or item in state.statuses:
             done.problem = await _abort(connection, item, directory=session.directory) or done.problem
     # Only now: a refusal first would let a parent go on with what its sub-agent was refused.
-    done.refused += await requests.refuse_all(connection, state.pending_of(done.ids))
+    done.refused += await permissions.refuse_all(connection, state.pending_of(done.ids))
     done.attempts += 1
     stopped = await _seen_stopped(done)
     # A sub-agent that was created meanwhile has not been looked at.

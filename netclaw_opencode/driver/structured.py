@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 
+from netclaw_opencode._core.validation import problems_of
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.validation import problems_of
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from netclaw_opencode.driver import listing, owners, sessions, stopping
+from netclaw_opencode.driver import owners, sessions, stopping
 from netclaw_opencode.driver.rules import state_of
 from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode.wire import listing
 from netclaw_opencode.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from netclaw_opencode.client.types import Session, SessionStatus
     from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
 AT_ONCE = 8
 """As many directories as are read side by side: each may have to start its instance first (F59)."""

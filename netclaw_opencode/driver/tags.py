@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.server.identity import ProcessIdentity
+from netclaw_opencode.opencode.process.identity import ProcessIdentity
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.types import Session
+    from netclaw_opencode.opencode.wire.types import Session
 
 METADATA_KEY = "netclaw_opencode"
 """Key of the tag in a session's metadata (F11)."""

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode import calltime
-from netclaw_opencode.driver import failures, outcome, requests, sending, stopping, structured
+from netclaw_opencode._core import time_budget
+from netclaw_opencode.driver import failures, outcome, permissions, sending, stopping, structured
 from netclaw_opencode.driver.looks import look, read_back
 from netclaw_opencode.driver.noting import looked
-from netclaw_opencode.driver.sending import Prompt, RetryLimit, Turn
+from netclaw_opencode.driver.turn import Prompt, RetryLimit, Turn
 from netclaw_opencode.driver.verdict import Span, Verdict
 from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
-    from netclaw_opencode.client.events import Subscription
-    from netclaw_opencode.client.types import Session, SessionStatus
     from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.requests import RequestHandler
+    from netclaw_opencode.driver.permissions import RequestHandler
     from netclaw_opencode.driver.stopping import StopReport
     from netclaw_opencode.driver.watcher import DirectoryState
+    from netclaw_opencode.opencode.wire.events import Subscription
+    from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
 Emit = Callable[[ProgressEvent], None]
 
@@ -74,7 +74,7 @@ class Turns:
         """
         clock = self._connection.clock
         async with self._connection.watcher(session.directory).follow(session.id) as news:
-            turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
+            turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
             turn.retries = retries or turn.retries
             try:
                 verdict = Verdict("running")
@@ -92,7 +92,7 @@ class Turns:
                     )
                     verdict = await self.follow(turn, news, until=ends)
                     while self._ended_by_refusal(turn, verdict):
-                        await sending.go_on(self._connection, turn, prompt, words=requests.GO_ON)
+                        await sending.go_on(self._connection, turn, prompt, words=permissions.GO_ON)
                         verdict = await self.follow(turn, news, until=ends)
             except anyio.get_cancelled_exc_class():
                 if turn.sent_by_us:
@@ -136,7 +136,7 @@ class Turns:
         failed at once. A turn that is not seen to start until ``ends`` on the connection's clock is returned as ``not_started``.
         """
         async with self._connection.watcher(session.directory).follow(session.id) as news:
-            turn = sending.turn(self._connection, session, emit=self._emit)
+            turn = Turn.begin(self._connection, session, emit=self._emit)
             await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends, marks=marks)
             # A look into a store that is just being written shows a turn that runs, and nothing of it yet.
             verdict = await self.follow(
@@ -156,7 +156,7 @@ class Turns:
         A prompt that has stood in the store for a minute of the server's own time, with nothing running and without an answer, never
         ran (F15): no event tells a caller who comes later.
         """
-        turn = sending.turn(self._connection, session, emit=self._emit, message_id=message_id)
+        turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
         turn.sent = True
         verdict = await self._look(turn)
         prompt = turn.history.get(message_id)
@@ -331,7 +331,7 @@ class Turns:
         """Stop and prove it, whoever cancels meanwhile; the failure to do so is part of the report, never a second error over the first."""
         report = None
         try:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(calltime.within(CLEANUP_SECONDS)):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.within(CLEANUP_SECONDS)):
                 # A turn that was seen to run cannot start late.
                 prompt_id = None if turn.has_started else turn.message_id
                 report = await stopping.stop(self._connection, turn.session, message_id=prompt_id)
@@ -346,7 +346,7 @@ class Turns:
 
     async def _read_partial(self, turn: Turn) -> None:
         """See what the stopped turn wrote until then; without it the error is as true, only poorer."""
-        with suppress(DriverError), anyio.move_on_after(calltime.within(_PARTIAL_SECONDS, stopping=True)):
+        with suppress(DriverError), anyio.move_on_after(time_budget.within(_PARTIAL_SECONDS, stopping=True)):
             await turn.history.read_newest()
             await turn.history.read_back_to(turn.message_id)
         turn.span = Span.of(turn.message_id, turn.history.steps)

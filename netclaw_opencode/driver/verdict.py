@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from netclaw_opencode.client.types import SessionStatus
-from netclaw_opencode.driver.history import Step
 from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.opencode.wire.history import Step
+from netclaw_opencode.opencode.wire.types import SessionStatus
 
 State = Literal["not_started", "running", "waiting", "completed", "failed"]
 Flag = Literal["truncated", "filtered"]

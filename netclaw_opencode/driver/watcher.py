@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from netclaw_opencode import calltime
-from netclaw_opencode.client import reading, routes
-from netclaw_opencode.client.types import SessionStatus
-from netclaw_opencode.driver.together import together
+from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.concurrency import together
 from netclaw_opencode.errors import DriverError, InvalidInput, error_of
 from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.opencode.wire import reading, routes
+from netclaw_opencode.opencode.wire.types import SessionStatus
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from netclaw_opencode.client.events import EventHub, Subscription
-    from netclaw_opencode.client.http import HttpClient
+    from netclaw_opencode.opencode.wire.events import EventHub, Subscription
+    from netclaw_opencode.opencode.wire.http import HttpClient
 
 _INTERVAL_SECONDS = 5.0
 """How often the directory is looked at where events tell of most changes."""
@@ -127,7 +127,7 @@ class DirectoryWatcher:
         self._reading.cancel()
 
     async def _keep_reading(self) -> None:
-        calltime.detach()
+        time_budget.detach()
         try:
             with self._reading:
                 while self._users:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from netclaw_opencode._core.resources import bundled
 from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem
 from netclaw_opencode.manifest.reading import load_checked_manifest, load_manifest, own_manifest
-from netclaw_opencode.resources import bundled
 
 
 def check_manifest(path: Path | None = None, *, check_handlers: bool = False) -> list[ManifestProblem]:

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from netclaw_opencode.documents import Document, Fault, Steps, read_json, read_yaml
+from netclaw_opencode._core.documents import Document, Fault, Steps, read_json, read_yaml
+from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.validation import SchemaProblem, problems_of
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest.entries import ManifestProblem
 from netclaw_opencode.manifest.handlers import handler_problem, import_problem
 from netclaw_opencode.manifest.schema_rules import Broken, broken_rules, doubtful_names
-from netclaw_opencode.resources import bundled
-from netclaw_opencode.validation import SchemaProblem, problems_of
 
 _ALL = 10_000
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")

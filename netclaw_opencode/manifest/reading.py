@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from netclaw_opencode.documents import Document, read_yaml
+from netclaw_opencode._core.documents import Document, read_yaml
+from netclaw_opencode._core.resources import bundled
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem, invalid
-from netclaw_opencode.resources import bundled
 
 
 def load_manifest(path: Path | None = None) -> Manifest:

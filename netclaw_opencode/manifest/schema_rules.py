@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from netclaw_opencode._core.validation import pointed, problems_of, problems_of_schema, subschemas
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.validation import pointed, problems_of, problems_of_schema, subschemas
 
 MAX_DESCRIPTION = 2048
 # Hosts take these argument names for themselves (as options of the call), so an action would never see them.

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.validation import problems_of
 from netclaw_opencode.actions.context import ActionCall, ActionContext
 from netclaw_opencode.actions.registry import ActionDefinition
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.hookspecs import SkillInfo, hookimpl
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.resources import bundled
-from netclaw_opencode.validation import problems_of
 
 SKILL = "conformance-probe"
 ACTION = "probe_echo"

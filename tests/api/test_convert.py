@@ -12,8 +12,8 @@ import pydantic
 import pytest
 
 from netclaw_opencode import FileChanged, InvalidInputError, ModelUsed, RunTaskResult
+from netclaw_opencode._core.validation import problems_of
 from netclaw_opencode.api import _convert
-from netclaw_opencode.validation import problems_of
 
 
 class Colour(enum.Enum):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.cli import app
-from netclaw_opencode.cli.demo.private import private_environment
+from netclaw_opencode.adapters.cli import app
+from netclaw_opencode.adapters.cli.demo.private import private_environment
 from netclaw_opencode.testing.binary import opencode_binary
 from tests.docs.pages import ROOT, Names
 from tests.docs.story import Story, story_model, story_projects

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import click
 
-from netclaw_opencode.cli import PROGRAM, app
-from netclaw_opencode.cli.flags import arguments_from
+from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode.adapters.cli import app
+from netclaw_opencode.adapters.cli.flags import arguments_from
+from netclaw_opencode.adapters.cli.terminal import PROGRAM
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.validation import problems_of
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = "/home/me"

@@ -19,9 +19,9 @@ import yaml
 
 from docs.generate_codes import author_page
 from netclaw_opencode import __version__
-from netclaw_opencode.authoring.codes import CODES
-from netclaw_opencode.cli import PROGRAM
-from netclaw_opencode.cli.app import run
+from netclaw_opencode.adapters.cli.app import run
+from netclaw_opencode.adapters.cli.terminal import PROGRAM
+from netclaw_opencode.skill.authoring.codes import CODES
 from tests.docs.pages import ROOT, blocks_of, page
 
 PACKAGES = ROOT / "tests" / "packages"

@@ -90,7 +90,7 @@ def test_the_table_of_settings_is_the_manifests() -> None:
 
 def test_the_page_on_settings_names_what_a_server_really_sees() -> None:
     """The groups of variables are those of the code."""
-    from netclaw_opencode.server import process
+    from netclaw_opencode.opencode.process import process
 
     text = page("docs/settings.md")
     kept = text.split("## What a server of ours sees")[1].split("\n## ")[0]

@@ -12,14 +12,14 @@ import click
 import pytest
 
 from netclaw_opencode import hermes
-from netclaw_opencode.cli import app
-from netclaw_opencode.cli.catalogue import TIERS
-from netclaw_opencode.cli.flags import flags_of
-from netclaw_opencode.cli.views import VIEWS
+from netclaw_opencode.adapters.cli import app
+from netclaw_opencode.adapters.cli.catalogue import TIERS
+from netclaw_opencode.adapters.cli.flags import flags_of
+from netclaw_opencode.adapters.cli.views import VIEWS
+from netclaw_opencode.adapters.mcp.tools import tools_of
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.mcp_server.tools import tools_of
 from tests.docs.pages import page
 
 MANIFEST = load_manifest()

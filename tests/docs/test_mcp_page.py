@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 import yaml
 
-from netclaw_opencode.cli import PROGRAM, mcp_command
+from netclaw_opencode.adapters.cli import mcp_command
+from netclaw_opencode.adapters.cli.terminal import PROGRAM
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.settings import Settings
 from tests.docs.pages import blocks_of, page

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.driver.audit import Audit
-from netclaw_opencode.driver.requests import Answer
+from netclaw_opencode._core.policy import load
+from netclaw_opencode.driver.turn import Answer
 from netclaw_opencode.facts import PendingRequest
-from netclaw_opencode.policy import load
+from netclaw_opencode.records.audit import Audit
 from tests.docs.conftest import Run, envelope
 from tests.docs.pages import HOME, ROOT, Names, blocks_of, broken_promises, page
 

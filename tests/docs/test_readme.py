@@ -99,6 +99,6 @@ def test_the_line_for_shell_completion_works() -> None:
     """It is click's own, under the program's name."""
     variable, source = re.findall(r'`eval "\$\((\w+)=(\w+) netclaw-opencode\)"`', README)[0]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), variable: source}
-    code = "import sys; sys.argv = ['netclaw-opencode']; from netclaw_opencode.cli import main; main()"
+    code = "import sys; sys.argv = ['netclaw-opencode']; from netclaw_opencode.adapters.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=240, check=False)
     assert "complete -o nosort -F _netclaw_opencode_completion netclaw-opencode" in done.stdout

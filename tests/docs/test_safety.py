@@ -11,7 +11,7 @@ import pytest
 from netclaw_opencode.driver import rules
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.server import binary
+from netclaw_opencode.opencode.process import binary
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")

@@ -15,15 +15,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from netclaw_opencode import hermes
+from netclaw_opencode import AsyncOpenCode, OpenCode, hermes
 from netclaw_opencode.actions import policies
 from netclaw_opencode.actions.context import ActionCall
-from netclaw_opencode.cli.app import run
-from netclaw_opencode.embedding import AsyncOpenCode, OpenCode
+from netclaw_opencode.adapters.cli.app import run
+from netclaw_opencode.adapters.mcp.serving import Calls
+from netclaw_opencode.adapters.mcp.tools import tools_of
 from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import own_manifest
-from netclaw_opencode.mcp_server.serving import Calls
-from netclaw_opencode.mcp_server.tools import tools_of
 from tests.faces.host_plugins import error_of, hooks
 from tests.support.pace import MACHINE_SECONDS
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode import __version__
-from netclaw_opencode.cli import app, catalogue, running
+from netclaw_opencode.adapters.cli import app, catalogue, running
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.manifest import load_manifest
@@ -168,7 +168,7 @@ def test_every_example_shown_in_help_parses_to_its_input(
     """What --help shows as an example can be typed, and gives the very input of the manifest's example."""
     import shlex
 
-    from netclaw_opencode.cli.flags import command_of, flags_of
+    from netclaw_opencode.adapters.cli.flags import command_of, flags_of
     from netclaw_opencode.manifest import Example
 
     name, item = example

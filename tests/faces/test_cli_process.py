@@ -25,7 +25,7 @@ def run_python(code: str, *words: str, **more: str) -> subprocess.CompletedProce
 def test_help_imports_nothing_heavy(words: str) -> None:
     """--help of any level, --version and usage errors import no HTTP client, no validator, no event loop and no rich."""
     code = (
-        f"import sys\nfrom netclaw_opencode.cli.app import run\nrun({words.split()!r})\n"
+        f"import sys\nfrom netclaw_opencode.adapters.cli.app import run\nrun({words.split()!r})\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     assert run_python(code).stderr == "[]\n"
@@ -34,7 +34,7 @@ def test_help_imports_nothing_heavy(words: str) -> None:
 def test_a_call_imports_no_rich_and_no_protocol_server() -> None:
     """A call with good arguments that prints JSON pays for HTTP, schemas and an event loop, not for what it has no use for."""
     code = (
-        "import sys\nfrom netclaw_opencode.cli import main\nsys.argv[1:] = ['inspect', 'get-session-status']\n"
+        "import sys\nfrom netclaw_opencode.adapters.cli import main\nsys.argv[1:] = ['inspect', 'get-session-status']\n"
         "try:\n    main()\nexcept SystemExit as ending:\n"
         f"    print([name for name in {HEAVY!r} if sys.modules.get(name)], ending.code, file=sys.stderr)"
     )
@@ -48,7 +48,7 @@ def test_help_reads_only_the_schema_of_the_called_action() -> None:
     code = (
         "import sys\nopened = []\n"
         "sys.addaudithook(lambda event, args: event == 'open' and str(args[0]).endswith('put.json') and opened.append(str(args[0])))\n"
-        "from netclaw_opencode.cli.app import run\nrun(['run', 'abort-session', '--help'])\n"
+        "from netclaw_opencode.adapters.cli.app import run\nrun(['run', 'abort-session', '--help'])\n"
         "print([name.rsplit('/', 1)[-1] for name in opened], file=sys.stderr)"
     )
     assert run_python(code).stderr == "['abort_session.input.json']\n"
@@ -63,13 +63,13 @@ def test_the_module_runs_as_the_command() -> None:
 @pytest.mark.parametrize(("shell", "marker"), [("bash", "complete -o nosort -F"), ("zsh", "#compdef"), ("fish", "complete --no-files")])
 def test_shell_completion_is_offered(shell: str, marker: str) -> None:
     """click's completion script is printed for the shells that the README names."""
-    code = "from netclaw_opencode.cli.app import run\nimport sys\nsys.exit(run([]))"
+    code = "from netclaw_opencode.adapters.cli.app import run\nimport sys\nsys.exit(run([]))"
     assert marker in run_python(code, _NETCLAW_OPENCODE_COMPLETE=f"{shell}_source").stdout
 
 
 def test_completion_knows_commands_options_and_values() -> None:
     """Tab completes actions, long options and the values of an enumeration."""
-    code = "from netclaw_opencode.cli.app import run\nimport sys\nsys.exit(run([]))"
+    code = "from netclaw_opencode.adapters.cli.app import run\nimport sys\nsys.exit(run([]))"
     for typed, expected in (
         ("run run-", "run-task"),
         ("run run-task --keep", "--keep-session"),
@@ -101,7 +101,7 @@ def test_a_reader_that_leaves_gets_no_traceback(words: str) -> None:
 def test_a_result_that_cannot_be_written_is_not_lost_in_silence() -> None:
     """A full disk, or a closed stdout, is told on stderr with exit code 1."""
     for closing in ("os.close(1)", "sys.stdout = None"):
-        code = f"import os, sys\nfrom netclaw_opencode.cli.app import run\n{closing}\nsys.exit(run(['actions', '--max-chars=0']))"
+        code = f"import os, sys\nfrom netclaw_opencode.adapters.cli.app import run\n{closing}\nsys.exit(run(['actions', '--max-chars=0']))"
         result = run_python(code)
         assert result.returncode == 1
         assert result.stderr.startswith("netclaw-opencode: the result could not be written: ")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from netclaw_opencode.adapters.cli import app
 from netclaw_opencode import host
-from netclaw_opencode.cli import app
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.record import FileRecorder, RecordFile
+from netclaw_opencode.records.recorder import FileRecorder, RecordFile
 from netclaw_opencode.settings import Settings
 
 MANIFEST = load_manifest()

@@ -21,9 +21,10 @@ import anyio
 import httpx
 import pytest
 
-from netclaw_opencode.cli import app
-from netclaw_opencode.cli.flags import command_of, flags_of
-from netclaw_opencode.embedding import AsyncOpenCode, OpenCode
+from netclaw_opencode import AsyncOpenCode, OpenCode
+from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode.adapters.cli import app
+from netclaw_opencode.adapters.cli.flags import command_of, flags_of
 from netclaw_opencode.errors import CODES, DriverError
 from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import load_manifest
@@ -33,7 +34,6 @@ from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.server import OpenCodeServer, free_port, server_environment
 from netclaw_opencode.testing.waiting import wait_until
-from netclaw_opencode.validation import problems_of
 from tests.real.acting import Acting, Json, Policy, data_of
 from tests.support.mcp_client import connected
 from tests.support.pace import stretched

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 import anyio
 import pytest
 
+from netclaw_opencode import AsyncOpenCode, OpenCode
 from netclaw_opencode.actions.context import ActionContext
-from netclaw_opencode.actions.registry import error_envelope
-from netclaw_opencode.embedding import AsyncOpenCode, OpenCode, data_of, error_from_wire
-from netclaw_opencode.errors import CODES, DriverError, InvalidInput, Refused, error_of
+from netclaw_opencode.errors import InvalidInput, Refused
 from netclaw_opencode.hookspecs import hookimpl
 from netclaw_opencode.settings import Settings
 from tests.faces.host_plugins import Plugin, action
@@ -33,24 +32,6 @@ def opencode() -> Iterator[OpenCode]:
     """The Python form with the tested skill."""
     with OpenCode(Settings(), plugins={"tested": skill()}) as entered:
         yield entered
-
-
-def errors() -> Iterator[DriverError]:
-    """One error of each code, half of them with everything that an error can carry."""
-
-    for number, code in enumerate(CODES):
-        extra: dict[str, object] = {"rule": "deadline", "next": "do it", "details": {"a": [1, {"b": None}]}} if number % 2 else {}
-        yield error_of(code, f"message of {code}", **extra)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("error", tuple(errors()), ids=lambda error: error.code)
-def test_every_error_comes_back_as_itself(error: DriverError) -> None:
-    """Class, code, message, rule, next and details survive the envelope."""
-    with pytest.raises(type(error)) as caught:
-        data_of(error_envelope("act", error))
-    assert type(caught.value) is type(error)
-    assert caught.value.to_wire() == error.to_wire()
-    assert error_from_wire(error.to_wire()).exit_code == error.exit_code
 
 
 def test_a_call_returns_the_data(opencode: OpenCode) -> None:

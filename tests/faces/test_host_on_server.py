@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from netclaw_opencode.embedding import AsyncOpenCode, OpenCode
+from netclaw_opencode import AsyncOpenCode, OpenCode
 from netclaw_opencode.errors import Waiting
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.host import Host

@@ -20,13 +20,13 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from netclaw_opencode import __version__
+from netclaw_opencode._core.validation import problems_of
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import Gated, Hang, OfflineModel, Text, ToolCall
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.server import OpenCodeServer
 from netclaw_opencode.testing.waiting import SOON, wait_until
-from netclaw_opencode.validation import problems_of
 from tests.support.mcp_client import Mode, RawClient, connected, raw_client
 from tests.support.pace import stretched
 

@@ -24,7 +24,10 @@ import click
 import httpx
 import pytest
 
-from netclaw_opencode.cli import PROGRAM, app
+from netclaw_opencode._core.validation import problems_of, subschemas
+from netclaw_opencode._core.validation.wording import mapping_or_empty
+from netclaw_opencode.adapters.cli import app
+from netclaw_opencode.adapters.cli.terminal import PROGRAM
 from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import ActionEntry, load_manifest
 from netclaw_opencode.offline import Gated, Hang, OfflineModel, Text
@@ -32,8 +35,6 @@ from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.server import OpenCodeServer
 from netclaw_opencode.testing.waiting import SOON, wait_until
-from netclaw_opencode.validation import problems_of, subschemas
-from netclaw_opencode.validation.wording import mapping_or_empty
 from tests.real.acting import Acting, Json, Policy
 from tests.support.pace import MACHINE_SECONDS, stretched
 from tests.support.raw import RawOpenCode
@@ -111,7 +112,7 @@ def shell(opencode_server: OpenCodeServer, tmp_path: Path, workdir: Path) -> She
     """A shell whose PATH has the command, and whose environment has the settings and nothing else of ours."""
     program = tmp_path / "bin" / PROGRAM
     program.parent.mkdir()
-    program.write_text(f"#!{sys.executable}\nfrom netclaw_opencode.cli import main\n\nmain()\n", encoding="utf-8")
+    program.write_text(f"#!{sys.executable}\nfrom netclaw_opencode.adapters.cli import main\n\nmain()\n", encoding="utf-8")
     program.chmod(0o755)
     environ = {
         "PATH": f"{program.parent}:/usr/bin:/bin",

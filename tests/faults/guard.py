@@ -18,7 +18,7 @@ from typing import Self
 
 import pytest
 
-from netclaw_opencode.cli import app
+from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.host import Host
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.waiting import SOON

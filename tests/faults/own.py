@@ -15,7 +15,7 @@ import psutil
 
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel
-from netclaw_opencode.server import state
+from netclaw_opencode.opencode.process import state
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.server import server_environment

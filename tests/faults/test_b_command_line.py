@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.cli import app, files
+from netclaw_opencode.adapters.cli import app, files
 from netclaw_opencode.host import Host
 from tests.faults.guard import SESSION, Guard
 

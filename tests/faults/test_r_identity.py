@@ -18,10 +18,10 @@ import psutil
 import pytest
 
 from netclaw_opencode.actions.context import ActionContext
-from netclaw_opencode.client import events
 from netclaw_opencode.offline import Gated, OfflineModel, Text
-from netclaw_opencode.server import identity, state
-from netclaw_opencode.server import process as ending
+from netclaw_opencode.opencode.process import identity, state
+from netclaw_opencode.opencode.process import process as ending
+from netclaw_opencode.opencode.wire import events
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Stall
 from netclaw_opencode.testing.server import OpenCodeServer, free_port

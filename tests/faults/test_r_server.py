@@ -13,7 +13,7 @@ import pytest
 from netclaw_opencode.actions import tasks
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
-from netclaw_opencode.server import process
+from netclaw_opencode.opencode.process import process
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Canned, Cut, Fault, FaultProxy, Pause, Silence, answer
 from netclaw_opencode.testing.server import OpenCodeServer, kill_server, start_server

@@ -12,11 +12,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.routes import Route
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.offline import OfflineModel
-from netclaw_opencode.server import process
+from netclaw_opencode.opencode.process import process
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.routes import Route
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.proxy import Fault, FaultProxy, Silence, answer, edit_json

@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 
-from netclaw_opencode.client import routes
 from netclaw_opencode.driver import outcome
 from netclaw_opencode.offline import Text, ToolCall
+from netclaw_opencode.opencode.wire import routes
 from netclaw_opencode.testing.proxy import Canned, Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
 from tests.faults.bench import Bench
 from tests.support.pace import MACHINE_SECONDS, stretched

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.driver.places import Places, checked_directory
+from netclaw_opencode._core.policy import load
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.policy import load
-from netclaw_opencode.server.state import folder, read, write
+from netclaw_opencode.opencode.directories import Places, checked_directory
+from netclaw_opencode.opencode.process.state import folder, read, write
 from tests.faults.guard import Guard
 from tests.support.pace import MACHINE_SECONDS
 from tests.support.records import server_record
@@ -65,7 +65,7 @@ def test_s19_nothing_is_evaluated_unpickled_or_given_to_a_shell() -> None:
 def test_s19_yaml_is_read_by_a_safe_loader_in_one_place() -> None:
     """S19: no yaml.load with another loader anywhere; the one module that knows YAML names a safe one."""
     users = {place.partition(":")[0] for place, node in nodes() if imported(node) & {"yaml"}}
-    assert users == {"netclaw_opencode/documents.py"}
+    assert users == {"netclaw_opencode/_core/documents.py"}
     text = (ROOT / "netclaw_opencode" / "documents.py").read_text(encoding="utf-8")
     assert "SafeLoader" in text
     assert not [name for name in ("UnsafeLoader", "FullLoader", "yaml.Loader", "unsafe_load", "full_load") if name in text]
@@ -93,7 +93,7 @@ def test_s19_a_file_that_asks_for_an_object_is_refused(text: str, tmp_path: Path
 def test_s19_no_archive_is_read() -> None:
     """S19, S21: nothing is unpacked, so there is nothing to slip out of; the one archive that is made, a feed's, is only written."""
     users = {place.partition(":")[0] for place, node in nodes() if imported(node) & ARCHIVES}
-    assert users == {"netclaw_opencode/export/forms.py"}
+    assert users == {"netclaw_opencode/skill/export/forms.py"}
     calls = [ast.unparse(node.func) for place, node in nodes() if place.startswith(tuple(users)) and isinstance(node, ast.Call)]
     assert [name for name in calls if name.endswith(("ZipFile", "extract", "extractall"))] == ["zipfile.ZipFile"]
     text = (ROOT / "netclaw_opencode" / "export" / "forms.py").read_text(encoding="utf-8")
@@ -209,7 +209,7 @@ KILLED_WRITERS = """
 import json, os, random, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
-from netclaw_opencode.server import locks, state
+from netclaw_opencode.opencode.process import locks, state
 place = Path(sys.argv[1])
 old = state.ServerRecord("http://127.0.0.1:1", 1, 1, "boot", "pid:[1]", "u", "p" * 5000, "/b", "1.18.33", "/l", "mark")
 new = replace(old, pid=2, password="q" * 9000)

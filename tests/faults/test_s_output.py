@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netclaw_opencode.cli import output
-from netclaw_opencode.cli.terminal import harmless, json_text, one_line
+from netclaw_opencode.adapters.cli import output
+from netclaw_opencode.adapters.cli.terminal import harmless, json_text, one_line
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import CutStream, Text

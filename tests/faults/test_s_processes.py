@@ -17,10 +17,10 @@ import anyio
 import psutil
 import pytest
 
-from netclaw_opencode.driver import servers
 from netclaw_opencode.errors import DriverError
-from netclaw_opencode.server import identity, process, state
-from netclaw_opencode.server.state import ServerRecord
+from netclaw_opencode.opencode import servers
+from netclaw_opencode.opencode.process import identity, process, state
+from netclaw_opencode.opencode.process.state import ServerRecord
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.server import OpenCodeServer, free_port
 from netclaw_opencode.testing.waiting import wait_until
@@ -178,7 +178,7 @@ def hook(name, args):
         where = args[1] if name in ("socket.connect", "socket.sendto", "socket.bind") else args[0]
         seen.append([name, str(where)])
 sys.addaudithook(hook)
-from netclaw_opencode.cli.app import run as main
+from netclaw_opencode.adapters.cli.app import run as main
 codes = []
 for words in json.loads(sys.argv[1]):
     try:

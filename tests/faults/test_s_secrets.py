@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from netclaw_opencode.cli import app
+from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.offline import Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Edit, answer

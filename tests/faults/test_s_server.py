@@ -15,7 +15,7 @@ import pytest
 from netclaw_opencode.actions.availability import RESIDUAL_RISKS
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel, Text, ToolCall
-from netclaw_opencode.server.state import ServerRecord, read
+from netclaw_opencode.opencode.process.state import ServerRecord, read
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.server import OpenCodeServer, running_server
 from tests.faults.bench import Bench, host_to, settings_to

@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netclaw_opencode.actions.arguments import PROMPT_BYTES
-from netclaw_opencode.cli import files, values
-from netclaw_opencode.client import routes
-from netclaw_opencode.client.bounded import BoundedEvents
-from netclaw_opencode.client.http import HttpClient, parse_json
-from netclaw_opencode.client.routes import MIB, Route
+from netclaw_opencode.adapters.cli import files, values
 from netclaw_opencode.errors import DriverError, InvalidInput
-from netclaw_opencode.server import process
+from netclaw_opencode.opencode.process import process
+from netclaw_opencode.opencode.wire import routes
+from netclaw_opencode.opencode.wire.bounded import BoundedEvents
+from netclaw_opencode.opencode.wire.http import HttpClient, parse_json
+from netclaw_opencode.opencode.wire.routes import MIB, Route
 from tests.support import answering
 
 GROWTH = 32 * MIB

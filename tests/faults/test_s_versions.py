@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.errors import ServerProblem
-from netclaw_opencode.server.binary import find_binary
+from netclaw_opencode.opencode.process.binary import find_binary
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.proxy import edit_json

@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.client import routes
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.routes import Route
-from netclaw_opencode.driver import ids
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.offline import Text
+from netclaw_opencode.opencode.wire import ids, routes
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.routes import Route
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import answer
 from tests.faults.bench import Bench

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from netclaw_opencode.driver import owners
 from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag
-from netclaw_opencode.server import identity
+from netclaw_opencode.opencode.process import identity
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.waiting import SOON
 from tests.real.acting import Json
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ONE_CALL = """
 import json, sys
 from netclaw_opencode.host import Host
-from netclaw_opencode.server import identity
+from netclaw_opencode.opencode.process import identity
 from netclaw_opencode.settings import Settings
 with Host(Settings.from_environment(), entry_points=False) as host:
     envelope = host.call(sys.argv[1], **json.loads(sys.argv[2]))

@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netclaw_opencode.driver import driver, listing, schemas
+from netclaw_opencode.driver import driver, schemas
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.offline import Text
-from netclaw_opencode.server import state
+from netclaw_opencode.opencode.process import state
+from netclaw_opencode.opencode.wire import listing
 from netclaw_opencode.testing.proxy import Silence
 from tests.faults.bench import Bench
 from tests.faults.own import Own, own_host

@@ -11,10 +11,10 @@ import anyio
 import psutil
 import pytest
 
-from netclaw_opencode.driver import addresses, servers
 from netclaw_opencode.offline import Gated, Hang
-from netclaw_opencode.server import orphans, process, state
-from netclaw_opencode.server.orphans import VARIABLE
+from netclaw_opencode.opencode import addresses, servers
+from netclaw_opencode.opencode.process import orphans, process, state
+from netclaw_opencode.opencode.process.orphans import VARIABLE
 from netclaw_opencode.testing.server import free_port
 from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.faults.bench import Bench

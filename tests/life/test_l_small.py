@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import places
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel, Text, ToolCall
+from netclaw_opencode.opencode import directories as places
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.server import running_server
 from tests.faults.bench import Bench

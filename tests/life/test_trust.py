@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from netclaw_opencode.cli import app
+from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel, Text, ToolCall
 from netclaw_opencode.settings import Settings
@@ -288,7 +288,7 @@ def test_a_file_that_cannot_be_read_fails_closed(host: Host, settings: Settings,
 
 def test_a_folder_without_such_files_costs_only_stats(settings: Settings, project: Project, opened: list[str]) -> None:
     """The check opens no file and starts no program where there is nothing to judge."""
-    from netclaw_opencode.driver.trust import Trust
+    from netclaw_opencode.opencode.trust import Trust
 
     (project.folder / "README.md").write_text("hello", encoding="utf-8")
     opened.clear()

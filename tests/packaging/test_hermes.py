@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
+from netclaw_opencode._core.validation import problems_of
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import Hang, OfflineModel
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.server import OpenCodeServer
-from netclaw_opencode.validation import problems_of
 from tests.packaging.conftest import ROOT, Built
 
 pytestmark = pytest.mark.real

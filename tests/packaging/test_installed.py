@@ -28,7 +28,7 @@ def test_the_command_lists_the_actions_of_the_checkout(installed: Installed) -> 
 def test_what_is_imported_is_the_wheel(installed: Installed) -> None:
     """The package, its manifest and its schemas are all those inside the environment."""
     paths = installed.evaluate(
-        "import netclaw_opencode, netclaw_opencode.resources as r\n"
+        "import netclaw_opencode, netclaw_opencode._core.resources as r\n"
         "print(netclaw_opencode.__file__)\n"
         "for name in ('skill.yaml', 'SKILL.md', 'schemas/skill.schema.json', 'schemas/result.schema.json'): print(r.bundled(name))"
     ).splitlines()

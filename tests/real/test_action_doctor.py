@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from netclaw_opencode.driver.doctor.looking import SECONDS
+from netclaw_opencode.doctor.looking import SECONDS
 from netclaw_opencode.host import Host
-from netclaw_opencode.server import orphans, state
+from netclaw_opencode.opencode.process import orphans, state
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.server import OpenCodeServer, free_port

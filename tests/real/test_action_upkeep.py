@@ -16,7 +16,7 @@ import pytest
 from netclaw_opencode.driver import driver
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Hang, OfflineModel, Status
-from netclaw_opencode.server import process
+from netclaw_opencode.opencode.process import process
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.server import OpenCodeServer, server_environment

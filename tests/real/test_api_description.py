@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from netclaw_opencode.client.contract import OPERATIONS, Operation
-from netclaw_opencode.client.drift import _Described, _Field, _followed, _schema_of, drift
 from netclaw_opencode.errors import CODES
+from netclaw_opencode.opencode.wire.contract import OPERATIONS, Operation
+from netclaw_opencode.opencode.wire.drift import _Described, _Field, _followed, _schema_of, drift
 from tests.real.acting import Acting
 
 pytestmark = pytest.mark.real

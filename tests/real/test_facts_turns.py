@@ -142,7 +142,7 @@ def test_f41_two_callers_of_one_busy_session_get_the_same_aborted_message(raw: R
     assert two["parentID"] == prompt
 
 
-def aborted_together(raw: RawOpenCode) -> tuple[Any, Any, str]:
+def aborted_together(raw: RawOpenCode) -> tuple[Any, Any, object]:
     """The answers to two callers of one session that is aborted, and the id of the first one's prompt."""
     session_id = raw.create()
     held = len(raw.model.calls_with("F41 one"))

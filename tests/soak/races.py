@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from netclaw_opencode.offline import Gate, Gated, Hang, OfflineModel, Text, ToolCall
-from netclaw_opencode.server import state
+from netclaw_opencode.opencode.process import state
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Pause
 from netclaw_opencode.testing.waiting import SOON, wait_until

@@ -13,10 +13,10 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from netclaw_opencode.client import routes
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.routes import Route
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode.wire import routes
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.routes import Route
 
 URL = "http://127.0.0.1:4096"
 PASSWORD = "canary-pass:wörd"

@@ -5,8 +5,8 @@ Owns what such a record holds where the test does not care.
 
 from __future__ import annotations
 
-from netclaw_opencode.server import identity
-from netclaw_opencode.server.state import ServerRecord
+from netclaw_opencode.opencode.process import identity
+from netclaw_opencode.opencode.process.state import ServerRecord
 
 URL = "http://127.0.0.1:4123"
 PASSWORD = "canary-pass"

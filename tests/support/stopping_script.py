@@ -12,15 +12,15 @@ from typing import TypeVar, cast
 
 import anyio
 
-from netclaw_opencode.client.routes import Route
-from netclaw_opencode.client.types import MessageError, Session, SessionStatus
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.history import Step, ToolUse
 from netclaw_opencode.driver.stopping import StopReport
 from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.opencode.wire.history import Step, ToolUse
+from netclaw_opencode.opencode.wire.routes import Route
+from netclaw_opencode.opencode.wire.types import MessageError, Session, SessionStatus
 
 PARENT = Session("ses_parent0000", "t", "/d", 1, 1)
 CHILD = Session("ses_child00000", "t", "/d", 2, 2)

@@ -11,10 +11,10 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.client import reading, routes
-from netclaw_opencode.client.bounded import BoundedEvents
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.types import ServerEvent
+from netclaw_opencode.opencode.wire import reading, routes
+from netclaw_opencode.opencode.wire.bounded import BoundedEvents
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.types import ServerEvent
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PAYLOADS = st.builds(

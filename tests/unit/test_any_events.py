@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.client.events import Subscription
-from netclaw_opencode.client.types import MessageError, ServerEvent, Session, SessionStatus
-from netclaw_opencode.driver import sending
+from netclaw_opencode._core.policy import Policy
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.history import Step
-from netclaw_opencode.driver.requests import RequestHandler
+from netclaw_opencode.driver.permissions import RequestHandler
+from netclaw_opencode.driver.turn import Turn
 from netclaw_opencode.driver.turns import Turns
 from netclaw_opencode.driver.verdict import Span, Verdict, judge
 from netclaw_opencode.driver.watcher import DirectoryState
-from netclaw_opencode.policy import Policy
-from netclaw_opencode.record import NO_RECORD
+from netclaw_opencode.opencode.wire.events import Subscription
+from netclaw_opencode.opencode.wire.history import Step
+from netclaw_opencode.opencode.wire.types import MessageError, ServerEvent, Session, SessionStatus
+from netclaw_opencode.records.recorder import NO_RECORD
 
 SESSION = Session("ses_aaaaaaaaaa", "t", "/d", 1, 1)
 PROMPT = Step("msg_100", "user", 1, text="do it")
@@ -162,7 +162,7 @@ def followed(world: World, events: list[ServerEvent], *, seconds: float = 20) ->
                 news.offer(item)
             connection = cast(Connection, world)
             driver = Turns(connection, requests=RequestHandler(lambda _: None, policy=Policy()), emit=lambda _: None)
-            turn = sending.turn(connection, SESSION, emit=lambda _: None, message_id=PROMPT.id)
+            turn = Turn.begin(connection, SESSION, emit=lambda _: None, message_id=PROMPT.id)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(keep_reading, world, news)
                 verdict = await driver.follow(turn, news, until=world.clock() + seconds)

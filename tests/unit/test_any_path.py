@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.driver.places import Places, checked_directory
 from netclaw_opencode.errors import InvalidInput
+from netclaw_opencode.opencode.directories import Places, checked_directory
 
 STEPS = st.lists(st.sampled_from(["inside", "outside", "deep", "..", ".", "out-link", "in-link", "up-link", "", "missing"]), max_size=6)
 

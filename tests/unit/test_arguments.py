@@ -13,11 +13,11 @@ import anyio
 import pytest
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.client.types import Model, ModelRef, Provider
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.models import Catalogue
 from netclaw_opencode.driver.turns import Prompt
 from netclaw_opencode.errors import InvalidInput
+from netclaw_opencode.opencode.models import Catalogue
+from netclaw_opencode.opencode.wire.types import Model, ModelRef, Provider
 from netclaw_opencode.settings import Settings
 
 ID = "ses_aaaaaaaaaaaa"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.driver.audit import Audit
+from netclaw_opencode._core.redaction import redacted
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.redaction import redacted
+from netclaw_opencode.records.audit import Audit
 
 NASTY = 'x\r\n{"event": "answer", "by": "hook"}\n\x1b[2J\x00\x85\u2028\u202e"'
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.errors import ServerProblem
-from netclaw_opencode.server import binary
-from netclaw_opencode.server.binary import check_version, find_binary, is_vulnerable, read_binary, version_key
+from netclaw_opencode.opencode.process import binary
+from netclaw_opencode.opencode.process.binary import check_version, find_binary, is_vulnerable, read_binary, version_key
 
 NAME = "opencode.exe" if os.name == "nt" else "opencode"
 

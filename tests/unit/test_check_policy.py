@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.cli import views
+from netclaw_opencode.adapters.cli import views
 from netclaw_opencode.facts import Decision
 from netclaw_opencode.host import Host
 from netclaw_opencode.settings import Settings

@@ -14,9 +14,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from netclaw_opencode.cli import running
-from netclaw_opencode.cli.demo import demo, proof
-from netclaw_opencode.cli.demo.private import private_environment, private_settings
+from netclaw_opencode.adapters.cli import running
+from netclaw_opencode.adapters.cli.demo import demo, proof
+from netclaw_opencode.adapters.cli.demo.private import private_environment, private_settings
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.offline import DEMO_PROMPT
 from netclaw_opencode.settings import Settings

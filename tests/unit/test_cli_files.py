@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.cli import files
+from netclaw_opencode.adapters.cli import files
 from netclaw_opencode.errors import InvalidInput
 
 

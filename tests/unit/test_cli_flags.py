@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from netclaw_opencode.cli.flags import arguments_from, command_of, flags_of, options_of
-from netclaw_opencode.cli.values import parse_json, scalar
+from netclaw_opencode.adapters.cli.flags import arguments_from, command_of, flags_of, options_of
+from netclaw_opencode.adapters.cli.values import parse_json, scalar
 from netclaw_opencode.errors import InvalidInput
 
 SCHEMA = {

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from netclaw_opencode.cli import progress
-from netclaw_opencode.cli.progress import LiveLine
-from netclaw_opencode.cli.terminal import columns_of
+from netclaw_opencode.adapters.cli import progress
+from netclaw_opencode.adapters.cli.progress import LiveLine
+from netclaw_opencode.adapters.cli.terminal import columns_of
 from netclaw_opencode.facts import ProgressEvent
 
 

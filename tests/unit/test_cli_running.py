@@ -10,8 +10,8 @@ from types import TracebackType
 import anyio
 import pytest
 
-from netclaw_opencode.cli import output, running
-from netclaw_opencode.cli.running import Call
+from netclaw_opencode.adapters.cli import output, running
+from netclaw_opencode.adapters.cli.running import Call
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
 

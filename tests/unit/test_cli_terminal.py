@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from netclaw_opencode.cli.terminal import columns_of, fit, harmless, json_text, one_line
+from netclaw_opencode.adapters.cli.terminal import columns_of, fit, harmless, json_text, one_line
 
 HOSTILE = (
     "\x1b[2J\x1b]52;c;ZXZpbA==\x07",  # clear the screen, set the clipboard

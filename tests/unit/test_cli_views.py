@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 from rich.console import Console
 
-from netclaw_opencode.cli import views
-from netclaw_opencode.cli.views.reading import plural, seconds
+from netclaw_opencode.adapters.cli import views
+from netclaw_opencode.adapters.cli.views.reading import plural, seconds
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.manifest import load_manifest
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from netclaw_opencode.client.events import EventHub
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.types import Health, Session
 from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.errors import ServerProblem
+from netclaw_opencode.opencode.wire.events import EventHub
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.types import Health, Session
 
 NOBODY = "http://127.0.0.1:9"
 

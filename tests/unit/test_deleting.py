@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from netclaw_opencode.client.http import HttpNotFound
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.driver.stopping import StopReport
 from netclaw_opencode.errors import ActionFailed, OutOfTime
+from netclaw_opencode.opencode.wire.http import HttpNotFound
 from tests.support.stopping_script import PARENT, QUIET, Scripted, running
 
 

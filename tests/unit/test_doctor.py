@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.client.reading import agent_rules
-from netclaw_opencode.client.types import Health, Model, ModelRef, PermissionRule, Provider, SessionStatus
-from netclaw_opencode.driver.doctor import ROWS, Check, Facts, judged, looking
-from netclaw_opencode.driver.doctor.facts import Integration, Room
-from netclaw_opencode.driver.doctor.integrations import found
-from netclaw_opencode.driver.doctor.judging import asking
-from netclaw_opencode.driver.models import Catalogue
+from netclaw_opencode._core.policy import load
+from netclaw_opencode.doctor import ROWS, Check, Facts, judged, looking
+from netclaw_opencode.doctor.facts import Integration, Room
+from netclaw_opencode.doctor.integrations import found
+from netclaw_opencode.doctor.judging import asking
 from netclaw_opencode.errors import InvalidInput, ServerProblem
-from netclaw_opencode.policy import load
-from netclaw_opencode.server.binary import Binary
-from netclaw_opencode.server.neighbours import Neighbour, data_dir, free_bytes, is_server
+from netclaw_opencode.opencode.models import Catalogue
+from netclaw_opencode.opencode.process.binary import Binary
+from netclaw_opencode.opencode.process.neighbours import Neighbour, data_dir, free_bytes, is_server
+from netclaw_opencode.opencode.wire.reading import agent_rules
+from netclaw_opencode.opencode.wire.types import Health, Model, ModelRef, PermissionRule, Provider, SessionStatus
 from netclaw_opencode.settings import Settings
 from tests.support.pace import stretched
 from tests.support.records import server_record
@@ -264,7 +264,7 @@ LOOK = """
 import socket, sys, threading
 from pathlib import Path
 import anyio
-from netclaw_opencode.driver.doctor import judged, look, looking
+from netclaw_opencode.doctor import judged, look, looking
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.settings import Settings
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.documents import MAX_BYTES, Document, parse_json, parse_yaml, read_json, read_yaml
+from netclaw_opencode._core.documents import MAX_BYTES, Document, parse_json, parse_yaml, read_json, read_yaml
 
 
 def of_yaml(text: str | bytes, folder: Path) -> Document:

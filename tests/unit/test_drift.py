@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from netclaw_opencode.client import contract, routes
-from netclaw_opencode.client.contract import Operation
-from netclaw_opencode.client.drift import Drift, drift
 from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.opencode.wire import contract, routes
+from netclaw_opencode.opencode.wire.contract import Operation
+from netclaw_opencode.opencode.wire.drift import Drift, drift
 
 Json = dict[str, Any]
 ROW = Operation(
@@ -205,7 +205,7 @@ def test_every_route_that_may_be_called_stands_in_the_contract() -> None:
 
 def test_every_line_of_the_contract_is_written_as_it_says() -> None:
     """A misspelt line would be compared as something else."""
-    from netclaw_opencode.client.drift import _Field
+    from netclaw_opencode.opencode.wire.drift import _Field
 
     for row in contract.OPERATIONS:
         for line in (*row.sends, *row.answers):

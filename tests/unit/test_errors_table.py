@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from netclaw_opencode import errors
-from netclaw_opencode.cli import app
+from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.errors import CODES, DriverError, error_of
 from netclaw_opencode.manifest import load_manifest
 

@@ -12,11 +12,11 @@ import anyio
 import httpx
 import pytest
 
-from netclaw_opencode.client import events
-from netclaw_opencode.client.events import EventHub
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.types import ServerEvent
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode.wire import events
+from netclaw_opencode.opencode.wire.events import EventHub
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.types import ServerEvent
 
 OURS, CHILD, GRANDCHILD, OTHER = "ses_ours", "ses_child", "ses_grandchild", "ses_other"
 _BOUND_SECONDS = 60.0

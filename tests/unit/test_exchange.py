@@ -11,12 +11,12 @@ import anyio
 import httpx
 import pytest
 
-from netclaw_opencode.client import routes
-from netclaw_opencode.client.exchange import EventLog
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.types import ServerEvent
 from netclaw_opencode.errors import DriverError
-from netclaw_opencode.record import FileRecorder, RecordFile
+from netclaw_opencode.opencode.wire import routes
+from netclaw_opencode.opencode.wire.exchange import EventLog
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.types import ServerEvent
+from netclaw_opencode.records.recorder import FileRecorder, RecordFile
 from tests.support.answering import BROKEN, PASSWORD, URL, Server, answering, failing
 
 Line = dict[str, Any]

@@ -17,13 +17,13 @@ import pytest
 import yaml
 from skills_ref import validate  # type: ignore[import-untyped]
 
-from netclaw_opencode.authoring.phrases import findings_in
-from netclaw_opencode.cli import skill as cli_skill
-from netclaw_opencode.cli.app import run
+from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode.adapters.cli import skill as cli_skill
+from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.export import FORMS, made, write
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.validation import problems_of
+from netclaw_opencode.skill.authoring.phrases import findings_in
+from netclaw_opencode.skill.export import FORMS, made, write
 
 MANIFEST = load_manifest()
 NAME = MANIFEST.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netclaw_opencode.driver.sending import FailedLooks
+from netclaw_opencode.driver.turn import FailedLooks
 from netclaw_opencode.errors import ActionFailed, OutOfTime
 
 

@@ -12,10 +12,10 @@ import anyio
 import httpx
 import pytest
 
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.types import Message, Part, Session
-from netclaw_opencode.driver.history import LONGEST_DIFF, NEWEST, History, Step, ToolUse
 from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.opencode.wire.history import LONGEST_DIFF, NEWEST, History, Step, ToolUse
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.types import Message, Part, Session
 from tests.support.answering import response
 
 SESSION = Session("ses_aaaaaaaaaa", "t", "/d", 1, 1)

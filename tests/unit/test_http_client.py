@@ -15,9 +15,9 @@ import anyio
 import httpx
 import pytest
 
-from netclaw_opencode.client import http, routes
-from netclaw_opencode.client.http import HttpClient, HttpNotFound, foreign_text
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode.wire import http, routes
+from netclaw_opencode.opencode.wire.http import HttpClient, HttpNotFound, foreign_text
 from tests.support.answering import BROKEN, PASSWORD, URL, Server, Stuck, answering, call, error_of, failing, streaming
 
 

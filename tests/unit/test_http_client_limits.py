@@ -8,8 +8,8 @@ import anyio
 import httpx
 import pytest
 
-from netclaw_opencode.client import routes
-from netclaw_opencode.client.routes import Route
+from netclaw_opencode.opencode.wire import routes
+from netclaw_opencode.opencode.wire.routes import Route
 from tests.support.answering import BROKEN, Endless, Server, Stuck, answering, call, error_of, failing, streaming
 
 

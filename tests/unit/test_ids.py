@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.driver.ids import IdMaker, checked, part_of
 from netclaw_opencode.errors import InvalidInput
+from netclaw_opencode.opencode.wire.ids import IdMaker, checked, part_of
 
 SHAPE = re.compile(r"(msg|prt)_[0-9a-f]{12}[0-9A-Za-z]{14}")
 NOW_MS = 1_795_000_000_123

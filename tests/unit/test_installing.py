@@ -13,7 +13,7 @@ import pytest
 
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.host import Host
-from netclaw_opencode.server import binary, installing
+from netclaw_opencode.opencode.process import binary, installing
 from netclaw_opencode.settings import Settings
 from tests.real.acting import Json, data_of, error_of
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 import netclaw_opencode
-from netclaw_opencode import calltime
-from netclaw_opencode.documents import read_yaml
+from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.documents import read_yaml
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.manifest import check_manifest, load_manifest
 
@@ -73,7 +73,7 @@ def test_the_variables_are_those_that_the_settings_read() -> None:
     tree = ast.parse((ROOT / "netclaw_opencode" / "settings.py").read_text(encoding="utf-8"))
     literals = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     # The cap on calls has its name where it is shared out.
-    read = {text for text in literals if re.fullmatch(r"OPENCODE_[A-Z_]+", text)} | {calltime.SETTING}
+    read = {text for text in literals if re.fullmatch(r"OPENCODE_[A-Z_]+", text)} | {time_budget.SETTING}
     declared = {variable.name: variable for variable in load_manifest().environment}
     assert declared.keys() == read
     assert {name for name, variable in declared.items() if variable.secret} == {"OPENCODE_SERVER_PASSWORD"}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from netclaw_opencode._core.validation import problems_of
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.manifest import ManifestProblem, check_manifest, load_checked_manifest, load_manifest
-from netclaw_opencode.validation import problems_of
 
 SKILL = """\
 name: my-skill

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from netclaw_opencode._core.validation import problems_of
 from netclaw_opencode.actions.registry import error_envelope
-from netclaw_opencode.cli import mcp_command
-from netclaw_opencode.cli.app import run
+from netclaw_opencode.actions.spill import length_of
+from netclaw_opencode.adapters.cli import mcp_command
+from netclaw_opencode.adapters.cli.app import run
+from netclaw_opencode.adapters.mcp import DEFAULT_CALL_SECONDS
+from netclaw_opencode.adapters.mcp.answers import TEXT_CHARS, answer_of
+from netclaw_opencode.adapters.mcp.tools import instructions_of, prompt_of, tools_of
 from netclaw_opencode.errors import InvalidInput, Waiting
 from netclaw_opencode.manifest import own_manifest
 from netclaw_opencode.manifest.plain_form import envelope_schema, plain
-from netclaw_opencode.mcp_server import DEFAULT_CALL_SECONDS
-from netclaw_opencode.mcp_server.answers import TEXT_CHARS, answer_of
-from netclaw_opencode.mcp_server.tools import instructions_of, prompt_of, tools_of
 from netclaw_opencode.settings import Settings
-from netclaw_opencode.spill import length_of
-from netclaw_opencode.validation import problems_of
 
 MANIFEST = own_manifest()
 TOOLS = tools_of(MANIFEST)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.client.types import Model, ModelRef, Provider
-from netclaw_opencode.driver.models import Catalogue, Thinking, choose_variant, parse_model, parse_thinking
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.opencode.models import Catalogue, Thinking, choose_variant, parse_model, parse_thinking
+from netclaw_opencode.opencode.wire.types import Model, ModelRef, Provider
 
 BUDGETED: dict[str, JsonObject] = {
     "low": {"thinking": {"type": "enabled", "budgetTokens": 1024}},

@@ -11,18 +11,18 @@ from typing import cast
 import anyio
 import pytest
 
-from netclaw_opencode.client.types import FileChange, Message, ModelRef, Part, Session, Usage
+from netclaw_opencode._core.validation import problems_of
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.history import History, Step
-from netclaw_opencode.driver.models import ThinkingChoice
 from netclaw_opencode.driver.outcome import TurnResult, gather, waiting
 from netclaw_opencode.driver.progress import Progress
-from netclaw_opencode.driver.sending import Turn
+from netclaw_opencode.driver.turn import Turn
 from netclaw_opencode.driver.verdict import Span, Verdict, judge
 from netclaw_opencode.errors import ActionFailed, DriverError, OutOfTime
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.validation import problems_of
+from netclaw_opencode.opencode.models import ThinkingChoice
+from netclaw_opencode.opencode.wire.history import History, Step
+from netclaw_opencode.opencode.wire.types import FileChange, Message, ModelRef, Part, Session, Usage
 
 SESSION = Session("ses_aaaaaaaaaaaa", "t", "/d", 1000, 1000)
 PROMPT = Message("msg_100", "user", SESSION.id, 5000, (Part("prt_0", "text", "do it"),))

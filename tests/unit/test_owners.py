@@ -10,8 +10,8 @@ import pytest
 
 from netclaw_opencode.driver import owners
 from netclaw_opencode.driver.tags import SessionTag
-from netclaw_opencode.server import identity, process
-from netclaw_opencode.server.identity import INITIAL_NAMESPACE, ProcessIdentity
+from netclaw_opencode.opencode.process import identity, process
+from netclaw_opencode.opencode.process.identity import INITIAL_NAMESPACE, ProcessIdentity
 
 ME = ProcessIdentity("boot-1", INITIAL_NAMESPACE, 4242, 1000, "machine-1")
 OWNER = replace(ME, pid=77, start_ticks=900)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.authoring.codes import CODES
-from netclaw_opencode.authoring.files import MAX_FILES, package_at
-from netclaw_opencode.authoring.findings import PackageReport
-from netclaw_opencode.authoring.package import check_package
+from netclaw_opencode.skill.authoring.codes import CODES
+from netclaw_opencode.skill.authoring.files import MAX_FILES, package_at
+from netclaw_opencode.skill.authoring.findings import PackageReport
+from netclaw_opencode.skill.authoring.package import check_package
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
 VALID = sorted(path for path in (PACKAGES / "valid").iterdir() if path.is_dir())

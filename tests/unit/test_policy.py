@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netclaw_opencode._core.policy import NOBODY, PermissionRule, Policy, QuestionRule, Ruling, load, matches
+from netclaw_opencode._core.resources import bundled
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.facts import AgentQuestion, Decision, PendingRequest
 from netclaw_opencode.manifest.schema_rules import broken_rules
-from netclaw_opencode.policy import NOBODY, PermissionRule, Policy, QuestionRule, Ruling, load, matches
-from netclaw_opencode.resources import bundled
 
 # Few characters, so that texts and patterns often meet: signs of regular expressions and of other globs among them.
 CHARACTERS = "ab *?[]!\\.+(|^$/\n"

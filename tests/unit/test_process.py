@@ -21,8 +21,8 @@ import psutil
 import pytest
 
 from netclaw_opencode.errors import ServerProblem
-from netclaw_opencode.server import identity, process
-from netclaw_opencode.server.process import Ended, Spawned, end, free_port, is_alive, server_environment, spawn, tail
+from netclaw_opencode.opencode.process import identity, process
+from netclaw_opencode.opencode.process.process import Ended, Spawned, end, free_port, is_alive, server_environment, spawn, tail
 from netclaw_opencode.testing.waiting import wait_until
 
 PASSWORD = "canary-password"

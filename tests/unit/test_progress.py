@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.client.types import ServerEvent
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.verdict import RUNAWAY_CALLS
 from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.opencode.wire.types import ServerEvent
 
 OURS, CHILD = "ses_aaaaaaaaaaaa", "ses_cccccccccccc"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.driver.trust import find_project_code, jsonc
+from netclaw_opencode.opencode.trust import find_project_code, jsonc
 
 CODE = {
     "a plugin": '{"plugin": ["x"]}',

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.client import reading
-from netclaw_opencode.client.types import FileChange, Health, MessageError, ModelRef, ServerEvent, SessionStatus, Usage
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode.wire import reading
+from netclaw_opencode.opencode.wire.types import FileChange, Health, MessageError, ModelRef, ServerEvent, SessionStatus, Usage
 
 SESSION = {
     "id": "ses_aaaaaaaaaaaa",

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode import record
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.record import FILE_BYTES, LINE_BYTES, NO_RECORD, FileRecorder, RecordFile, open_record
+from netclaw_opencode.records import recorder as record
+from netclaw_opencode.records.recorder import FILE_BYTES, LINE_BYTES, NO_RECORD, FileRecorder, RecordFile, open_record
 
 Line = dict[str, Any]
 PASSWORD = 'canary-pass:wörd"\\'

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.redaction import hide, redacted
+from netclaw_opencode._core.redaction import hide, redacted
 
 CANARY = "Zq7" + "canary0123456789"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode import resources
-from netclaw_opencode.resources import bundled
+from netclaw_opencode._core import resources
+from netclaw_opencode._core.resources import bundled
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,11 +28,12 @@ def test_an_installed_copy_finds_its_own_files(tmp_path: Path) -> None:
     """In a wheel the files stand in ``_bundled``; the working directory and what stands beside the package do not count."""
     package = tmp_path / "site" / "netclaw_opencode"
     (package / "_bundled").mkdir(parents=True)
-    shutil.copy(resources.__file__, package)
+    (package / "_core").mkdir()
+    shutil.copy(resources.__file__, package / "_core")
     (package / "__init__.py").touch()
     for place, text in ((package / "_bundled", "ours"), (tmp_path / "site", "a stranger's"), (tmp_path, "the user's")):
         (place / "skill.yaml").write_text(text, encoding="utf-8")
-    code = "from netclaw_opencode.resources import bundled; print(bundled('skill.yaml').read_text(encoding='utf-8'))"
+    code = "from netclaw_opencode._core.resources import bundled; print(bundled('skill.yaml').read_text(encoding='utf-8'))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site")}, check=True, capture_output=True, text=True
     )

@@ -11,13 +11,14 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from netclaw_opencode.client.types import Session, SessionStatus
 from netclaw_opencode.driver import rules
-from netclaw_opencode.driver.history import Step
-from netclaw_opencode.driver.rules import ProcessFacts, SessionFacts, StopFacts
+from netclaw_opencode.driver.rules import SessionFacts, StopFacts
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
+from netclaw_opencode.opencode.process.ownership import ProcessFacts, require_own_process
+from netclaw_opencode.opencode.wire.history import Step
+from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
 ID = "ses_aaaaaaaaaaaa"
 BUSY, RETRY, IDLE = SessionStatus("busy"), SessionStatus("retry", attempt=2), SessionStatus("idle")
@@ -206,10 +207,10 @@ OURS = ProcessFacts(4242, 100025, 100025, argv=(BINARY, "serve", "--port", "4099
 )
 def test_rule_own_things_only_for_processes(found: ProcessFacts, reason: str) -> None:
     """Only the very process that we recorded is signalled: same start, program and user; never pid 1 or a group."""
-    rules.own_process(OURS)
-    rules.own_process(ProcessFacts(4242, 100025, 100025, argv=("node", BINARY, "serve"), recorded_binary=BINARY))
+    require_own_process(OURS)
+    require_own_process(ProcessFacts(4242, 100025, 100025, argv=("node", BINARY, "serve"), recorded_binary=BINARY))
     with pytest.raises(Refused, match=reason) as caught:
-        rules.own_process(found)
+        require_own_process(found)
     refusal(caught.value, "own-things-only", "kill_refused")
 
 
@@ -243,10 +244,10 @@ def test_rule_own_things_only_says_why_a_process_is_no_server_of_ours(change: di
     """Each doubt has its own sentence; the last thing on the command line is the port, and it is the recorded one."""
     asked = replace(OURS, **change)  # type: ignore[arg-type]  # fields of the facts
     if why is None:
-        rules.own_process(asked)
+        require_own_process(asked)
         return
     with pytest.raises(Refused) as caught:
-        rules.own_process(asked)
+        require_own_process(asked)
     assert caught.value.message == f"process {asked.pid} was not signalled: {why}"
     assert caught.value.details == {"pid": asked.pid}
 

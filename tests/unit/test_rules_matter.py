@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import cast
 
 import anyio
@@ -23,17 +23,20 @@ from netclaw_opencode.actions import registry
 from netclaw_opencode.actions import servers as server_actions
 from netclaw_opencode.actions import sessions as session_actions
 from netclaw_opencode.actions.context import ActionContext
-from netclaw_opencode.client.routes import Route
-from netclaw_opencode.client.types import Session, SessionStatus
-from netclaw_opencode.driver import ids, listing, recovery, requests, rules, sending, servers, stopping
+from netclaw_opencode.driver import permissions, recovery, rules, sending, stopping
 from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.ids import IdMaker
 from netclaw_opencode.driver.tags import METADATA_KEY
+from netclaw_opencode.driver.turn import Prompt, Turn
 from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
-from netclaw_opencode.record import NO_RECORD
-from netclaw_opencode.server import process, state
+from netclaw_opencode.opencode import servers
+from netclaw_opencode.opencode.process import ownership, process, state
+from netclaw_opencode.opencode.wire import ids, listing
+from netclaw_opencode.opencode.wire.ids import IdMaker
+from netclaw_opencode.opencode.wire.routes import Route
+from netclaw_opencode.opencode.wire.types import Session, SessionStatus
+from netclaw_opencode.records.recorder import NO_RECORD
 from netclaw_opencode.settings import Settings
 from tests.support.records import server_record
 from tests.support.stopping_script import BUSY, PARENT, RETRY, Scripted, reply, running
@@ -83,8 +86,8 @@ class Sending(Scripted):
 
         async def run() -> None:
             connection = cast(Connection, self)
-            turn = sending.turn(connection, PARENT, emit=lambda _: None)
-            await sending.send(connection, turn, sending.Prompt("do it"), reuse_session=reuse_session, ends=self.now + 60)
+            turn = Turn.begin(connection, PARENT, emit=lambda _: None)
+            await sending.send(connection, turn, Prompt("do it"), reuse_session=reuse_session, ends=self.now + 60)
 
         try:
             anyio.run(run)
@@ -172,7 +175,7 @@ def nobody_waits(stage: Stage) -> bool:
     server, request = Scripted(), PendingRequest("permission", "per_1", PARENT.id, "/d", permission="bash")
 
     async def run() -> None:
-        await requests.refuse_all(cast(Connection, server), (request,))
+        await permissions.refuse_all(cast(Connection, server), (request,))
 
     anyio.run(run)
     return server.posted() == ["permission_reply per_1 reject"]
@@ -293,6 +296,7 @@ class Removal:
     check: str
     allows: Callable[..., object]
     protects: Callable[[Stage], bool]
+    place: ModuleType = rules
 
 
 def allowed(*_: object, **__: object) -> None:
@@ -319,7 +323,7 @@ REMOVALS = (
     Removal("delete-after-stop", "delete_after_stop", allowed, delete_after_stop),
     Removal("nobody-waits", "nobody_waits", let_in, nobody_waits),
     Removal("own-things-only", "own_things_only", allowed, own_things_only),
-    Removal("own-things-only", "own_process", allowed, own_process),
+    Removal("own-things-only", "require_own_process", allowed, own_process, place=ownership),
     Removal("stuck-server", "stuck_server", lambda _: (), stuck_server),
     Removal("nothing-left", "nothing_left", lambda _: (), nothing_left),
     Removal("no-silence", "no_silence", allowed, no_silence),
@@ -330,16 +334,16 @@ def test_every_rule_of_the_table_is_taken_out_once() -> None:
     """No rule without a scenario, and no scenario for a check that is not the rule's; a process has a check of its own."""
     assert list(dict.fromkeys(item.rule for item in REMOVALS)) == [rule.id for rule in rules.RULES]
     checks = {rule.id: rule.check.__name__ for rule in rules.RULES}
-    assert [item.check for item in REMOVALS if item.check != checks[item.rule]] == ["own_process"]
-    assert all(callable(getattr(rules, item.check)) for item in REMOVALS)
+    assert [item.check for item in REMOVALS if item.check != checks[item.rule]] == ["require_own_process"]
+    assert all(callable(getattr(item.place, item.check)) for item in REMOVALS)
 
 
 @pytest.mark.parametrize("removal", REMOVALS, ids=lambda item: item.check)
 def test_a_rule_protects_and_without_its_check_nothing_does(removal: Removal, tmp_path: Path) -> None:
     """The same scenario twice: with the check the outcome is the safe one, and with the check taken out it is not."""
     held = []
-    for name, check in (("with", getattr(rules, removal.check)), ("without", removal.allows)):
+    for name, check in (("with", getattr(removal.place, removal.check)), ("without", removal.allows)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rules, removal.check, check)
+            patch.setattr(removal.place, removal.check, check)
             held.append(removal.protects(Stage(patch, state.folder(tmp_path / name))))
     assert held == [True, False]

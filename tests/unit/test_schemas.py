@@ -9,12 +9,12 @@ from typing import cast
 
 import pytest
 
+from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.validation import problems_of, subschemas
 from netclaw_opencode.errors import CODES, error_of
 from netclaw_opencode.facts import AgentQuestion, PendingRequest
 from netclaw_opencode.manifest import ActionEntry, load_manifest
 from netclaw_opencode.manifest.schema_rules import broken_rules
-from netclaw_opencode.resources import bundled
-from netclaw_opencode.validation import problems_of, subschemas
 
 Schema = Mapping[str, object]
 

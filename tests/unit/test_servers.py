@@ -16,13 +16,13 @@ import anyio
 import httpx
 import pytest
 
-from netclaw_opencode.client.http import HttpClient
-from netclaw_opencode.client.types import Health
-from netclaw_opencode.driver import addresses, servers
 from netclaw_opencode.errors import DriverError, ServerProblem
-from netclaw_opencode.server import identity, process, state
-from netclaw_opencode.server.process import Spawned
-from netclaw_opencode.server.state import ServerRecord
+from netclaw_opencode.opencode import addresses, servers
+from netclaw_opencode.opencode.process import identity, process, state
+from netclaw_opencode.opencode.process.process import Spawned
+from netclaw_opencode.opencode.process.state import ServerRecord
+from netclaw_opencode.opencode.wire.http import HttpClient
+from netclaw_opencode.opencode.wire.types import Health
 from netclaw_opencode.settings import Settings
 from tests.support.answering import Server, Stuck, answering, failing, streaming
 from tests.support.records import server_record

@@ -12,13 +12,13 @@ import anyio
 import pytest
 
 from netclaw_opencode.errors import ActionFailed
-from netclaw_opencode.server import locks
+from netclaw_opencode.opencode.process import locks
 
 ROOT = Path(__file__).resolve().parents[2]
 
 HOLDER = """
 import anyio, pathlib, sys
-from netclaw_opencode.server.locks import held
+from netclaw_opencode.opencode.process.locks import held
 
 async def hold():
     async with held(pathlib.Path(sys.argv[1]), "server", within_seconds=60) as mine:

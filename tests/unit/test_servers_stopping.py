@@ -14,11 +14,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from netclaw_opencode.driver import servers
 from netclaw_opencode.errors import DriverError, Refused
-from netclaw_opencode.server import process, state
-from netclaw_opencode.server.process import Spawned, free_port, spawn
-from netclaw_opencode.server.state import ServerRecord
+from netclaw_opencode.opencode import servers
+from netclaw_opencode.opencode.process import process, state
+from netclaw_opencode.opencode.process.process import Spawned, free_port, spawn
+from netclaw_opencode.opencode.process.state import ServerRecord
 from netclaw_opencode.settings import Settings
 from tests.support.records import server_record
 

@@ -15,8 +15,8 @@ from typing import cast
 import psutil
 import pytest
 
-from netclaw_opencode.server import identity, process
-from netclaw_opencode.server.process import Ended
+from netclaw_opencode.opencode.process import identity, process
+from netclaw_opencode.opencode.process.process import Ended
 
 PID = 4242
 
@@ -166,7 +166,7 @@ def test_the_time_of_the_call_bounds_the_polite_wait_and_the_last_look(monkeypat
         asked.append((seconds, stopping))
         return 0.0
 
-    monkeypatch.setattr(process.calltime, "within", within)  # type: ignore[attr-defined]
+    monkeypatch.setattr(process.time_budget, "within", within)  # type: ignore[attr-defined]
     server = StandIn(ends_on=())
     monkeypatch.setattr(process, "_process", lambda *_: server)
     monkeypatch.setattr(process, "TERM_SECONDS", 5.0)

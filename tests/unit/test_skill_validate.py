@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.authoring.codes import CODES
-from netclaw_opencode.authoring.files import Package, package_at
-from netclaw_opencode.authoring.package import check_package
-from netclaw_opencode.authoring.phrases import LONGEST_LINE, PHRASES, findings_in
-from netclaw_opencode.cli.app import run
+from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.manifest import load_checked_manifest
+from netclaw_opencode.skill.authoring.codes import CODES
+from netclaw_opencode.skill.authoring.files import Package, package_at
+from netclaw_opencode.skill.authoring.package import check_package
+from netclaw_opencode.skill.authoring.phrases import LONGEST_LINE, PHRASES, findings_in
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "tests" / "packages"
@@ -383,8 +383,8 @@ def test_an_endless_line_is_bounded() -> None:
 def test_help_stays_quick() -> None:
     """The group's help imports neither the checks nor YAML nor jsonschema."""
     code = (
-        "import sys\nfrom netclaw_opencode.cli.app import run\nrun(['skill', 'validate', '--help'])\n"
-        "sys.exit(str(sorted({'yaml', 'jsonschema', 'httpx', 'anyio', 'netclaw_opencode.authoring'} & set(sys.modules)) or ''))"
+        "import sys\nfrom netclaw_opencode.adapters.cli.app import run\nrun(['skill', 'validate', '--help'])\n"
+        "sys.exit(str(sorted({'yaml', 'jsonschema', 'httpx', 'anyio', 'netclaw_opencode.skill.authoring'} & set(sys.modules)) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stderr.strip(), "--strict" in done.stdout) == ("", True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from netclaw_opencode.client.types import MessageError, SessionStatus
-from netclaw_opencode.driver.history import Step
 from netclaw_opencode.driver.verdict import Span, judge
+from netclaw_opencode.opencode.wire.history import Step
+from netclaw_opencode.opencode.wire.types import MessageError, SessionStatus
 from tests.unit.test_verdict import ABORTED, ASKS, BUSY, OURS, PROMPT, STEP, continuation, prompt, reply
 
 SUMMARY = reply(3, text="what was so far", parent="msg_102", summary=True)

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode import spill
-from netclaw_opencode.cli.terminal import json_text
+from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode.actions import spill
+from netclaw_opencode.actions.shortening import cut_text
+from netclaw_opencode.actions.spill import compact, length_of, shortened
+from netclaw_opencode.adapters.cli.terminal import json_text
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.resources import bundled
 from netclaw_opencode.settings import SMALLEST_OUTPUT
-from netclaw_opencode.shortening import cut_text
-from netclaw_opencode.spill import compact, length_of, shortened
-from netclaw_opencode.validation import problems_of
 
 ENVELOPE = json.loads(bundled("schemas/result.schema.json").read_text(encoding="utf-8"))
 ACTIONS = load_manifest().actions

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.errors import ActionFailed
-from netclaw_opencode.server import state
-from netclaw_opencode.server.state import ServerRecord, folder, read, remove, write
+from netclaw_opencode.opencode.process import state
+from netclaw_opencode.opencode.process.state import ServerRecord, folder, read, remove, write
 from tests.support.records import server_record
 
 RECORD = server_record(4242)

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from netclaw_opencode import calltime
-from netclaw_opencode.client.http import HttpNotFound
+from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver import stopping
-from netclaw_opencode.driver.history import Step
 from netclaw_opencode.driver.stopping import StopReport
 from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, DriverError, OutOfTime, ServerProblem
+from netclaw_opencode.opencode.wire.history import Step
+from netclaw_opencode.opencode.wire.http import HttpNotFound
 from tests.support.stopping_script import BUSY, CHILD, LATER, OURS, PARENT, QUIET, RETRY, Scripted, asks, prompt, reply, running
 
 
@@ -94,7 +94,7 @@ def test_a_session_that_stays_busy_is_said_to_be_unconfirmed_with_what_still_run
         asked.append((seconds, stopping))
         return 0.05
 
-    monkeypatch.setattr(calltime, "within", within)
+    monkeypatch.setattr(time_budget, "within", within)
     world = Scripted(states=[running(CHILD)], trees=[(PARENT, CHILD)])
     report = world.stop()
     assert (report.confirmed, report.active, report.problem) == (False, (CHILD.id,), None)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode import story
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.record import FileRecorder, RecordFile
+from netclaw_opencode.records import story
+from netclaw_opencode.records.recorder import FileRecorder, RecordFile
 
 SESSION, CHILD = "ses_20340f888001d7RBaaG1oOhjvJ", "ses_20340f888001d7RBaaG1oOhjvK"
-PACKAGE = Path(story.__file__).parent
+PACKAGE = Path(story.__file__).parents[1]
 SAID_BY_OTHERS = {"call", "full"}
 """Kinds that have no line of their own: a call's first line is its heading, a full record is a note."""
 MESSAGE = {"session_id": SESSION, "message_id": "msg_20340f888001d7RBaaG1oOhjvJ"}

@@ -14,13 +14,14 @@ from typing import cast
 import anyio
 import pytest
 
-from netclaw_opencode.client.types import Session, SessionStatus
-from netclaw_opencode.driver import listing, owners, sessions, stopping, sweeping
+from netclaw_opencode.driver import owners, sessions, stopping, sweeping
 from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.stopping import StopReport
 from netclaw_opencode.driver.sweeping import Leftover, Look, Skipped, Swept
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.errors import ActionFailed, OutOfTime, ServerProblem
+from netclaw_opencode.opencode.wire import listing
+from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
 NOW_MS = 1_000_000
 BUSY = SessionStatus("busy")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netclaw_opencode.client.types import Session
 from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, others, tagged
-from netclaw_opencode.server.identity import ProcessIdentity
+from netclaw_opencode.opencode.process.identity import ProcessIdentity
+from netclaw_opencode.opencode.wire.types import Session
 
 ID, FORK = "ses_0000000001", "ses_0000000002"
 FULL = SessionTag(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from netclaw_opencode.driver.together import together
+from netclaw_opencode._core.concurrency import together
 from netclaw_opencode.errors import ActionFailed
 
 

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from netclaw_opencode._core.validation import MAX_PROBLEMS, SchemaProblem, problems, problems_of, problems_of_schema, shortened
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.validation import MAX_PROBLEMS, SchemaProblem, problems, problems_of, problems_of_schema, shortened
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = "ses_20340f888001d7RBaaG1oOhjvJ"
@@ -339,7 +339,7 @@ def test_the_wire_form_has_all_parts() -> None:
 
 def test_importing_it_costs_no_jsonschema() -> None:
     """The library is loaded at the first check, so that --help does not pay for it."""
-    code = "import sys; import netclaw_opencode.validation; sys.exit('jsonschema' in sys.modules or 'referencing' in sys.modules)"
+    code = "import sys; import netclaw_opencode._core.validation; sys.exit('jsonschema' in sys.modules or 'referencing' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.client.types import MessageError, SessionStatus
-from netclaw_opencode.driver.history import Step, ToolUse
 from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Span, Verdict, code_of_announcement, judge
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.opencode.wire.history import Step, ToolUse
+from netclaw_opencode.opencode.wire.types import MessageError, SessionStatus
 
 SESSION = "ses_aaaaaaaaaaaa"
 OURS = "msg_100"

@@ -1,0 +1,1 @@
+"""What every room stands on and no user imports: documents, policy, redaction, time budget, validation."""

@@ -1,0 +1,28 @@
+"""The command line, a face: it turns flags into one call of an action, and the envelope into JSON or readable text.
+
+Owns nothing of the driver. Only ``main`` is public; everything is imported when it is needed, so that ``--help`` stays
+quick. Shell completion is click's own::
+
+    eval "$(_NETCLAW_OPENCODE_COMPLETE=bash_source netclaw-opencode)"     # or zsh_source, or fish_source piped to source
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Entry point of the console script; ends the process with one of the exit codes in ``errors``."""
+    import gc
+    import sys
+
+    # httpx would load its own command line with rich and pygments; where that cannot be imported, it goes on without.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+    from netclaw_opencode.adapters.cli.app import run
+
+    code = run(sys.argv[1:])
+    # Everything is closed, and the memory goes back with the process: taking each module apart first takes longer than a request.
+    gc.freeze()
+    raise SystemExit(code)
+
+
+__all__ = ["main"]

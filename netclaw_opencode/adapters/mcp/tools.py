@@ -1,0 +1,104 @@
+"""What the client is told of each action: one tool for each, and the skill's text as a prompt.
+
+Owns the words and hints; they come from the manifest, the schema files and SKILL.md, and nothing is listed by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from netclaw_opencode._core.documents import read_json
+from netclaw_opencode._core.resources import bundled
+from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.manifest import ActionEntry, Manifest
+from netclaw_opencode.manifest.plain_form import envelope_schema, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a host may show before it lets a model call the tool."""
+
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDescription:
+    """An action as a client sees it."""
+
+    name: str
+    title: str
+    description: str
+    input_schema: JsonObject
+    output_schema: JsonObject
+    hints: Hints
+
+
+def tools_of(manifest: Manifest) -> Mapping[str, ToolDescription]:
+    """A tool for every action of the manifest, by name."""
+    return {entry.name: _tool(entry) for entry in manifest.actions.values()}
+
+
+def _tool(entry: ActionEntry) -> ToolDescription:
+    reads = entry.tier == "inspect"
+    return ToolDescription(
+        name=entry.name,
+        title=entry.name.replace("_", " ").capitalize(),
+        description=f"{entry.summary} {entry.description}",
+        input_schema=plain(entry.input_schema),
+        output_schema=envelope_schema(entry.output_schema, _error_schema()),
+        hints=Hints(
+            read_only=reads,
+            destructive="destructive" in entry.hints,
+            # What only reads can be repeated as often as one likes.
+            idempotent=reads or "idempotent" in entry.hints,
+            open_world="open_world" in entry.hints,
+        ),
+    )
+
+
+@cache
+def _error_schema() -> JsonObject:
+    envelope = read_json(bundled("schemas/result.schema.json")).value
+    schema: object = envelope
+    for step in ("$defs", "failure", "properties", "error"):
+        schema = schema[step] if isinstance(schema, Mapping) else {}
+    return schema if isinstance(schema, Mapping) else {}
+
+
+def instructions_of(manifest: Manifest) -> str:
+    """What a host puts before the model once, beside the tools."""
+    return (
+        f"{manifest.when_to_use} Call check_availability first. For work of more than a minute: create_session, send_message_async, "
+        "then wait_for_session until done. Where an answer names a command, such as "
+        "`netclaw-opencode inspect wait-for-session --session-id ID`, its third word is the tool (wait_for_session) and its flags "
+        "are the arguments."
+    )
+
+
+def prompt_of(manifest: Manifest) -> str:
+    """The skill's text for a client of this server: SKILL.md without its head, which is for hosts that read the file."""
+    tiers = "|".join(dict.fromkeys(entry.tier for entry in manifest.actions.values()))
+    command = manifest.requires.get("command", "netclaw-opencode")
+    return (
+        "You reach what is described below by tools, not by a shell. "
+        f"Each command `{command} {tiers} SOME-ACTION --some-flag VALUE` stands for a call of the tool `some_action` with the argument "
+        "`some_flag`; the tool's own schema tells names and types. Commands in an answer's `next` are to be read the same way. "
+        "`--prompt-file` has no counterpart: give the whole prompt as `prompt`. "
+        "The references are not here: tools describe themselves, and every error says what helps.\n\n"
+        + _body(bundled("SKILL.md").read_text(encoding="utf-8"))
+    )
+
+
+def _body(text: str) -> str:
+    """What follows the front matter."""
+    if not text.startswith("---\n"):
+        return text
+    return text.partition("\n---\n")[2].lstrip("\n")
+
+
+__all__ = ["Hints", "ToolDescription", "instructions_of", "prompt_of", "tools_of"]

@@ -1,0 +1,86 @@
+"""Conditions of this machine and its server under which no task should run, or none can: each is judged here, once.
+
+Owns these judgements, all of them pure, for ``check_availability`` and for the doctor. How grave one is, each of the two says
+for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netclaw_opencode.errors import CODES
+from netclaw_opencode.opencode.process import binary
+
+if TYPE_CHECKING:
+    from netclaw_opencode.opencode.models import Catalogue
+    from netclaw_opencode.settings import Settings
+
+
+_SHORT_PASSWORD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One that is met: its error code, what is wrong, and what helps."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+def _met(code: str, message: str, remedy: str | None = None) -> Condition:
+    return Condition(code, message, remedy or CODES[code].remedy)
+
+
+def known_hole(what: str, version: str) -> Condition | None:
+    """``what`` is an OpenCode of a version with a hole that is known."""
+    if not binary.is_vulnerable(version):
+        return None
+    return _met(
+        "vulnerable_version",
+        f"{what} is OpenCode {version}, which has a known vulnerability: any web page can make its server install a package",
+    )
+
+
+def empty_password(settings: Settings) -> Condition | None:
+    """A password that is set to nothing."""
+    if not settings.password_empty:
+        return None
+    what = "OPENCODE_SERVER_PASSWORD is set, but empty: that counts as no password"
+    return _met("unauthenticated_server", what, "Set it to the server's password, or unset it.")
+
+
+def short_password(settings: Settings) -> Condition | None:
+    """A password of the user's that can be guessed, and that may be an ordinary word in what an agent writes."""
+    length = len(settings.password or "")
+    if not 0 < length < _SHORT_PASSWORD:
+        return None
+    return _met(
+        "unauthenticated_server",
+        f"OPENCODE_SERVER_PASSWORD has {length} characters: it is easily guessed, and it is hidden in results where it stands as a word",
+        "Give the server a password of 20 characters or more, or let start_server make one.",
+    )
+
+
+def open_server(url: str, *, asks_password: bool) -> Condition | None:
+    """A server that takes calls from everybody."""
+    if asks_password:
+        return None
+    return _met("unauthenticated_server", f"the server at {url} has no password: every program on this machine can use it")
+
+
+def no_provider(catalogue: Catalogue) -> Condition | None:
+    """Nobody to ask."""
+    return None if catalogue.providers else _met("provider_unavailable", "no model provider is connected")
+
+
+def published_sessions(catalogue: Catalogue) -> Condition | None:
+    """A configuration that gives away what is worked on."""
+    if not catalogue.shares:
+        return None
+    what = "OpenCode's configuration says share: auto: every session is published on a web page"
+    return _met("config_error", what, 'Set "share": "disabled" in opencode.json.')
+
+
+__all__ = ["Condition", "empty_password", "known_hole", "no_provider", "open_server", "published_sessions", "short_password"]

@@ -1,9 +1,0 @@
-"""Trust in folders: nothing that a folder brings runs before its user has said so."""
-
-from __future__ import annotations
-
-from netclaw_opencode.driver.trust.finding import CodeFile, find_project_code
-from netclaw_opencode.driver.trust.gate import Gate, forget_opened
-from netclaw_opencode.driver.trust.keeping import Trust
-
-__all__ = ["CodeFile", "Gate", "Trust", "find_project_code", "forget_opened"]
