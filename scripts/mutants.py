@@ -68,10 +68,10 @@ def _mangled(function: str) -> str:
 
 SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
     "success": (Guard("driver.verdict"),),
-    "deadline": (Guard("driver.rules", ("deadline",)), Guard("_core.time_budget"), Guard("opencode.wire.http", ("HttpClient.call",))),
+    "deadline": (Guard("driver.rules", ("require_deadline",)), Guard("_core.time_budget"), Guard("opencode.wire.http", ("HttpClient.call",))),
     "identity": (
-        Guard("driver.rules", ("mark_of", "is_ours", "own_things_only")),
-        Guard("driver.owners"),
+        Guard("driver.rules", ("mark_of", "is_ours", "require_ours")),
+        Guard("driver.tags"),
         Guard("opencode.process.ownership"),
         Guard(
             "opencode.process.process",
@@ -84,9 +84,9 @@ SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
     ),
     "ids": (Guard("opencode.wire.ids"), Guard("opencode.wire.http", ("_path",))),
     "clean-up": (
-        Guard("driver.rules", ("state_of", "stop_verified", "delete_after_stop", "nothing_left")),
+        Guard("driver.rules", ("state_of", "is_stopped", "require_stopped", "kinds_left")),
         Guard("driver.stopping"),
-        Guard("driver.sweeping"),
+        Guard("driver.leftovers"),
         Guard("opencode.process.locks"),
     ),
 }

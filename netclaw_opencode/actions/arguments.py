@@ -17,8 +17,8 @@ from netclaw_opencode.opencode.wire import ids
 
 if TYPE_CHECKING:
     from netclaw_opencode._core.policy import OnRequest
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turn import Prompt, RetryLimit
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import ModelRef
     from netclaw_opencode.settings import Settings
 

@@ -17,8 +17,8 @@ from netclaw_opencode.settings import is_loopback
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.doctor.conditions import Condition
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.models import Catalogue
     from netclaw_opencode.opencode.wire.types import Provider
     from netclaw_opencode.settings import Settings

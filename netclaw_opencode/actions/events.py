@@ -14,8 +14,8 @@ from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import ServerEvent
 
 _NOISE = frozenset({"server.heartbeat", "message.part.delta"})

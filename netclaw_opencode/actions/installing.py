@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import installing
 from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.opencode.process import installing
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
@@ -23,7 +24,8 @@ async def install_opencode(arguments: JsonObject, context: ActionContext) -> Jso
         context.driver.tell(ProgressEvent("status", line, at_seconds=context.clock() - began))
 
     found = await installing.install(
-        settings,
+        settings.state_dir,
+        settings.environ or os.environ,
         within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 600)),
         tell=tell,
     )

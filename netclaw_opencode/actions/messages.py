@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, rules, schemas, sending, sessions
+from netclaw_opencode.driver import keys, rules, sending, sessions, structured_output
 from netclaw_opencode.driver.outcome import refusal_command
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.driver.verdict import Verdict
@@ -16,9 +16,9 @@ from netclaw_opencode.opencode.directories import Places
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turns import Prompt, Turn
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
 
 TASK_SECONDS = 86400.0
@@ -29,7 +29,7 @@ _CALL_SECONDS = 30.0
 
 async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and wait: 60 s at most, then abort, verified."""
-    limit = rules.deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
+    limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
     limit = time_budget.current().fitted(limit)
     read.require_sound(arguments, context.settings)
     began = context.clock()
@@ -49,7 +49,7 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
 
 async def send_message_async(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and return once the turn is seen to run; the same idempotency key returns the turn that there is."""
-    limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
+    limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
     key = keys.key_of(arguments, action="send_message_async")
     ends = context.clock() + time_budget.within(_CALL_SECONDS, stopping=True)
@@ -65,7 +65,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     if key is not None:
         marks |= key.marks()
     if prompt.output_schema is not None:
-        marks["output_schema"] = schemas.keep(context.settings.state_dir, prompt.output_schema)
+        marks["output_schema"] = structured_output.store_schema(context.settings.state_dir, prompt.output_schema)
     turn, verdict = await turns.start(
         session,
         prompt,
@@ -198,7 +198,7 @@ def _may_still_arrive(connection: Connection, session: Session, message_id: str)
 async def _result(connection: Connection, context: ActionContext, turn: Turn, verdict: Verdict) -> JsonObject:
     tag = SessionTag.of(turn.session)
     digest = tag.output_schema if tag is not None else None
-    schema = schemas.load(context.settings.state_dir, digest) if digest is not None else None
+    schema = structured_output.load_schema(context.settings.state_dir, digest) if digest is not None else None
     result = await (await context.driver.turns(sending=False)).result(turn, verdict, output_schema=schema)
     if digest is not None and schema is None:
         # Another machine or state folder, or an old task: the digest alone says nothing of the form.

@@ -129,7 +129,7 @@ class Registry:
             # Imported here: listing actions needs no driver.
             from netclaw_opencode.driver import rules
 
-            rules.no_silence(envelope)
+            rules.require_result_or_cause(envelope)
             context.record.result(envelope)
         return envelope, error
 

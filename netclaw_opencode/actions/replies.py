@@ -12,9 +12,9 @@ from netclaw_opencode.opencode.wire import ids
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
 
 _ANSWERS: dict[str, Literal["once", "always", "reject"]] = {"once": "once", "always": "always", "reject": "reject"}
 

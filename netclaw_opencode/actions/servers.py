@@ -69,7 +69,7 @@ async def stop_server(arguments: JsonObject, context: ActionContext) -> JsonObje
         output |= {"url": done.record.url, "pid": done.record.pid}
     if done.ended is not None and done.ended.signal is not None:
         output["signal"] = done.ended.signal
-    left = rules.nothing_left({"process": range(done.ended.processes_left if done.ended else 0)})
+    left = rules.kinds_left({"process": range(done.ended.processes_left if done.ended else 0)})
     if left:
         raise ActionFailed("kill_failed", f"{output['processes_left']} process(es) did not end", rule="nothing-left", details=output)
     if done.ended is not None and done.record is not None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, rules, sessions, stopping, sweeping
+from netclaw_opencode.driver import keys, leftovers, rules, sessions, stopping
 from netclaw_opencode.driver.looks import last_turn
-from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import ActionFailed, DriverError
@@ -19,10 +18,10 @@ from netclaw_opencode.opencode.directories import Places
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.watcher import DirectoryState
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
+    from netclaw_opencode.opencode.watcher import DirectoryState
     from netclaw_opencode.opencode.wire.history import History
     from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
@@ -103,7 +102,7 @@ async def _directory_states(
         except DriverError as error:
             skipped.append({"directory": directory, "code": error.code, "message": error.message})
 
-    await sweeping.side_by_side([partial(look, directory) for directory in directories], at_once=sweeping.AT_ONCE)
+    await leftovers.side_by_side([partial(look, directory) for directory in directories], at_once=leftovers.AT_ONCE)
     return states, skipped
 
 
@@ -163,7 +162,7 @@ async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonOb
     wanted = read.session_id(arguments)
     connection = await context.driver.connect()
     session = await connection.session(wanted)
-    asked(connection.record, rules.own_things_only, session, include_foreign=read.flag(arguments, "include_foreign"))
+    rules.require_ours(connection.record, session, include_foreign=read.flag(arguments, "include_foreign"))
     marked = (rules.mark_of(session) or {}).get("message_id")
     report = await stopping.stop(connection, session, message_id=marked if isinstance(marked, str) else None)
     if not report.confirmed:
@@ -181,7 +180,7 @@ async def delete_session(arguments: JsonObject, context: ActionContext) -> JsonO
     wanted = read.session_id(arguments)
     connection = await context.driver.connect()
     session = await connection.session(wanted)
-    asked(connection.record, rules.own_things_only, session, include_foreign=read.flag(arguments, "include_foreign"))
+    rules.require_ours(connection.record, session, include_foreign=read.flag(arguments, "include_foreign"))
     report = await stopping.stop(connection, session)
     gone_already = await stopping.delete(connection, session, report=report)
     context.driver.tell(ProgressEvent("session_deleted", f"session {session.id} deleted", session.id))

@@ -12,7 +12,7 @@ import anyio
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, owners, rules, sending, sessions, stopping
+from netclaw_opencode.driver import keys, rules, sending, sessions, stopping, tags
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import CODES, ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
@@ -21,10 +21,10 @@ from netclaw_opencode.opencode.models import parse_model
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.keys import Key
     from netclaw_opencode.driver.outcome import TurnResult
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
 
 _TASK_SECONDS = 86400.0
@@ -74,7 +74,7 @@ class _Job:
 
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
-    limit = time_budget.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
+    limit = time_budget.current().fitted(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     key = keys.key_of(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
@@ -153,7 +153,7 @@ def _fallbacks(arguments: JsonObject) -> list[object]:
 async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Plan in one session, implement in a fresh one with the plan as its context."""
     began = context.clock()
-    limit = time_budget.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
+    limit = time_budget.current().fitted(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     keep = read.flag(arguments, "keep_sessions")
     prompt = read.required_text(arguments, "prompt")
@@ -258,7 +258,7 @@ def _marks(task: _Task, message_id: str, *, deadline_ms: int) -> dict[str, objec
     """Marks of the task's session: whose it is, or by which key (and with which prompt) it is found again."""
     if task.key is not None:
         return {**task.key.marks(), "message_id": message_id, "deadline_ms": deadline_ms, "attempt": task.attempt}
-    return {} if task.keep else owners.marks()
+    return {} if task.keep else tags.owner_marks()
 
 
 @asynccontextmanager

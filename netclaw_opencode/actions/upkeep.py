@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import recovery, sweeping
+from netclaw_opencode.driver import leftovers, recovery
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.facts import ProgressEvent
 
@@ -20,13 +20,13 @@ async def cleanup(arguments: JsonObject, context: ActionContext) -> JsonObject:
     began = context.clock()
     dry_run = read.flag(arguments, "dry_run")
     connection = await context.driver.connect()
-    look = await sweeping.leftovers(
+    look = await leftovers.leftovers(
         connection, older_than_seconds=read.optional_seconds(arguments, "older_than_seconds"), given_up=context.driver.given_up
     )
     swept = (
-        tuple(sweeping.Swept(item, stopped=False, deleted=False) for item in look.found)
+        tuple(leftovers.Swept(item, stopped=False, deleted=False) for item in look.found)
         if dry_run
-        else await sweeping.sweep(connection, look.found)
+        else await leftovers.sweep(connection, look.found)
     )
     context.driver.swept(swept)
     output: dict[str, object] = {

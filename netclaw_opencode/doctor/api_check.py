@@ -14,7 +14,7 @@ from netclaw_opencode.opencode.wire.contract import OPERATIONS
 from netclaw_opencode.opencode.wire.drift import Drift, drift
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netclaw_opencode._core.policy import Policy
-    from netclaw_opencode.driver.sweeping import Leftover
+    from netclaw_opencode.driver.leftovers import Leftover
     from netclaw_opencode.errors import DriverError
     from netclaw_opencode.opencode.models import Catalogue
     from netclaw_opencode.opencode.process.binary import Binary

@@ -26,14 +26,14 @@ import anyio.to_thread
 from netclaw_opencode._core import policy, time_budget
 from netclaw_opencode.doctor import integrations
 from netclaw_opencode.doctor.facts import Facts, Room
-from netclaw_opencode.driver import sweeping
+from netclaw_opencode.driver import leftovers
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.opencode import addresses, servers
 from netclaw_opencode.opencode.directories import Places, checked_directory
 from netclaw_opencode.opencode.process import neighbours, state
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.settings import Settings
 
 SECONDS = 10.0
@@ -191,7 +191,7 @@ async def _rules(facts: Facts, connection: Connection, directory: str) -> None:
 async def _left(facts: Facts, connection: Connection, directory: str) -> None:
     with suppress(DriverError):
         facts.statuses = await connection.statuses(directory)
-        facts.leftovers = (await sweeping.leftovers(connection)).found
+        facts.leftovers = (await leftovers.leftovers(connection)).found
 
 
 __all__ = ["SECONDS", "look", "place"]

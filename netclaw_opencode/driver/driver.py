@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.leases import Leases
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.opencode import addresses, servers
+from netclaw_opencode.opencode.connection import Connection
+from netclaw_opencode.opencode.leases import Leases
 from netclaw_opencode.opencode.process import locks
 from netclaw_opencode.opencode.process.binary import check_version
 from netclaw_opencode.opencode.wire.events import EventHub
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from netclaw_opencode._core.policy import OnRequest
+    from netclaw_opencode.driver.leftovers import Swept
     from netclaw_opencode.driver.permissions import Decide
-    from netclaw_opencode.driver.sweeping import Swept
     from netclaw_opencode.driver.turns import Emit, Turns
     from netclaw_opencode.opencode.addresses import Address
     from netclaw_opencode.opencode.wire.types import Session
@@ -193,11 +193,11 @@ class Driver:
         return connection, notes
 
     async def _tidy(self, connection: Connection, notes: list[str]) -> None:
-        from netclaw_opencode.driver import sweeping
+        from netclaw_opencode.driver import leftovers
 
         locks.sweep(self.settings.state_dir)
         known = self.given_up
-        look = await sweeping.leftovers(connection, given_up=known, limit=_RECENT)
+        look = await leftovers.leftovers(connection, given_up=known, limit=_RECENT)
         notes += [item.sentence() for item in look.skipped]
 
         def done(item: Swept) -> None:
@@ -205,7 +205,7 @@ class Driver:
             self.swept((item,))
             self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
 
-        await sweeping.sweep(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
+        await leftovers.sweep(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
         if not look.skipped:
             # Whatever else was given up is gone, or was never there.
             seen = {item.session.id for item in look.found} | {_created_by(item.session) for item in look.found}

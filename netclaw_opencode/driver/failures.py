@@ -9,10 +9,10 @@ from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import DriverError, error_of
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.stopping import StopReport
     from netclaw_opencode.driver.turn import Turn
     from netclaw_opencode.facts import PendingRequest
+    from netclaw_opencode.opencode.connection import Connection
 
 _LONGEST_PARTIAL = 2000
 """Characters of a failed turn's text that its error tells."""

@@ -17,8 +17,8 @@ from netclaw_opencode.driver.tags import SessionTag, tagged
 from netclaw_opencode.errors import Refused
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
 
 _LOCK_SECONDS = 15.0

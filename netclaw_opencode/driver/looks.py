@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode._core.concurrency import together
-from netclaw_opencode.driver.connection import with_tools
 from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Span, Verdict, judge
 from netclaw_opencode.errors import DriverError, OutOfTime
+from netclaw_opencode.opencode.connection import with_tools
 from netclaw_opencode.opencode.wire.history import NEWEST
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turn import Turn
-    from netclaw_opencode.driver.watcher import DirectoryState
     from netclaw_opencode.facts import PendingRequest
+    from netclaw_opencode.opencode.connection import Connection
+    from netclaw_opencode.opencode.watcher import DirectoryState
     from netclaw_opencode.opencode.wire.history import History, Step
 
 _LOOK_SECONDS = 30.0

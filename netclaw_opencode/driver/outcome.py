@@ -19,9 +19,9 @@ from netclaw_opencode.opencode.wire.history import LONGEST_DIFF, Step, bounded
 from netclaw_opencode.opencode.wire.types import FileChange, Usage
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turn import Answer, Turn
     from netclaw_opencode.facts import PendingRequest
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.models import ThinkingChoice
     from netclaw_opencode.opencode.wire.types import Session
 

@@ -19,7 +19,7 @@ from netclaw_opencode.opencode.wire import routes
 from netclaw_opencode.opencode.wire.http import HttpNotFound
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.records.audit import Audit
 
 Decide = Callable[[PendingRequest], Decision | Awaitable[Decision | None] | None]
@@ -167,7 +167,7 @@ async def refuse_all(connection: Connection, requests: tuple[PendingRequest, ...
     refused = 0
     for request in requests:
         try:
-            await send_answer(connection, request, rules.nobody_waits(None))
+            await send_answer(connection, request, rules.decision_or_refusal(None))
             refused += 1
         except ActionFailed as error:
             if error.code != "request_not_found":

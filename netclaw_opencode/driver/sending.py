@@ -13,16 +13,15 @@ import anyio
 
 from netclaw_opencode._core.concurrency import together
 from netclaw_opencode.driver import rules, sessions, stopping
-from netclaw_opencode.driver.connection import with_tools
-from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
+from netclaw_opencode.opencode.connection import with_tools
 from netclaw_opencode.opencode.wire import ids, routes
 from netclaw_opencode.opencode.wire.history import NEWEST, not_found
 from netclaw_opencode.opencode.wire.http import HttpNotFound
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turn import Prompt, Turn
+    from netclaw_opencode.opencode.connection import Connection
 
 
 _NEVER_TAKEN = frozenset({"server_unreachable", "auth_failed", "config_error"})
@@ -102,10 +101,10 @@ async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: b
             turn.sent = True
             return False
         if not reuse_session:
-            asked(connection.record, rules.status_first, facts)
-        asked(connection.record, rules.fresh_session, facts, reuse_allowed=reuse_session)
+            rules.require_idle(connection.record, facts)
+        rules.require_fresh(connection.record, facts, reuse_allowed=reuse_session)
         stop_seen = reuse_session and (await stopping.stop(connection, turn.session)).confirmed
-        asked(connection.record, rules.abort_first, facts, stop_seen=stop_seen)
+        rules.require_aborted(connection.record, facts, stop_seen=stop_seen)
     return True
 
 
@@ -126,7 +125,7 @@ async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
     for attempt in (1, 2):
         # Made anew each time, so that the rule has something to see: the ids that really go out.
         part_id = ids.part_of(turn.message_id)
-        asked(connection.record, rules.send_once, message_id=turn.message_id, part_id=part_id, sent=sent)
+        rules.require_same_ids(connection.record, message_id=turn.message_id, part_id=part_id, sent=sent)
         sent.append((turn.message_id, part_id))
         body = prompt.body(message_id=turn.message_id, part_id=part_id)
         connection.record.note("send", session_id=turn.session.id, message_id=turn.message_id, attempt=attempt)

@@ -25,7 +25,7 @@ from netclaw_opencode.opencode.wire.history import not_found
 from netclaw_opencode.opencode.wire.http import HttpNotFound
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import ModelRef, Session
 
 _RECENT = 50

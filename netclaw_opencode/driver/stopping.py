@@ -15,13 +15,12 @@ import anyio
 from netclaw_opencode._core import time_budget
 from netclaw_opencode._core.concurrency import together
 from netclaw_opencode.driver import permissions, rules
-from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.opencode.wire import routes
 from netclaw_opencode.opencode.wire.http import HttpNotFound
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.history import History, Step
     from netclaw_opencode.opencode.wire.types import Session
 
@@ -216,7 +215,7 @@ async def _seen_stopped(done: _Stopping) -> bool:
             running_tools=() if believed else _running_tools(newest or ()),
             unsettled=not settled,
         )
-        if rules.stop_verified(facts):
+        if rules.is_stopped(facts):
             return True
         await anyio.sleep(pause)
         # Where many stop at once, looking must not be what keeps the server from stopping them.
@@ -270,7 +269,7 @@ async def delete(
     """
     may_start_late = report is None
     report = report if report is not None else await stop(connection, session)
-    asked(connection.record, rules.delete_after_stop, session.id, confirmed=report.confirmed)
+    rules.require_stopped(connection.record, session.id, confirmed=report.confirmed)
     gone_already = False
     try:
         await connection.http.call(routes.SESSION_DELETE, ids={"session_id": session.id}, directory=session.directory)

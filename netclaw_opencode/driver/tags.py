@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from netclaw_opencode.opencode.process import identity, process
 from netclaw_opencode.opencode.process.identity import ProcessIdentity
 
 if TYPE_CHECKING:
@@ -103,9 +104,29 @@ class SessionTag:
             f"{_KEY}{digest}": request for digest, request in self.keys.items()
         }
 
+    def is_abandoned(self, *, local_server: bool) -> bool:
+        """Whether the session belongs to a process that is certainly gone.
+
+        A process of our own boot and PID namespace is looked up. (A namespace's number is used again only when all its processes
+        have ended, so one that is not found there is gone either way.) One of another namespace or machine cannot be looked up
+        and is never called gone, unless it was of this machine, outside every container, and the machine was started anew; then the
+        server, too, must be on this machine (``local_server``), since copies of a virtual machine may share its id.
+        """
+        if self.owner is None:
+            return False
+        here = identity.this_process()
+        if self.owner.shares_namespace(here):
+            return not process.is_alive(self.owner.pid, self.owner.start_ticks)
+        return local_server and self.owner.ended_with_boot(here)
+
     def updated(self, facts: Mapping[str, object], *, session_id: str) -> SessionTag:
         """The tag with these facts, as a tag of that session."""
         return replace(self.from_metadata({**self.to_metadata(), **facts}), session_id=session_id, version=VERSION)
+
+
+def owner_marks() -> dict[str, object]:
+    """Marks of a session that must not outlive the calling process."""
+    return {"owner": identity.this_process().to_json()}
 
 
 def others(session: Session) -> dict[str, object]:
@@ -152,4 +173,4 @@ def _schema(value: object) -> str | None:
     return value if isinstance(value, str) and _DIGEST.fullmatch(value) else None
 
 
-__all__ = ["METADATA_KEY", "VERSION", "SessionTag", "others", "tagged"]
+__all__ = ["METADATA_KEY", "VERSION", "SessionTag", "others", "owner_marks", "tagged"]

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.driver import structured
+from netclaw_opencode.driver import structured_output
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.verdict import Span
 
 if TYPE_CHECKING:
     from netclaw_opencode._core.policy import Ruling
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.errors import DriverError
     from netclaw_opencode.facts import PendingRequest, ProgressEvent
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.models import ThinkingChoice
     from netclaw_opencode.opencode.wire.history import History
     from netclaw_opencode.opencode.wire.types import ModelRef, Session, SessionStatus
@@ -69,7 +69,7 @@ class Prompt:
         body: dict[str, object] = {"messageID": message_id, "parts": [part]}
         system = [self.system] if self.system else []
         if self.output_schema is not None:
-            system.append(structured.instruction(self.output_schema))
+            system.append(structured_output.instruction(self.output_schema))
         if system:
             body["system"] = "\n\n".join(system)
         if self.model is not None:

@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode.driver import failures, outcome, permissions, sending, stopping, structured
+from netclaw_opencode.driver import failures, outcome, permissions, sending, stopping, structured_output
 from netclaw_opencode.driver.looks import look, read_back
-from netclaw_opencode.driver.noting import looked
 from netclaw_opencode.driver.turn import Prompt, RetryLimit, Turn
 from netclaw_opencode.driver.verdict import Span, Verdict
 from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.permissions import RequestHandler
     from netclaw_opencode.driver.stopping import StopReport
-    from netclaw_opencode.driver.watcher import DirectoryState
+    from netclaw_opencode.opencode.connection import Connection
+    from netclaw_opencode.opencode.watcher import DirectoryState
     from netclaw_opencode.opencode.wire.events import Subscription
     from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
@@ -108,7 +107,7 @@ class Turns:
             if not result.is_waiting:
                 turn.progress.tell("turn_finished", f"finished after {clock() - turn.started:.1f} s")
         schema = prompt.output_schema if not result.is_waiting else None
-        value = structured.extract(result.text, schema) if schema is not None else None
+        value = structured_output.extract(result.text, schema) if schema is not None else None
         turn.phases["result"] = clock() - turn.started - sum(turn.phases.values())
         return replace(
             result,
@@ -210,7 +209,7 @@ class Turns:
         result = await outcome.gather(self._connection, turn, verdict)
         if not isinstance(output_schema, Mapping):
             return result
-        return replace(result, structured=structured.extract(result.text, output_schema))
+        return replace(result, structured=structured_output.extract(result.text, output_schema))
 
     def overdue(self, turn: Turn) -> DriverError:
         """The error of a task that runs past its own deadline. Nothing was stopped: whoever only looks, only tells."""
@@ -248,7 +247,9 @@ class Turns:
         turn.failed_looks.end(now=self._connection.clock())
         if turn.status is not None or verdict.ended:
             turn.progress.see(turn.status.kind if turn.status is not None else "idle")
-        return looked(self._connection.record, turn.session.id, verdict)
+        final = verdict.final.finish if verdict.final is not None else None
+        self._connection.record.note("look", session_id=turn.session.id, state=verdict.state, code=verdict.code, finish=final)
+        return verdict
 
     async def _note_failed_look(self, turn: Turn, error: DriverError) -> None:
         """Note the failure; raise where the server is proved gone, or the turn."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from netclaw_opencode.driver import owners
+from netclaw_opencode.driver import tags
 from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag
 from netclaw_opencode.opencode.process import identity
 from netclaw_opencode.settings import Settings
@@ -69,5 +69,5 @@ def mark_of_the_dead(session_id: str | None = None) -> Json:
     child = subprocess.Popen([sys.executable, "-SEc", "pass"])
     owner = identity.of_process(child.pid)
     child.wait()
-    assert set(owners.marks()) == {"owner"}
+    assert set(tags.owner_marks()) == {"owner"}
     return {METADATA_KEY: SessionTag(task="run_task", session_id=session_id, created_by=f"dead-{child.pid}", owner=owner).to_metadata()}

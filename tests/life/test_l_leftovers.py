@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netclaw_opencode.driver import driver, schemas
+from netclaw_opencode.driver import driver, structured_output
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.offline import Text
 from netclaw_opencode.opencode.process import state
@@ -120,7 +120,7 @@ def test_l24_output_schemas_stand_in_the_state_folder_and_not_on_the_server(benc
     assert bench.data("wait_for_session", session_id=session_id)["result"]["structured"] == {"answer": 42}
     tag = bench.raw.get(f"/session/{session_id}").json()["metadata"][METADATA_KEY]
     assert len(str(tag)) < 2000 and len(tag["output_schema"]) == 64
-    (kept,) = (bench.settings.state_dir / schemas.FOLDER).iterdir()
+    (kept,) = (bench.settings.state_dir / structured_output.SCHEMA_FOLDER).iterdir()
     assert (kept.stem, kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (tag["output_schema"], 0o600, 0o700)
     other = data_of(called(bench.settings, tmp_path / "there", "get_session_result", session_id=session_id)["envelope"])
     assert "structured" not in other and [note for note in other["notes"] if "output_schema is not kept here" in note]
@@ -133,7 +133,7 @@ def test_l37_a_schema_that_was_changed_is_not_believed(bench: Bench, change: str
     bench.model.when("changed", Text('{"answer": "no integer"}'))
     session_id = bench.started("changed", output_schema=SCHEMA)
     bench.raw.wait_idle(session_id)
-    (kept,) = (bench.settings.state_dir / schemas.FOLDER).iterdir()
+    (kept,) = (bench.settings.state_dir / structured_output.SCHEMA_FOLDER).iterdir()
     metadata = bench.raw.get(f"/session/{session_id}").json()["metadata"]
     if change == "the file":
         kept.write_text("{}", encoding="utf-8")
@@ -147,14 +147,17 @@ def test_l37_a_schema_that_was_changed_is_not_believed(bench: Bench, change: str
 
 def test_l24_old_schemas_go(tmp_path: Path) -> None:
     """L24: a schema that no task named for a month is removed by the next one that is kept; one in use stays."""
-    old, used = schemas.keep(tmp_path / "state", {"a": 1}), schemas.keep(tmp_path / "state", {"b": 1})
+    old, used = structured_output.store_schema(tmp_path / "state", {"a": 1}), structured_output.store_schema(tmp_path / "state", {"b": 1})
     for digest in (old, used):
-        path = tmp_path / "state" / schemas.FOLDER / f"{digest}.json"
-        os.utime(path, (time.time() - schemas.KEPT_SECONDS - 1,) * 2)
-    assert schemas.keep(tmp_path / "state", {"b": 1}) == used
-    assert (schemas.load(tmp_path / "state", old), schemas.load(tmp_path / "state", used)) == (None, {"b": 1})
-    assert schemas.load(tmp_path / "nowhere", used) is None
-    assert schemas.load(tmp_path / "state", "../server") is None
+        path = tmp_path / "state" / structured_output.SCHEMA_FOLDER / f"{digest}.json"
+        os.utime(path, (time.time() - structured_output.SCHEMA_SECONDS - 1,) * 2)
+    assert structured_output.store_schema(tmp_path / "state", {"b": 1}) == used
+    assert (structured_output.load_schema(tmp_path / "state", old), structured_output.load_schema(tmp_path / "state", used)) == (
+        None,
+        {"b": 1},
+    )
+    assert structured_output.load_schema(tmp_path / "nowhere", used) is None
+    assert structured_output.load_schema(tmp_path / "state", "../server") is None
 
 
 def test_l34_what_a_host_could_not_remove_is_remembered_within_bounds(bench: Bench) -> None:

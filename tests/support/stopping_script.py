@@ -13,11 +13,11 @@ from typing import TypeVar, cast
 import anyio
 
 from netclaw_opencode.driver import stopping
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.stopping import StopReport
-from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.opencode.connection import Connection
+from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire.history import Step, ToolUse
 from netclaw_opencode.opencode.wire.routes import Route
 from netclaw_opencode.opencode.wire.types import MessageError, Session, SessionStatus

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode._core.policy import Policy
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.permissions import RequestHandler
 from netclaw_opencode.driver.turn import Turn
 from netclaw_opencode.driver.turns import Turns
 from netclaw_opencode.driver.verdict import Span, Verdict, judge
-from netclaw_opencode.driver.watcher import DirectoryState
+from netclaw_opencode.opencode.connection import Connection
+from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire.events import Subscription
 from netclaw_opencode.opencode.wire.history import Step
 from netclaw_opencode.opencode.wire.types import MessageError, ServerEvent, Session, SessionStatus

@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.errors import ServerProblem
+from netclaw_opencode.opencode.connection import Connection
 from netclaw_opencode.opencode.wire.events import EventHub
 from netclaw_opencode.opencode.wire.http import HttpClient
 from netclaw_opencode.opencode.wire.types import Health, Session

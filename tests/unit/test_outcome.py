@@ -12,7 +12,6 @@ import anyio
 import pytest
 
 from netclaw_opencode._core.validation import problems_of
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.outcome import TurnResult, gather, waiting
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.turn import Turn
@@ -20,6 +19,7 @@ from netclaw_opencode.driver.verdict import Span, Verdict, judge
 from netclaw_opencode.errors import ActionFailed, DriverError, OutOfTime
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.manifest import load_manifest
+from netclaw_opencode.opencode.connection import Connection
 from netclaw_opencode.opencode.models import ThinkingChoice
 from netclaw_opencode.opencode.wire.history import History, Step
 from netclaw_opencode.opencode.wire.types import FileChange, Message, ModelRef, Part, Session, Usage

@@ -24,14 +24,14 @@ from netclaw_opencode.actions import servers as server_actions
 from netclaw_opencode.actions import sessions as session_actions
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.driver import permissions, recovery, rules, sending, stopping
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.driver.turn import Prompt, Turn
-from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.opencode import servers
+from netclaw_opencode.opencode.connection import Connection
 from netclaw_opencode.opencode.process import ownership, process, state
+from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire import ids, listing
 from netclaw_opencode.opencode.wire.ids import IdMaker
 from netclaw_opencode.opencode.wire.routes import Route
@@ -314,19 +314,19 @@ def let_in(decision: Decision | None) -> Decision:
 
 
 REMOVALS = (
-    Removal("fresh-session", "fresh_session", allowed, fresh_session),
-    Removal("status-first", "status_first", allowed, status_first),
-    Removal("abort-first", "abort_first", allowed, abort_first),
-    Removal("deadline", "deadline", any_deadline, deadline),
-    Removal("send-once", "send_once", allowed, send_once),
-    Removal("stop-verified", "stop_verified", lambda _: True, stop_verified),
-    Removal("delete-after-stop", "delete_after_stop", allowed, delete_after_stop),
-    Removal("nobody-waits", "nobody_waits", let_in, nobody_waits),
-    Removal("own-things-only", "own_things_only", allowed, own_things_only),
+    Removal("fresh-session", "require_fresh", allowed, fresh_session),
+    Removal("status-first", "require_idle", allowed, status_first),
+    Removal("abort-first", "require_aborted", allowed, abort_first),
+    Removal("deadline", "require_deadline", any_deadline, deadline),
+    Removal("send-once", "require_same_ids", allowed, send_once),
+    Removal("stop-verified", "is_stopped", lambda _: True, stop_verified),
+    Removal("delete-after-stop", "require_stopped", allowed, delete_after_stop),
+    Removal("nobody-waits", "decision_or_refusal", let_in, nobody_waits),
+    Removal("own-things-only", "require_ours", allowed, own_things_only),
     Removal("own-things-only", "require_own_process", allowed, own_process, place=ownership),
-    Removal("stuck-server", "stuck_server", lambda _: (), stuck_server),
-    Removal("nothing-left", "nothing_left", lambda _: (), nothing_left),
-    Removal("no-silence", "no_silence", allowed, no_silence),
+    Removal("stuck-server", "stuck_sessions", lambda _: (), stuck_server),
+    Removal("nothing-left", "kinds_left", lambda _: (), nothing_left),
+    Removal("no-silence", "require_result_or_cause", allowed, no_silence),
 )
 
 

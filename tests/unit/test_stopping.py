@@ -9,8 +9,8 @@ import pytest
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.driver.stopping import StopReport
-from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, DriverError, OutOfTime, ServerProblem
+from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire.history import Step
 from netclaw_opencode.opencode.wire.http import HttpNotFound
 from tests.support.stopping_script import BUSY, CHILD, LATER, OURS, PARENT, QUIET, RETRY, Scripted, asks, prompt, reply, running

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode.driver import watcher
-from netclaw_opencode.driver.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode import watcher
+from netclaw_opencode.opencode.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.opencode.wire.events import EventHub
 from netclaw_opencode.opencode.wire.http import HttpClient
 from tests.support.answering import response

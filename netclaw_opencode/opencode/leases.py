@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.opencode.addresses import Address
+    from netclaw_opencode.opencode.connection import Connection
 
 
 @dataclass(slots=True, eq=False)

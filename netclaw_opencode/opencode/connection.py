@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core.concurrency import together
 from netclaw_opencode._core.redaction import redacted
-from netclaw_opencode.driver.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.opencode.models import Catalogue, parse_model
 from netclaw_opencode.opencode.process import locks
+from netclaw_opencode.opencode.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.opencode.wire import reading, routes
 from netclaw_opencode.opencode.wire.history import History, not_found
 from netclaw_opencode.opencode.wire.http import HttpNotFound, foreign_text

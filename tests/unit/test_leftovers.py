@@ -14,12 +14,12 @@ from typing import cast
 import anyio
 import pytest
 
-from netclaw_opencode.driver import owners, sessions, stopping, sweeping
-from netclaw_opencode.driver.connection import Connection
+from netclaw_opencode.driver import leftovers, sessions, stopping
+from netclaw_opencode.driver.leftovers import Leftover, Look, Skipped, Swept
 from netclaw_opencode.driver.stopping import StopReport
-from netclaw_opencode.driver.sweeping import Leftover, Look, Skipped, Swept
-from netclaw_opencode.driver.tags import METADATA_KEY
+from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag
 from netclaw_opencode.errors import ActionFailed, OutOfTime, ServerProblem
+from netclaw_opencode.opencode.connection import Connection
 from netclaw_opencode.opencode.wire import listing
 from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
@@ -60,7 +60,7 @@ class Listing:
 @pytest.fixture
 def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
     """Looks for leftovers on such a server, at a fixed time; a process of ours is gone where its mark says so."""
-    monkeypatch.setattr(owners, "is_abandoned", lambda tag, *, local_server: tag.forked_from == "gone")
+    monkeypatch.setattr(SessionTag, "is_abandoned", lambda tag, *, local_server: tag.forked_from == "gone")
 
     def look(server: Listing, **options: object) -> Look:
         async def read(client: object, *, most: int) -> listing.Listing:
@@ -70,7 +70,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
         monkeypatch.setattr(listing, "read", read)
 
         async def run() -> Look:
-            return await sweeping.leftovers(cast(Connection, server), **options)  # type: ignore[arg-type]  # as the tests name them
+            return await leftovers.leftovers(cast(Connection, server), **options)  # type: ignore[arg-type]  # as the tests name them
 
         return anyio.run(run)
 
@@ -191,11 +191,11 @@ def swept(monkeypatch: pytest.MonkeyPatch, stops: Stops, *left: Leftover) -> tup
     """What becomes of these leftovers."""
     monkeypatch.setattr(stopping, "stop", stops.stop)
     monkeypatch.setattr(stopping, "delete", stops.delete)
-    return anyio.run(sweeping.sweep, SERVER, left)
+    return anyio.run(leftovers.sweep, SERVER, left)
 
 
 @pytest.mark.parametrize("reason", ["owner_gone", "not_removed", "old"])
-def test_a_leftover_is_stopped_and_then_deleted_with_that_very_proof(reason: sweeping.Reason, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leftover_is_stopped_and_then_deleted_with_that_very_proof(reason: leftovers.Reason, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other."""
     left, stops = Leftover(session(1), reason, "busy"), Stops()
     assert swept(monkeypatch, stops, left) == (Swept(left, stopped=True, deleted=True, problem=None),)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from netclaw_opencode.driver import owners, sessions, stopping
+from netclaw_opencode.driver import sessions, stopping
 from netclaw_opencode.driver.rules import state_of
 from netclaw_opencode.driver.tags import tagged
 from netclaw_opencode.errors import DriverError
@@ -22,7 +22,7 @@ from netclaw_opencode.settings import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
 AT_ONCE = 8
@@ -130,7 +130,7 @@ async def leftovers(
         is_old = tag.task is not None and session.updated_ms < oldest_ms
         if session.id in given_up or tag.created_by in given_up:
             candidates.append((session, "not_removed", is_old))
-        elif owners.is_abandoned(tag, local_server=local_server):
+        elif tag.is_abandoned(local_server=local_server):
             candidates.append((session, "owner_gone", is_old))
         elif tag.deadline_ms is not None and tag.deadline_ms < now_ms:
             # Where it ended in time, somebody may still ask for what it did, until it is old.

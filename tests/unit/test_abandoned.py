@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from netclaw_opencode.driver import owners
+from netclaw_opencode.driver import tags
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.opencode.process import identity, process
 from netclaw_opencode.opencode.process.identity import INITIAL_NAMESPACE, ProcessIdentity
@@ -19,7 +19,7 @@ OWNER = replace(ME, pid=77, start_ticks=900)
 
 def abandoned(owner: ProcessIdentity | None, *, local_server: bool = True) -> bool:
     """Whether a session of that owner is."""
-    return owners.is_abandoned(SessionTag(owner=owner), local_server=local_server)
+    return SessionTag(owner=owner).is_abandoned(local_server=local_server)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def nobody_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_mark_names_the_process_so_that_it_is_never_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """Boot, namespace, pid and start; and it is read back as it was written."""
     monkeypatch.setattr(identity, "this_process", lambda: ME)
-    owner = owners.marks()["owner"]
+    owner = tags.owner_marks()["owner"]
     assert owner == {"boot_id": "boot-1", "pid_namespace": INITIAL_NAMESPACE, "pid": 4242, "start_ticks": 1000, "machine": "machine-1"}
     assert SessionTag.from_metadata({"owner": owner}).owner == ME
 
