@@ -68,7 +68,11 @@ def _mangled(function: str) -> str:
 
 SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
     "success": (Guard("driver.verdict"),),
-    "deadline": (Guard("driver.rules", ("require_deadline",)), Guard("_core.time_budget"), Guard("opencode.wire.http", ("HttpClient.call",))),
+    "deadline": (
+        Guard("driver.rules", ("require_deadline",)),
+        Guard("_core.time_budget"),
+        Guard("opencode.wire.http", ("HttpClient.call",)),
+    ),
     "identity": (
         Guard("driver.rules", ("mark_of", "is_ours", "require_ours")),
         Guard("driver.tags"),

@@ -54,7 +54,7 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
 
 
 def _wire(event: ServerEvent, connection: Connection) -> dict[str, object]:
-    wire: dict[str, object] = {"at": iso(time.time() * 1000), "type": event.type, "summary": connection.foreign(_summary(event))[:200]}
+    wire: dict[str, object] = {"at": iso(time.time() * 1000), "type": event.type, "summary": connection.sanitize(_summary(event))[:200]}
     if event.session_id is not None:
         wire["session_id"] = event.session_id
     if event.directory is not None:

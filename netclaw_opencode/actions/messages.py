@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, rules, sending, sessions, structured_output
-from netclaw_opencode.driver.outcome import refusal_command
+from netclaw_opencode.driver.results import refusal_command
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, Refused
@@ -33,7 +33,7 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
     limit = time_budget.current().fitted(limit)
     read.require_sound(arguments, context.settings)
     began = context.clock()
-    with sending.unsent_after(limit):
+    with sending.deadline_before_send(limit):
         turns = await context.driver.turns(on_request=read.on_request(arguments))
         session, prompt = await _prompt(arguments, context, first=True)
     result = await turns.run(
@@ -51,12 +51,12 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     """Send and return once the turn is seen to run; the same idempotency key returns the turn that there is."""
     limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
-    key = keys.key_of(arguments, action="send_message_async")
+    key = keys.read_key(arguments, action="send_message_async")
     ends = context.clock() + time_budget.within(_CALL_SECONDS, stopping=True)
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
     marked = (rules.mark_of(session) or {}).get("message_id")
-    if key is not None and keys.check(session, key) and isinstance(marked, str):
+    if key is not None and keys.has_key(session, key) and isinstance(marked, str):
         turn, verdict = await turns.attach(session, marked)
         if turn.arrived:
             return _started(turn, verdict, prompt, notes=("the same idempotency key: this is the turn that was sent before",))
@@ -100,7 +100,7 @@ async def _prompt(arguments: JsonObject, context: ActionContext, *, first: bool 
     wanted = read.session_id(arguments)
     model = read.model(arguments, context.settings)
     connection = await context.driver.connect()
-    session = await (connection.for_prompt(wanted) if first else connection.session(wanted))
+    session = await (connection.session_for_prompt(wanted) if first else connection.session(wanted))
     Places.of(context.settings).require(session.directory)
     # A session made with a model keeps it unless the call names another.
     model = model if "model" in arguments or session.model is None else session.model

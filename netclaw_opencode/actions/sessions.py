@@ -10,7 +10,7 @@ from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, leftovers, rules, sessions, stopping
 from netclaw_opencode.driver.looks import last_turn
-from netclaw_opencode.driver.tags import tagged
+from netclaw_opencode.driver.tags import own_tags
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
@@ -46,18 +46,18 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         places=Places.of(context.settings),
     )
     connection, notes = await context.driver.tidied(left_seconds=time_budget.current().fitted(_CREATE_SECONDS, stops=False))
-    key = keys.key_of(arguments, action="create_session")
+    key = keys.read_key(arguments, action="create_session")
     new = True
     if key is None:
         with context.driver.remembering(wanted.created_by):
             session = await sessions.create(connection, wanted)
     else:
         wanted = replace(wanted, marks=key.marks())
-        session, new = await keys.claimed(connection, key, lambda: sessions.create(connection, wanted))
+        session, new = await keys.find_or_create(connection, key, lambda: sessions.create(connection, wanted))
     if not new:
         notes.append("the same idempotency key: this is the session that was created before")
     else:
-        connection.created(session)
+        connection.remember_session(session)
         context.driver.tell(ProgressEvent("session_created", f"session {session.id}", session.id))
     output: dict[str, object] = {"session": sessions.to_wire(session), "notes": notes}
     if parent_id is not None:
@@ -77,7 +77,7 @@ async def get_session_status(arguments: JsonObject, context: ActionContext) -> J
         state = _state(connection, session, status, pending) | {"last_turn": await _last_turn(connection, status, pending, history)}
         return {"sessions": [state], "count": 1}
     limit = read.integer(arguments, "limit", 50)
-    found = (await sessions.listed(connection, directory=directory, limit=limit))[:limit]
+    found = (await sessions.list_newest(connection, directory=directory, limit=limit))[:limit]
     places, skipped = await _directory_states(connection, tuple(dict.fromkeys(item.directory for item in found)))
     states = [
         _state(connection, item, places[item.directory].status_of(item.id), places[item.directory].pending_of((item.id,)))
@@ -102,7 +102,7 @@ async def _directory_states(
         except DriverError as error:
             skipped.append({"directory": directory, "code": error.code, "message": error.message})
 
-    await leftovers.side_by_side([partial(look, directory) for directory in directories], at_once=leftovers.AT_ONCE)
+    await leftovers.run_limited([partial(look, directory) for directory in directories], at_once=leftovers.AT_ONCE)
     return states, skipped
 
 
@@ -118,7 +118,7 @@ def _state(
     if status is not None and status.kind == "retry":
         output |= {
             "attempt": status.attempt,
-            "retry_message": connection.foreign(status.message),
+            "retry_message": connection.sanitize(status.message),
             "next_attempt_in_seconds": max(0.0, round((status.next_ms - connection.http.server_time_ms()) / 1000, 3)),
         }
     return output
@@ -136,7 +136,7 @@ async def _last_turn(
     if verdict.state == "not_started":
         output["state"] = "failed"
     if verdict.code is not None:
-        output |= {"code": verdict.code, "message": connection.foreign(verdict.message)}
+        output |= {"code": verdict.code, "message": connection.sanitize(verdict.message)}
     return output
 
 
@@ -147,8 +147,8 @@ async def list_sessions(arguments: JsonObject, context: ActionContext) -> JsonOb
     directory = None if read.flag(arguments, "all_directories") else read.directory(arguments, context.settings)
     # The server cannot choose ours: any number of others may stand before them.
     most = _MOST if ours_only else limit
-    found = await sessions.listed(await context.driver.connect(), directory=directory, limit=most)
-    ours = {session.id for session, tag in tagged(found) if tag.task is not None}
+    found = await sessions.list_newest(await context.driver.connect(), directory=directory, limit=most)
+    ours = {session.id for session, tag in own_tags(found) if tag.task is not None}
     kept = [item for item in found[:most] if item.id in ours or not ours_only]
     return {
         "sessions": [sessions.to_wire(item) for item in kept[:limit]],

@@ -22,7 +22,7 @@ from netclaw_opencode.opencode.models import parse_model
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.driver.keys import Key
-    from netclaw_opencode.driver.outcome import TurnResult
+    from netclaw_opencode.driver.results import TurnResult
     from netclaw_opencode.jsontypes import JsonObject
     from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
@@ -76,7 +76,7 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
     limit = time_budget.current().fitted(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
-    key = keys.key_of(arguments, action="run_task")
+    key = keys.read_key(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
     task = _Task(
         "run_task",
@@ -127,8 +127,8 @@ async def _with_fallbacks(task: _Task, context: ActionContext) -> tuple[_Job, Tu
 async def _newest_attempt(task: _Task, context: ActionContext, *, most: int) -> int:
     """The number of the attempt that a call with the same key made last; 0 where there is none."""
     assert task.key is not None  # asked only where there is one
-    with sending.unsent_after(task.ends - context.clock()):
-        found = await keys.of_key(await context.driver.connect(), task.key)
+    with sending.deadline_before_send(task.ends - context.clock()):
+        found = await keys.find_sessions(await context.driver.connect(), task.key)
     return min(max(found, default=0), most - 1)
 
 
@@ -214,7 +214,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     """One prompt in one session of its own."""
     directory = read.workplace(task.arguments, context.settings)
     model = read.model(task.arguments, context.settings)
-    with sending.unsent_after(task.ends - context.clock()):
+    with sending.deadline_before_send(task.ends - context.clock()):
         on_request = read.on_request(task.arguments)
         turns = await context.driver.turns(on_request=on_request)
         connection, tidied = await context.driver.tidied(left_seconds=task.ends - context.clock())
@@ -250,7 +250,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
             left_ms = int(max(0.0, task.ends - context.clock()) * 1000)
             deadline_ms = connection.http.server_time_ms() + left_ms
             marks = {"owner": None, "message_id": result.message_id, "deadline_ms": deadline_ms}
-            job.session = await sessions.mark(connection, job.session, marks)
+            job.session = await sessions.update_tag(connection, job.session, marks)
     return job, result
 
 
@@ -264,11 +264,11 @@ def _marks(task: _Task, message_id: str, *, deadline_ms: int) -> dict[str, objec
 @asynccontextmanager
 async def _session(connection: Connection, context: ActionContext, wanted: sessions.NewSession, task: _Task) -> AsyncIterator[_Job]:
     """A session that is gone afterwards, however the block ends, unless it is to be kept."""
-    with anyio.CancelScope(shield=True), sending.unsent_after(max(_CREATE_SECONDS, task.ends - context.clock())):
+    with anyio.CancelScope(shield=True), sending.deadline_before_send(max(_CREATE_SECONDS, task.ends - context.clock())):
         # Shielded: a cancellation between the server's creation and our knowledge of it would leave the session behind.
         if task.key is not None:
             create = partial(sessions.create, connection, wanted)
-            session, new = await keys.claimed(connection, task.key, create, attempt=task.attempt)
+            session, new = await keys.find_or_create(connection, task.key, create, attempt=task.attempt)
         else:
             with context.driver.remembering(wanted.created_by):
                 session, new = await sessions.create(connection, wanted), True
@@ -314,7 +314,7 @@ async def _remove(connection: Connection, context: ActionContext, job: _Job, *, 
     problem: DriverError | None = None
     with anyio.move_on_after(time_budget.within(_REMOVE_SECONDS)):
         try:
-            await stopping.delete(connection, job.session, report=stopping.at_rest(job.session) if at_rest else None)
+            await stopping.delete(connection, job.session, report=stopping.already_stopped(job.session) if at_rest else None)
             job.deleted = True
         except DriverError as error:
             problem = error

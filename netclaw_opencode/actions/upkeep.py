@@ -20,13 +20,13 @@ async def cleanup(arguments: JsonObject, context: ActionContext) -> JsonObject:
     began = context.clock()
     dry_run = read.flag(arguments, "dry_run")
     connection = await context.driver.connect()
-    look = await leftovers.leftovers(
+    look = await leftovers.find(
         connection, older_than_seconds=read.optional_seconds(arguments, "older_than_seconds"), given_up=context.driver.given_up
     )
     swept = (
-        tuple(leftovers.Swept(item, stopped=False, deleted=False) for item in look.found)
+        tuple(leftovers.Removal(item, stopped=False, deleted=False) for item in look.found)
         if dry_run
-        else await leftovers.sweep(connection, look.found)
+        else await leftovers.remove(connection, look.found)
     )
     context.driver.swept(swept)
     output: dict[str, object] = {

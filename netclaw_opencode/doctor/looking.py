@@ -191,7 +191,7 @@ async def _rules(facts: Facts, connection: Connection, directory: str) -> None:
 async def _left(facts: Facts, connection: Connection, directory: str) -> None:
     with suppress(DriverError):
         facts.statuses = await connection.statuses(directory)
-        facts.leftovers = (await leftovers.leftovers(connection)).found
+        facts.leftovers = (await leftovers.find(connection)).found
 
 
 __all__ = ["SECONDS", "look", "place"]

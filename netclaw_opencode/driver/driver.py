@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from netclaw_opencode._core.policy import OnRequest
-    from netclaw_opencode.driver.leftovers import Swept
+    from netclaw_opencode.driver.leftovers import Removal
     from netclaw_opencode.driver.permissions import Decide
     from netclaw_opencode.driver.turns import Emit, Turns
     from netclaw_opencode.opencode.addresses import Address
@@ -197,15 +197,15 @@ class Driver:
 
         locks.sweep(self.settings.state_dir)
         known = self.given_up
-        look = await leftovers.leftovers(connection, given_up=known, limit=_RECENT)
+        look = await leftovers.find(connection, given_up=known, limit=_RECENT)
         notes += [item.sentence() for item in look.skipped]
 
-        def done(item: Swept) -> None:
+        def done(item: Removal) -> None:
             notes.append(item.sentence())
             self.swept((item,))
             self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
 
-        await leftovers.sweep(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
+        await leftovers.remove(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
         if not look.skipped:
             # Whatever else was given up is gone, or was never there.
             seen = {item.session.id for item in look.found} | {_created_by(item.session) for item in look.found}
@@ -236,7 +236,7 @@ class Driver:
             self.give_up(created_by)
             raise
 
-    def swept(self, swept: tuple[Swept, ...]) -> None:
+    def swept(self, swept: tuple[Removal, ...]) -> None:
         """Forget what is gone by now."""
         for item in swept:
             if item.deleted:

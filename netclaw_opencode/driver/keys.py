@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.driver import sessions
-from netclaw_opencode.driver.tags import SessionTag, tagged
+from netclaw_opencode.driver.tags import SessionTag, own_tags
 from netclaw_opencode.errors import Refused
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Key:
         return {f"key:{self.digest}": self.request}
 
 
-def key_of(arguments: JsonObject, *, action: str) -> Key | None:
+def read_key(arguments: JsonObject, *, action: str) -> Key | None:
     """The key of a call, or None where it has none."""
     given = arguments.get("idempotency_key")
     if not isinstance(given, str):
@@ -53,7 +53,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def check(session: Session, key: Key) -> bool:
+def has_key(session: Session, key: Key) -> bool:
     """Whether this session carries the key; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
     tag = SessionTag.of(session)
     request = tag.keys.get(key.digest) if tag is not None else None
@@ -69,7 +69,7 @@ def check(session: Session, key: Key) -> bool:
     return True
 
 
-async def claimed(
+async def find_or_create(
     connection: Connection, key: Key, create: Callable[[], Awaitable[Session]], *, attempt: int | None = None
 ) -> tuple[Session, bool]:
     """Find the session of this key, or create it; returns it, and whether it is new.
@@ -83,16 +83,16 @@ async def claimed(
     async with connection.locked(f"key-{key.digest[:32]}", within_seconds=_LOCK_SECONDS) as mine:
         if not mine:
             raise Refused("session_locked", "another call with the same idempotency key is being started", rule="send-once")
-        found = await of_key(connection, key)
+        found = await find_sessions(connection, key)
         number = attempt or 0
         return (found[number], False) if number in found else (await create(), True)
 
 
-async def of_key(connection: Connection, key: Key) -> dict[int, Session]:
+async def find_sessions(connection: Connection, key: Key) -> dict[int, Session]:
     """The sessions of this key by number of attempt; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
     found: dict[int, Session] = {}
     # Oldest first, and never a fork's copy of the key.
-    for session, tag in tagged(await sessions.listed(connection, directory=None, limit=_MOST)):
-        if check(session, key):
+    for session, tag in own_tags(await sessions.list_newest(connection, directory=None, limit=_MOST)):
+        if has_key(session, key):
             found.setdefault(tag.attempt or 0, session)
     return found

@@ -14,7 +14,7 @@ import anyio
 
 from netclaw_opencode.driver import sessions, stopping
 from netclaw_opencode.driver.rules import state_of
-from netclaw_opencode.driver.tags import tagged
+from netclaw_opencode.driver.tags import own_tags
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.opencode.wire import listing
 from netclaw_opencode.settings import is_loopback
@@ -43,7 +43,7 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class Removal:
     """What became of a leftover; ``problem`` says why it is still there."""
 
     leftover: Leftover
@@ -102,7 +102,7 @@ class Look:
     skipped: tuple[Skipped, ...] = ()
 
 
-async def leftovers(
+async def find(
     connection: Connection,
     *,
     older_than_seconds: float | None = None,
@@ -124,7 +124,7 @@ async def leftovers(
     local_server = is_loopback(connection.http.url)
     oldest_ms = now_ms - older_than_seconds * 1000 if older_than_seconds is not None else float("-inf")
     candidates: list[tuple[Session, Reason, bool]] = []
-    tags = {session.id: tag for session, tag in tagged(listed.sessions)}
+    tags = {session.id: tag for session, tag in own_tags(listed.sessions)}
     for session, tag in ((item, tags[item.id]) for item in listed.sessions if item.id in tags):
         # Another's session into which we sent a task bears our tag too; it is not ours to delete.
         is_old = tag.task is not None and session.updated_ms < oldest_ms
@@ -137,7 +137,7 @@ async def leftovers(
             candidates.append((session, "deadline_passed", is_old))
         elif is_old:
             candidates.append((session, "old", is_old))
-    statuses, skipped = await statuses_of(connection, (session.directory for session, _, _ in candidates))
+    statuses, skipped = await read_statuses(connection, (session.directory for session, _, _ in candidates))
     if listed.unreadable:
         skipped += (Skipped(None, f"{listed.unreadable} session(s) are larger than an answer may be"),)
     found: list[Leftover] = []
@@ -152,7 +152,7 @@ async def leftovers(
     return Look(tuple(found), skipped)
 
 
-async def statuses_of(
+async def read_statuses(
     connection: Connection, directories: Iterable[str]
 ) -> tuple[Mapping[str, Mapping[str, SessionStatus]], tuple[Skipped, ...]]:
     """Read what runs in each directory, side by side: its status map (idle sessions are absent), or why it cannot be read."""
@@ -166,11 +166,11 @@ async def statuses_of(
             skipped[directory] = Skipped(directory, error.message)
 
     wanted = list(dict.fromkeys(directories))
-    await side_by_side([partial(look, directory) for directory in wanted], at_once=AT_ONCE)
+    await run_limited([partial(look, directory) for directory in wanted], at_once=AT_ONCE)
     return statuses, tuple(skipped[directory] for directory in wanted if directory in skipped)
 
 
-async def side_by_side(jobs: Iterable[Callable[[], Awaitable[None]]], *, at_once: int) -> None:
+async def run_limited(jobs: Iterable[Callable[[], Awaitable[None]]], *, at_once: int) -> None:
     """Run jobs that report their own failures, so many at a time."""
     limiter = anyio.CapacityLimiter(at_once)
 
@@ -183,24 +183,24 @@ async def side_by_side(jobs: Iterable[Callable[[], Awaitable[None]]], *, at_once
             tasks.start_soon(run, job)
 
 
-async def sweep(
-    connection: Connection, found: tuple[Leftover, ...], *, done: Callable[[Swept], None] = lambda _: None
-) -> tuple[Swept, ...]:
+async def remove(
+    connection: Connection, found: tuple[Leftover, ...], *, done: Callable[[Removal], None] = lambda _: None
+) -> tuple[Removal, ...]:
     """Stop each leftover, verified, and delete what nobody will ask for again. One failure does not keep the others.
 
     ``done`` is told of each as soon as it is through with.
     """
-    results: dict[int, Swept] = {}
+    results: dict[int, Removal] = {}
 
     async def work(place: int) -> None:
-        results[place] = await _swept(connection, found[place])
+        results[place] = await _remove(connection, found[place])
         done(results[place])
 
-    await side_by_side([partial(work, place) for place in range(len(found))], at_once=STOPS_AT_ONCE)
+    await run_limited([partial(work, place) for place in range(len(found))], at_once=STOPS_AT_ONCE)
     return tuple(results[place] for place in range(len(found)))
 
 
-async def _swept(connection: Connection, leftover: Leftover) -> Swept:
+async def _remove(connection: Connection, leftover: Leftover) -> Removal:
     stopped = deleted = False
     try:
         report = await stopping.stop(connection, leftover.session)
@@ -210,5 +210,5 @@ async def _swept(connection: Connection, leftover: Leftover) -> Swept:
             await stopping.delete(connection, leftover.session, report=report)
             deleted = True
     except DriverError as error:
-        return Swept(leftover, stopped, deleted, problem=error.message)
-    return Swept(leftover, stopped, deleted, problem=None if stopped else "it is not seen stopped")
+        return Removal(leftover, stopped, deleted, problem=error.message)
+    return Removal(leftover, stopped, deleted, problem=None if stopped else "it is not seen stopped")

@@ -27,12 +27,12 @@ async def look(connection: Connection, turn: Turn) -> Verdict:
     """Look once: at the newest messages, at what runs and at what waits; a turn that has ended is read back to its prompt."""
     try:
         with anyio.fail_after(_LOOK_SECONDS):
-            return await _verdict(connection, turn)
+            return await _look_once(connection, turn)
     except TimeoutError as error:
         raise OutOfTime("request_timeout", f"a look at session {turn.session.id} took longer than {_LOOK_SECONDS:g} s") from error
 
 
-async def _verdict(connection: Connection, turn: Turn) -> Verdict:
+async def _look_once(connection: Connection, turn: Turn) -> Verdict:
     history, watcher = turn.history, connection.watcher(turn.session.directory)
     suspect = turn.progress.may_run_away or not connection.events.connected
     limit = RUNAWAY_CALLS + NEWEST if suspect else NEWEST
@@ -102,7 +102,7 @@ async def _pending(connection: Connection, turn: Turn, state: DirectoryState) ->
 
 
 def _announced(connection: Connection, turn: Turn) -> tuple[str, ...]:
-    return tuple(connection.foreign(text) for text in turn.progress.announced)
+    return tuple(connection.sanitize(text) for text in turn.progress.announced)
 
 
 async def last_turn(history: History) -> Span | None:

@@ -61,7 +61,7 @@ class RequestHandler:
         for request in pending:
             if request.id not in turn.asked:
                 turn.asked.add(request.id)
-                self._tell(connection, turn, request, "is asked", request.to_wire() | {"stage": "asked"})
+                self._emit(connection, turn, request, "is asked", request.to_wire() | {"stage": "asked"})
         rulings = [(request, await self.rule_on(request)) for request in pending]
         undecided = any(ruling.by == "default" for _, ruling in rulings)
         if undecided and self.on_request == "return":
@@ -70,7 +70,7 @@ class RequestHandler:
             return self._refuse_all(connection, turn, pending)
         # A refusal makes the server refuse everything else that the session waits for, so it comes last.
         for request, ruling in sorted(rulings, key=lambda item: item[1].answer == "refuse"):
-            answer = Answer(request, _explained(request, ruling))
+            answer = Answer(request, _add_words(request, ruling))
             reason = self._note(connection, turn, answer)
             if reason is not None and ruling.answer != "refuse":
                 return self._refuse_all(connection, turn, pending, reason)
@@ -97,7 +97,7 @@ class RequestHandler:
             # Another process was quicker: what became of it was not our answer.
             turn.answered.remove(answer)
             self._record(connection, turn, answer, event="too_late")
-            self._tell(connection, turn, answer.request, "is no longer asked", answer.to_wire() | {"stage": "gone"})
+            self._emit(connection, turn, answer.request, "is no longer asked", answer.to_wire() | {"stage": "gone"})
 
     def _note(self, connection: Connection, turn: Turn, answer: Answer) -> str | None:
         """Record, keep and tell an answer before it is sent; returns why it could not be recorded."""
@@ -106,11 +106,11 @@ class RequestHandler:
             return reason
         turn.answered.append(answer)
         decided = f"{answer.ruling.answer.replace('_', ' ')} (by {answer.ruling.by})"
-        self._tell(connection, turn, answer.request, decided, answer.to_wire() | {"stage": "decided"})
+        self._emit(connection, turn, answer.request, decided, answer.to_wire() | {"stage": "decided"})
         return reason
 
-    def _tell(self, connection: Connection, turn: Turn, request: PendingRequest, what: str, facts: dict[str, object]) -> None:
-        turn.progress.tell(request.kind, connection.foreign(f"{subject_of(request)[:200]}: {what}"), facts)
+    def _emit(self, connection: Connection, turn: Turn, request: PendingRequest, what: str, facts: dict[str, object]) -> None:
+        turn.progress.emit(request.kind, connection.sanitize(f"{subject_of(request)[:200]}: {what}"), facts)
 
     def _record(self, connection: Connection, turn: Turn, answer: Answer, *, event: str) -> str | None:
         if self._audit is None:
@@ -119,14 +119,14 @@ class RequestHandler:
         if answer.ruling.by == "policy":
             record["policy_file"] = str(self._policy.source)
         try:
-            self._audit.append(record | answer.to_wire(), clean=connection.without_secrets)
+            self._audit.append(record | answer.to_wire(), clean=connection.redact)
         except OSError as error:
             # Fail closed: what cannot be recorded is not allowed.
             return f"it could not be recorded in the audit file: {error.strerror}"
         return None
 
 
-def _explained(request: PendingRequest, ruling: Ruling) -> Ruling:
+def _add_words(request: PendingRequest, ruling: Ruling) -> Ruling:
     """The ruling with words for the agent: a refusal without any ends its turn (F60). A plugin's own decision stays as it is."""
     if ruling.answer != "refuse" or ruling.by == "hook" or ruling.message is not None:
         return ruling

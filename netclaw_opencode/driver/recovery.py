@@ -15,7 +15,7 @@ import anyio
 from netclaw_opencode.driver import leftovers, rules, sessions, stopping
 from netclaw_opencode.driver.leftovers import Skipped
 from netclaw_opencode.driver.looks import last_turn
-from netclaw_opencode.driver.tags import tagged
+from netclaw_opencode.driver.tags import own_tags
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.opencode import addresses, servers
@@ -121,14 +121,14 @@ async def recover(
 async def _look(connection: Connection, done: Recovery, *, force: bool) -> None:
     """See what runs; stop what is ours and hangs (all that is ours, where the server has to go)."""
     listed = (await listing.read(connection.http, most=sessions.MANY)).sessions
-    ours = {session.id for session, tag in tagged(listed) if tag.task is not None}
-    statuses, skipped = await leftovers.statuses_of(connection, (item.directory for item in listed))
+    ours = {session.id for session, tag in own_tags(listed) if tag.task is not None}
+    statuses, skipped = await leftovers.read_statuses(connection, (item.directory for item in listed))
     done.skipped += skipped
     running = [(item, statuses[item.directory][item.id]) for item in listed if item.id in statuses.get(item.directory, {})]
     done.retrying = [session.id for session, status in running if status.kind == "retry"]
     stuck = force or bool(rules.stuck_sessions({session.id: status for session, status in running}))
     wanted = [session for session, status in running if session.id in ours and (stuck or status.kind == "retry")]
-    await leftovers.side_by_side([partial(_stop, connection, session, done) for session in wanted], at_once=leftovers.STOPS_AT_ONCE)
+    await leftovers.run_limited([partial(_stop, connection, session, done) for session in wanted], at_once=leftovers.STOPS_AT_ONCE)
 
 
 async def _look_for_interrupted(connection: Connection, done: Recovery) -> None:
@@ -144,7 +144,7 @@ async def _look_for_interrupted(connection: Connection, done: Recovery) -> None:
             done.skipped.append(Skipped(session.directory, error.message))
 
     wanted = [item for item in listed if item.id not in known]
-    await leftovers.side_by_side([partial(look, session) for session in wanted], at_once=leftovers.AT_ONCE)
+    await leftovers.run_limited([partial(look, session) for session in wanted], at_once=leftovers.AT_ONCE)
     done.lost += [session for session in wanted if found.get(session.id)]
 
 

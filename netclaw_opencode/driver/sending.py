@@ -61,14 +61,14 @@ async def send(
         if ready:
             if marks is not None:
                 # The server is the memory (F11), and it has to know before there is anything to remember.
-                turn.session = await sessions.mark(connection, turn.session, {**marks, "message_id": turn.message_id})
+                turn.session = await sessions.update_tag(connection, turn.session, {**marks, "message_id": turn.message_id})
             turn.phases["preflight"] = connection.clock() - turn.started
             await _post(connection, turn, prompt)
             turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]
 
 
 @contextmanager
-def unsent_after(seconds: float) -> Iterator[None]:
+def deadline_before_send(seconds: float) -> Iterator[None]:
     """A deadline on everything before the send; raises ``OutOfTime`` (``request_timeout``)."""
     try:
         with anyio.fail_after(max(0.0, seconds)):
@@ -80,7 +80,7 @@ def unsent_after(seconds: float) -> Iterator[None]:
 async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: bool, ends: float, untouched: bool) -> bool:
     """Ask the rules; False where the prompt was sent before."""
     remaining = max(0.0, ends - connection.clock())
-    with unsent_after(remaining):
+    with deadline_before_send(remaining):
         if untouched:
             # Only our own newborn needs no look: what was read of any other before the lock was had may be old by now.
             await connection.events.opened(within_seconds=remaining)
@@ -113,7 +113,7 @@ async def go_on(connection: Connection, turn: Turn, prompt: Prompt, *, words: st
     turn.newest_prompt = connection.ids.message()
     turn.arrived = False
     turn.gone_on_after = len(turn.answered)
-    turn.progress.expect(turn.newest_prompt)
+    turn.progress.add_prompt(turn.newest_prompt)
     body = prompt.body(message_id=turn.newest_prompt, part_id=ids.part_of(turn.newest_prompt), continuation=words)
     connection.record.note("send", session_id=turn.session.id, message_id=turn.newest_prompt, attempt=1)
     await connection.http.call(routes.PROMPT_ASYNC, ids={"session_id": turn.session.id}, directory=turn.session.directory, body=body)

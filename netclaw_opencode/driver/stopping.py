@@ -83,7 +83,7 @@ class StopReport:
 
 
 @dataclass(slots=True)
-class _Stopping:
+class _Stop:
     """A stop under way: what it has seen and done so far."""
 
     connection: Connection
@@ -107,12 +107,12 @@ async def stop(
 
     ``message_id`` is a prompt that was sent and may not have started yet: then a stop is proved only where that prompt stands in
     the store, since one that comes later still runs. Returns a report in any case where the server answers at all; ``confirmed`` is
-    false where the proof was not had in time (``STOP_SECONDS`` unless told otherwise). Raises ``ActionFailed``
+    false where the proof was not had in time (``STOP_SECONDS`` unless on_deleted otherwise). Raises ``ActionFailed``
     (``session_not_found``) or
     ``ServerProblem``.
     """
     started = connection.clock()
-    done = _Stopping(connection, session, message_id, (session.id,))
+    done = _Stop(connection, session, message_id, (session.id,))
     with anyio.move_on_after(time_budget.within(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
         while not done.confirmed:
             try:
@@ -139,11 +139,11 @@ async def stop(
             if item != session.id
         ),
         active=done.active,
-        problem=connection.foreign(done.problem.message) if done.problem is not None else None,
+        problem=connection.sanitize(done.problem.message) if done.problem is not None else None,
     )
 
 
-async def _round(done: _Stopping) -> None:
+async def _round(done: _Stop) -> None:
     """Abort what runs, refuse what waits, and look."""
     connection, session = done.connection, done.session
     done.ids = tuple(item.id for item in await connection.tree(session))
@@ -159,12 +159,12 @@ async def _round(done: _Stopping) -> None:
     # Only now: a refusal first would let a parent go on with what its sub-agent was refused.
     done.refused += await permissions.refuse_all(connection, state.pending_of(done.ids))
     done.attempts += 1
-    stopped = await _seen_stopped(done)
+    stopped = await _wait_until_stopped(done)
     # A sub-agent that was created meanwhile has not been looked at.
     done.confirmed = stopped and len(await connection.tree(session)) == len(done.ids)
 
 
-def at_rest(session: Session) -> StopReport:
+def already_stopped(session: Session) -> StopReport:
     """The report on a session whose turn was just seen complete: there is nothing to abort."""
     return StopReport(session.id, "ready", aborted=False, confirmed=True, attempts=0, requests_refused=0, elapsed_seconds=0.0)
 
@@ -182,7 +182,7 @@ async def _abort(connection: Connection, session_id: str, *, directory: str) -> 
     return None
 
 
-async def _seen_stopped(done: _Stopping) -> bool:
+async def _wait_until_stopped(done: _Stop) -> bool:
     """Look until the tree is seen stopped, for about a second; then the abort is worth repeating."""
     connection, session, ids = done.connection, done.session, done.ids
     history = connection.history(session)
@@ -241,7 +241,7 @@ def _running_tools(newest: tuple[Step, ...]) -> tuple[str, ...]:
     return tuple(use.call_id for step in newest[-1:] for use in step.tools if use.status == "running")
 
 
-async def _is_settled(done: _Stopping, history: History, newest: tuple[Step, ...] | None, *, now: float) -> bool:
+async def _is_settled(done: _Stop, history: History, newest: tuple[Step, ...] | None, *, now: float) -> bool:
     """Whether the prompt cannot start any more: it was answered, or stands in the store and nothing comes of it."""
     if newest is None or done.active or done.message_id is None:
         done.stored_since = None
@@ -257,7 +257,7 @@ async def _is_settled(done: _Stopping, history: History, newest: tuple[Step, ...
 
 
 async def delete(
-    connection: Connection, session: Session, *, report: StopReport | None = None, told: Callable[[str], None] = lambda _: None
+    connection: Connection, session: Session, *, report: StopReport | None = None, on_deleted: Callable[[str], None] = lambda _: None
 ) -> bool:
     """Delete a stopped session and see it gone (404); returns whether it was gone already.
 
@@ -277,7 +277,7 @@ async def delete(
         # The second of two equal deletes is a 404 (F52): the goal is reached.
         gone_already = True
     except DriverError as error:
-        raise _left(session.id, error.message) from error
+        raise _cleanup_error(session.id, error.message) from error
     try:
         await connection.session(session.id)
     except ActionFailed as error:
@@ -285,10 +285,10 @@ async def delete(
             if may_start_late:
                 await _end_late_start(connection, session)
             connection.record.note("deleted", session_id=session.id, gone_already=gone_already)
-            told(session.id)
+            on_deleted(session.id)
             return gone_already
         raise
-    raise _left(session.id, "it is still there after the delete")
+    raise _cleanup_error(session.id, "it is still there after the delete")
 
 
 async def _end_late_start(connection: Connection, session: Session) -> None:
@@ -299,11 +299,11 @@ async def _end_late_start(connection: Connection, session: Session) -> None:
             await _abort(connection, session.id, directory=session.directory)
             quiet_since = connection.clock()
         if connection.clock() - started > STOP_SECONDS:
-            raise _left(session.id, "it was deleted, and something still runs in it")
+            raise _cleanup_error(session.id, "it was deleted, and something still runs in it")
         await anyio.sleep(_LOOK_SECONDS)
 
 
-def _left(session_id: str, why: str) -> ActionFailed:
+def _cleanup_error(session_id: str, why: str) -> ActionFailed:
     return ActionFailed(
         "cleanup_incomplete",
         f"session {session_id} could not be removed: {why}",

@@ -32,7 +32,7 @@ class SessionTag:
 
     Attributes:
         task: The action that the session was made for; None on another's session into which we only sent a task.
-        session_id: The session that was tagged. A fork copies the metadata (F62), so it tells the fork from the original.
+        session_id: The session that was own_tags. A fork copies the metadata (F62), so it tells the fork from the original.
         created_by: A random id of this very creation, by which it is found where its answer was lost.
         owner: The process that the session must not outlive; None where it is to be kept.
         forked_from: The session of which it is a fork.
@@ -69,7 +69,7 @@ class SessionTag:
     @classmethod
     def from_metadata(cls, source: Mapping[str, object]) -> SessionTag:
         """Read a tag as it stands in the metadata."""
-        version, schema = _whole(source.get("version")), source.get("output_schema")
+        version, schema = _integer(source.get("version")), source.get("output_schema")
         return cls(
             task=_text(source.get("task")),
             session_id=_text(source.get("session_id")),
@@ -78,8 +78,8 @@ class SessionTag:
             forked_from=_text(source.get("forked_from")),
             forked_through=_text(source.get("forked_through")),
             message_id=_text(source.get("message_id")),
-            deadline_ms=_whole(source.get("deadline_ms")),
-            attempt=_whole(source.get("attempt")),
+            deadline_ms=_integer(source.get("deadline_ms")),
+            attempt=_integer(source.get("attempt")),
             output_schema=_schema(schema),
             keys={name.removeprefix(_KEY): value for name, value in source.items() if name.startswith(_KEY) and isinstance(value, str)},
             version=VERSION if version is None else version,
@@ -119,7 +119,7 @@ class SessionTag:
             return not process.is_alive(self.owner.pid, self.owner.start_ticks)
         return local_server and self.owner.ended_with_boot(here)
 
-    def updated(self, facts: Mapping[str, object], *, session_id: str) -> SessionTag:
+    def with_facts(self, facts: Mapping[str, object], *, session_id: str) -> SessionTag:
         """The tag with these facts, as a tag of that session."""
         return replace(self.from_metadata({**self.to_metadata(), **facts}), session_id=session_id, version=VERSION)
 
@@ -129,12 +129,12 @@ def owner_marks() -> dict[str, object]:
     return {"owner": identity.this_process().to_json()}
 
 
-def others(session: Session) -> dict[str, object]:
+def other_metadata(session: Session) -> dict[str, object]:
     """What stands in a session's metadata besides our tag."""
     return {key: value for key, value in session.metadata.items() if key != METADATA_KEY}
 
 
-def tagged(sessions: Iterable[Session]) -> list[tuple[Session, SessionTag]]:
+def own_tags(sessions: Iterable[Session]) -> list[tuple[Session, SessionTag]]:
     """The sessions that bear a tag of their own, oldest first.
 
     A tag that does not name its session (version 1, or written a moment ago) may be a fork's copy: of several equal ones
@@ -162,7 +162,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _whole(value: object) -> int | None:
+def _integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -173,4 +173,4 @@ def _schema(value: object) -> str | None:
     return value if isinstance(value, str) and _DIGEST.fullmatch(value) else None
 
 
-__all__ = ["METADATA_KEY", "VERSION", "SessionTag", "others", "owner_marks", "tagged"]
+__all__ = ["METADATA_KEY", "VERSION", "SessionTag", "other_metadata", "own_tags", "owner_marks"]

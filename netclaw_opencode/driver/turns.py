@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode.driver import failures, outcome, permissions, sending, stopping, structured_output
+from netclaw_opencode.driver import permissions, results, sending, stopping, structured_output
 from netclaw_opencode.driver.looks import look, read_back
 from netclaw_opencode.driver.turn import Prompt, RetryLimit, Turn
 from netclaw_opencode.driver.verdict import Span, Verdict
@@ -62,7 +62,7 @@ class Turns:
         message_id: str | None = None,
         retries: RetryLimit | None = None,
         untouched: bool = False,
-    ) -> outcome.TurnResult:
+    ) -> results.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
         At the deadline the turn is aborted, the stop verified and ``OutOfTime`` (``turn_timeout``) raised, within
@@ -99,13 +99,13 @@ class Turns:
                 raise
             except DriverError as error:
                 # Whoever cannot see the turn any more must not leave it running.
-                raise await self._give_up(turn, error) from error
+                raise await self._stop_after(turn, error) from error
             if not turn.sent:
                 raise OutOfTime("request_timeout", f"{deadline_seconds:g} s passed before the prompt was sent; nothing was sent")
             turn.phases["turn"] = clock() - turn.started - sum(turn.phases.values())
             result = await self._conclude(turn, verdict, deadline_seconds=deadline_seconds, ends=ends)
             if not result.is_waiting:
-                turn.progress.tell("turn_finished", f"finished after {clock() - turn.started:.1f} s")
+                turn.progress.emit("turn_finished", f"finished after {clock() - turn.started:.1f} s")
         schema = prompt.output_schema if not result.is_waiting else None
         value = structured_output.extract(result.text, schema) if schema is not None else None
         turn.phases["result"] = clock() - turn.started - sum(turn.phases.values())
@@ -146,7 +146,7 @@ class Turns:
                 watching=True,
             )
         if verdict.state == "failed":
-            raise failures.of_turn(self._connection, turn, verdict)
+            raise results.turn_error(self._connection, turn, verdict)
         return turn, verdict
 
     async def attach(self, session: Session, message_id: str) -> tuple[Turn, Verdict]:
@@ -198,15 +198,15 @@ class Turns:
                     look_now = True
                 if enough is not None and enough(verdict):
                     return verdict
-                if not watching and self._is_hopeless(turn, until - clock()):
+                if not watching and self._is_retry_too_late(turn, until - clock()):
                     return Verdict("failed", "provider_retrying", self._retry_text(turn))
         return verdict
 
-    async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> outcome.TurnResult:
+    async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> results.TurnResult:
         """The result of an ended turn; raises the error of one that failed."""
         if verdict.state != "completed":
-            raise failures.of_turn(self._connection, turn, verdict)
-        result = await outcome.gather(self._connection, turn, verdict)
+            raise results.turn_error(self._connection, turn, verdict)
+        result = await results.read_result(self._connection, turn, verdict)
         if not isinstance(output_schema, Mapping):
             return result
         return replace(result, structured=structured_output.extract(result.text, output_schema))
@@ -214,7 +214,7 @@ class Turns:
     def overdue(self, turn: Turn) -> DriverError:
         """The error of a task that runs past its own deadline. Nothing was stopped: whoever only looks, only tells."""
         verdict = Verdict("failed", "turn_timeout", "the task's own deadline has passed and it still runs")
-        error = failures.of_turn(self._connection, turn, verdict)
+        error = results.turn_error(self._connection, turn, verdict)
         error.next = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
         return error
 
@@ -226,7 +226,7 @@ class Turns:
         while True:
             event = await news.next()
             if event is not None:
-                if turn.progress.take(event) or (every_event and event.type != "message.part.delta"):
+                if turn.progress.handle(event) or (every_event and event.type != "message.part.delta"):
                     return
             elif self._is_worth_a_look(turn, watcher.state, news):
                 return
@@ -246,7 +246,7 @@ class Turns:
         verdict = await look(self._connection, turn)
         turn.failed_looks.end(now=self._connection.clock())
         if turn.status is not None or verdict.ended:
-            turn.progress.see(turn.status.kind if turn.status is not None else "idle")
+            turn.progress.set_status(turn.status.kind if turn.status is not None else "idle")
         final = verdict.final.finish if verdict.final is not None else None
         self._connection.record.note("look", session_id=turn.session.id, state=verdict.state, code=verdict.code, finish=final)
         return verdict
@@ -260,7 +260,7 @@ class Turns:
         if error.code == "server_unreachable" and self._connection.is_gone(error, refused=turn.failed_looks.repeated(error.code)):
             raise ServerProblem("server_died", f"the server ended while the turn ran ({error.message}); the turn is lost") from error
 
-    def _is_hopeless(self, turn: Turn, left_seconds: float) -> bool:
+    def _is_retry_too_late(self, turn: Turn, left_seconds: float) -> bool:
         """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or its limit is used up."""
         status, now = turn.status, self._connection.clock()
         if status is None or status.kind != "retry":
@@ -275,37 +275,37 @@ class Turns:
 
     def _retry_text(self, turn: Turn) -> str:
         status: SessionStatus | None = turn.status
-        text = self._connection.foreign(status.message) if status is not None else ""
+        text = self._connection.sanitize(status.message) if status is not None else ""
         return f"the provider keeps refusing (attempt {status.attempt if status else 0}): {text}"
 
     # --- ending ----------------------------------------------------------------------------------------------------------
 
-    async def _conclude(self, turn: Turn, verdict: Verdict, *, deadline_seconds: float, ends: float) -> outcome.TurnResult:
+    async def _conclude(self, turn: Turn, verdict: Verdict, *, deadline_seconds: float, ends: float) -> results.TurnResult:
         if verdict.state == "completed":
             left = ends - self._connection.clock()
-            return await outcome.gather(self._connection, turn, verdict, within_seconds=max(outcome.GATHER_SECONDS, left))
+            return await results.read_result(self._connection, turn, verdict, within_seconds=max(results.GATHER_SECONDS, left))
         if verdict.state == "waiting" and self._requests.on_request == "return":
-            with suppress(DriverError), anyio.move_on_after(outcome.GATHER_SECONDS):
+            with suppress(DriverError), anyio.move_on_after(results.GATHER_SECONDS):
                 await read_back(self._connection, turn)
                 turn.span = Span.of(turn.message_id, turn.history.steps)
-            return outcome.waiting(turn)
+            return results.waiting_result(turn)
         if verdict.state == "failed" and verdict.code not in ("runaway_turn", "provider_retrying", "turn_incomplete"):
-            raise failures.of_turn(self._connection, turn, verdict)
+            raise results.turn_error(self._connection, turn, verdict)
         if verdict.state == "waiting":
-            verdict = failures.of_waiting(turn.pending)
+            verdict = results.waiting_verdict(turn.pending)
         elif verdict.state != "failed":
-            verdict = self._of_timeout(turn, verdict, deadline_seconds)
+            verdict = self._timeout_verdict(turn, verdict, deadline_seconds)
             if not turn.sent_by_us:
-                error = failures.of_turn(self._connection, turn, verdict)
+                error = results.turn_error(self._connection, turn, verdict)
                 error.message += "; it was sent by another call and goes on"
                 raise error
         self._connection.record.note("ending", session_id=turn.session.id, code=verdict.code)
         report = await self._stop(turn, verdict.message)
         if report is not None and report.confirmed:
             await self._read_partial(turn)
-        raise failures.of_turn(self._connection, turn, verdict, report)
+        raise results.turn_error(self._connection, turn, verdict, report)
 
-    async def _give_up(self, turn: Turn, error: DriverError) -> DriverError:
+    async def _stop_after(self, turn: Turn, error: DriverError) -> DriverError:
         """The error of a turn that could not be followed to its end, with what was done about it."""
         if not turn.sent_by_us:
             return error
@@ -313,9 +313,9 @@ class Turns:
             # Commands that its tools had started outlive it (F5); those of a server that is not ours are not touched.
             error.details["processes_ended"] = await self._connection.end_orphans()
         report = await self._stop(turn, error.message)
-        return failures.with_stop(error, turn, report)
+        return results.add_stop(error, turn, report)
 
-    def _of_timeout(self, turn: Turn, verdict: Verdict, deadline_seconds: float) -> Verdict:
+    def _timeout_verdict(self, turn: Turn, verdict: Verdict, deadline_seconds: float) -> Verdict:
         """The verdict on a turn whose time is over: why it did not end, as far as that is known."""
         if turn.status is not None and turn.status.kind == "retry":
             return Verdict("failed", "provider_retrying", self._retry_text(turn))
@@ -338,11 +338,11 @@ class Turns:
                 report = await stopping.stop(self._connection, turn.session, message_id=prompt_id)
         except DriverError as error:
             told = f"{why}; the stop failed: {error.message}".removeprefix("; ")
-            turn.progress.tell("stopping", told, {"session_id": turn.session.id, "confirmed": False})
+            turn.progress.emit("stopping", told, {"session_id": turn.session.id, "confirmed": False})
             return None
-        text = failures.stop_text(report)
+        text = results.describe_stop(report)
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
-        turn.progress.tell("stopping", f"{why}; it was {text}" if why else f"the turn was {text}", {**facts, "session_id": turn.session.id})
+        turn.progress.emit("stopping", f"{why}; it was {text}" if why else f"the turn was {text}", {**facts, "session_id": turn.session.id})
         return report
 
     async def _read_partial(self, turn: Turn) -> None:

@@ -137,7 +137,7 @@ def _without_step(announced: Sequence[str]) -> Verdict:
     for text in announced:
         code = code_of_announcement(text)
         # OpenCode tells this one as a stack of its own source lines.
-        return Verdict("failed", code, "no model provider is connected" if code == "provider_unavailable" else _reported(text))
+        return Verdict("failed", code, "no model provider is connected" if code == "provider_unavailable" else _quote(text))
     # Right after the prompt was taken the status may still be without the session (F19, F59).
     return Verdict("not_started", "turn_incomplete", "the prompt was accepted but no turn was started for it")
 
@@ -145,7 +145,7 @@ def _without_step(announced: Sequence[str]) -> Verdict:
 def _of_last(span: Span, last: Step) -> Verdict:
     if last.error is not None:
         code = code_of_error(last.error.name, last.error.status_code, last.error.text)
-        return Verdict("failed", code, _reported(last.error.text), last)
+        return Verdict("failed", code, _quote(last.error.text), last)
     if not last.is_complete:
         # Idle with an unfinished message: the server was restarted (F33, F44) or a retry was aborted (F17).
         return Verdict("failed", "interrupted", "the turn ended before its message was complete", last)
@@ -159,7 +159,7 @@ def _of_last(span: Span, last: Step) -> Verdict:
     return Verdict("completed", final=last, flag=_FLAGS.get(last.finish), empty_final=not last.text.strip())
 
 
-def _reported(text: str) -> str:
+def _quote(text: str) -> str:
     """Somebody else's words, marked as such: the provider's own come through OpenCode as they are."""
     return f"OpenCode reports: {text}" if text else ""
 

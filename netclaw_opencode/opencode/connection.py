@@ -89,11 +89,11 @@ class Connection:
         async with locks.held(self._state_dir, name, within_seconds=within_seconds) as mine:
             yield mine
 
-    def foreign(self, text: str) -> str:
+    def sanitize(self, text: str) -> str:
         """Text from the server or a provider, fit for a message: no secrets, one line, shortened."""
-        return foreign_text(self.without_secrets(text))
+        return foreign_text(self.redact(text))
 
-    def without_secrets(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text without the server's password and whatever else looks like a credential."""
         return redacted(text, secrets=self._secrets)
 
@@ -111,13 +111,13 @@ class Connection:
         except HttpNotFound as error:
             raise not_found(session_id) from error
 
-    def created(self, session: Session) -> None:
+    def remember_session(self, session: Session) -> None:
         """Remember what the server told of a session that this process has just created, for its first prompt."""
         self._created[session.id] = session
         if len(self._created) > _REMEMBERED:
             self._created.popitem(last=False)
 
-    async def for_prompt(self, session_id: str) -> Session:
+    async def session_for_prompt(self, session_id: str) -> Session:
         """``session``, without a question where this process has created it and asks for the first time.
 
         What is taken from memory is what nobody changes: directory and model, and how far a fork's copy goes. Whether the session is

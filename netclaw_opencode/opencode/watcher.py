@@ -84,7 +84,7 @@ class DirectoryWatcher:
         async with self._events.subscribe(session_id) as subscription:
             self._followers.add(subscription)
             try:
-                async with self._used():
+                async with self._in_use():
                     yield subscription
             finally:
                 self._followers.discard(subscription)
@@ -95,7 +95,7 @@ class DirectoryWatcher:
         Args:
             requests: Whether requests matter even where nothing runs: those of an aborted turn stay listed (F42).
         """
-        async with self._used():
+        async with self._in_use():
             self._wanted = wanted = self._begun + 1
             self._requests_wanted = self._requests_wanted or requests
             self._wake.set()
@@ -108,7 +108,7 @@ class DirectoryWatcher:
         return self.state
 
     @asynccontextmanager
-    async def _used(self) -> AsyncIterator[None]:
+    async def _in_use(self) -> AsyncIterator[None]:
         self._users += 1
         if not self._runs:
             self._runs = True

@@ -100,7 +100,7 @@ class Scripted:
     def note(self, kind: str, **facts: object) -> None:
         self.notes.append((kind, facts))
 
-    def foreign(self, text: str) -> str:
+    def sanitize(self, text: str) -> str:
         return f"<{text}>"
 
     async def tree(self, session: Session) -> tuple[Session, ...]:
@@ -173,6 +173,6 @@ class Scripted:
         async def run() -> bool:
             if told is None:
                 return await stopping.delete(cast(Connection, self), PARENT, report=report)
-            return await stopping.delete(cast(Connection, self), PARENT, report=report, told=told)
+            return await stopping.delete(cast(Connection, self), PARENT, report=report, on_deleted=told)
 
         return anyio.run(run)

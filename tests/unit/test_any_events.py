@@ -79,7 +79,7 @@ class World:
     def clock(self) -> float:
         return anyio.current_time()
 
-    def foreign(self, text: str) -> str:
+    def sanitize(self, text: str) -> str:
         return text
 
     def watcher(self, directory: str) -> World:

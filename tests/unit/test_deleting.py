@@ -21,7 +21,7 @@ def looks_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 UNSTOPPED = StopReport(PARENT.id, "busy", True, False, 3, 0, 8.0)
-STOPPED = stopping.at_rest(PARENT)
+STOPPED = stopping.already_stopped(PARENT)
 
 
 def test_what_is_not_seen_stopped_is_not_deleted() -> None:

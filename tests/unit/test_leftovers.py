@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from netclaw_opencode.driver import leftovers, sessions, stopping
-from netclaw_opencode.driver.leftovers import Leftover, Look, Skipped, Swept
+from netclaw_opencode.driver.leftovers import Leftover, Look, Removal, Skipped
 from netclaw_opencode.driver.stopping import StopReport
 from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag
 from netclaw_opencode.errors import ActionFailed, OutOfTime, ServerProblem
@@ -70,7 +70,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
         monkeypatch.setattr(listing, "read", read)
 
         async def run() -> Look:
-            return await leftovers.leftovers(cast(Connection, server), **options)  # type: ignore[arg-type]  # as the tests name them
+            return await leftovers.find(cast(Connection, server), **options)  # type: ignore[arg-type]  # as the tests name them
 
         return anyio.run(run)
 
@@ -187,18 +187,18 @@ class Stops:
 SERVER = cast(Connection, object())
 
 
-def swept(monkeypatch: pytest.MonkeyPatch, stops: Stops, *left: Leftover) -> tuple[Swept, ...]:
+def swept(monkeypatch: pytest.MonkeyPatch, stops: Stops, *left: Leftover) -> tuple[Removal, ...]:
     """What becomes of these leftovers."""
     monkeypatch.setattr(stopping, "stop", stops.stop)
     monkeypatch.setattr(stopping, "delete", stops.delete)
-    return anyio.run(leftovers.sweep, SERVER, left)
+    return anyio.run(leftovers.remove, SERVER, left)
 
 
 @pytest.mark.parametrize("reason", ["owner_gone", "not_removed", "old"])
 def test_a_leftover_is_stopped_and_then_deleted_with_that_very_proof(reason: leftovers.Reason, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other."""
     left, stops = Leftover(session(1), reason, "busy"), Stops()
-    assert swept(monkeypatch, stops, left) == (Swept(left, stopped=True, deleted=True, problem=None),)
+    assert swept(monkeypatch, stops, left) == (Removal(left, stopped=True, deleted=True, problem=None),)
     identifier = left.session.id
     assert stops.asked == [("stop", SERVER, identifier), ("delete", SERVER, identifier, identifier)]
 
@@ -206,10 +206,10 @@ def test_a_leftover_is_stopped_and_then_deleted_with_that_very_proof(reason: lef
 def test_an_overdue_task_is_stopped_and_keeps_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its stop is not proved, that is the problem that is told."""
     left, stops = Leftover(session(1), "deadline_passed", "busy"), Stops()
-    assert swept(monkeypatch, stops, left) == (Swept(left, stopped=True, deleted=False, problem=None),)
+    assert swept(monkeypatch, stops, left) == (Removal(left, stopped=True, deleted=False, problem=None),)
     assert stops.asked == [("stop", SERVER, left.session.id)]
     assert swept(monkeypatch, Stops(unproved=(left.session.id,)), left) == (
-        Swept(left, stopped=False, deleted=False, problem="it is not seen stopped"),
+        Removal(left, stopped=False, deleted=False, problem="it is not seen stopped"),
     )
 
 
@@ -221,18 +221,18 @@ def test_one_failure_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -
         f"delete {second.session.id}": ActionFailed("cleanup_incomplete", "still there"),
     }
     assert swept(monkeypatch, Stops(failing=failing), first, second, third) == (
-        Swept(first, stopped=False, deleted=False, problem="slow"),
-        Swept(second, stopped=True, deleted=False, problem="still there"),
-        Swept(third, stopped=True, deleted=True),
+        Removal(first, stopped=False, deleted=False, problem="slow"),
+        Removal(second, stopped=True, deleted=False, problem="still there"),
+        Removal(third, stopped=True, deleted=True),
     )
 
 
 def test_what_was_swept_is_told_in_a_sentence_and_as_data() -> None:
     """The reason in words, the title cut to one line's worth, and the problem where there is one."""
     long = Session("ses_1", "t" * 80, "/d", 1, 1)
-    gone = Swept(Leftover(long, "owner_gone", "busy"), stopped=True, deleted=True)
+    gone = Removal(Leftover(long, "owner_gone", "busy"), stopped=True, deleted=True)
     assert gone.sentence() == f"session ses_1 ('{'t' * 60}'), left behind by a process that is gone, was stopped and removed"
-    stuck = Swept(Leftover(long, "not_removed", "ready"), stopped=True, deleted=False, problem="slow")
+    stuck = Removal(Leftover(long, "not_removed", "ready"), stopped=True, deleted=False, problem="slow")
     assert stuck.sentence() == "session ses_1, which an earlier call could not remove, could not be removed: slow"
     wire = {"session_id": "ses_1", "title": "t" * 80, "directory": "/d"}
     assert gone.to_wire() == {**wire, "reason": "owner_gone", "was": "busy", "stopped": True, "deleted": True}

@@ -123,7 +123,7 @@ def abort_first(stage: Stage) -> bool:
     """A used session whose stop is not seen: the new prompt is not mixed with the old turn (F41)."""
 
     async def unproved(*_: object) -> stopping.StopReport:
-        return replace(stopping.at_rest(PARENT), confirmed=False)
+        return replace(stopping.already_stopped(PARENT), confirmed=False)
 
     stage.patch.setattr(stopping, "stop", unproved)
     return Sending(stores=[USED]).send(reuse_session=True) == "abort-first"
@@ -164,7 +164,7 @@ def delete_after_stop(stage: Stage) -> bool:
     """A session that is not seen stopped: not a byte is sent to delete it (F24)."""
     server = Scripted()
     try:
-        server.delete(replace(stopping.at_rest(PARENT), confirmed=False))
+        server.delete(replace(stopping.already_stopped(PARENT), confirmed=False))
     except ActionFailed as error:
         return error.rule == "delete-after-stop" and server.asked == []
     return False
@@ -236,7 +236,7 @@ def stuck_server(stage: Stage) -> bool:
         return {first.id: RETRY, second.id: RETRY, busy.id: BUSY}
 
     async def stop(_: object, item: Session) -> stopping.StopReport:
-        return stopping.at_rest(item)
+        return stopping.already_stopped(item)
 
     server.statuses = statuses
     stage.patch.setattr(listing, "read", read)

@@ -281,4 +281,4 @@ def test_the_evidence_has_one_form() -> None:
 
 def test_a_turn_that_was_seen_complete_needs_no_abort() -> None:
     """Its report says so: ready, nothing tried, confirmed."""
-    assert stopping.at_rest(PARENT) == StopReport(PARENT.id, "ready", False, True, 0, 0, 0.0)
+    assert stopping.already_stopped(PARENT) == StopReport(PARENT.id, "ready", False, True, 0, 0, 0.0)

@@ -1,7 +1,6 @@
-"""The result of a turn, with its evidence.
+"""What a turn ended in, with its evidence: the result of one that succeeded, the error of one that did not.
 
-Owns the gathering of what a finished turn did (text, files, tools, usage with sub-agents' share) and its form in
-results. Whether the turn succeeded was decided before, by ``verdict``.
+Whether it succeeded was decided before, by ``verdict``.
 """
 
 from __future__ import annotations
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode._core import time_budget
+from netclaw_opencode.driver import permissions
 from netclaw_opencode.driver.verdict import Span, Verdict
-from netclaw_opencode.errors import DriverError
+from netclaw_opencode.errors import DriverError, error_of
 from netclaw_opencode.opencode.wire.history import LONGEST_DIFF, Step, bounded
 from netclaw_opencode.opencode.wire.types import FileChange, Usage
 
 if TYPE_CHECKING:
+    from netclaw_opencode.driver.stopping import StopReport
     from netclaw_opencode.driver.turn import Answer, Turn
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.opencode.connection import Connection
@@ -37,6 +38,9 @@ _SNAPSHOT_PAUSE_SECONDS = 0.05
 GATHER_SECONDS = 5.0
 """Time for reading what belongs to a finished turn, however near the deadline is, and for the sum of its changes in any case, in
 seconds: the server makes it in tenths of one, and who waits for a result should not wait for ever for its details."""
+_LONGEST_PARTIAL = 2000
+"""Characters of a failed turn's text that its error tells."""
+_RULES = {"turn_timeout": "deadline", "permission_required": "nobody-waits", "question_pending": "nobody-waits"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class TurnResult:
         return wire
 
 
-def waiting(turn: Turn) -> TurnResult:
+def waiting_result(turn: Turn) -> TurnResult:
     """The result of a turn that is handed back, still open, with what it did so far as far as that was read."""
     first = turn.pending[0]
     told = f"the agent waits for an answer: reply_{first.kind} gives it, then wait_for_session goes on with the turn"
@@ -153,8 +157,8 @@ def waiting(turn: Turn) -> TurnResult:
         message_id=turn.message_id,
         span=turn.span,
         verdict=Verdict("waiting"),
-        usage=_sum(turn.span.steps),
-        files=_files_of_tools(turn.span.steps),
+        usage=_add_usage(turn.span.steps),
+        files=_changes_by_tools(turn.span.steps),
         elapsed_seconds=0.0,
         pending=turn.pending,
         notes=(told, *((note,) if (note := turn.failed_looks.note()) is not None else ())),
@@ -176,7 +180,7 @@ def _bounded_texts(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], int]:
     return steps[at:], at
 
 
-async def gather(connection: Connection, turn: Turn, verdict: Verdict, *, within_seconds: float = GATHER_SECONDS) -> TurnResult:
+async def read_result(connection: Connection, turn: Turn, verdict: Verdict, *, within_seconds: float = GATHER_SECONDS) -> TurnResult:
     """Read what belongs to a finished turn: the files it changed and the usage of its sub-agents.
 
     What cannot be read, or not in time, is left out, and a note says so: the turn itself is known to be complete.
@@ -186,13 +190,13 @@ async def gather(connection: Connection, turn: Turn, verdict: Verdict, *, within
     span, session = turn.span, turn.session
     tools = {use.tool for step in span.steps for use in step.tools}
     snapshots: tuple[FileChange, ...] = ()
-    usage = _sum(span.steps)
+    usage = _add_usage(span.steps)
     notes = [note] if (note := turn.failed_looks.note()) is not None else []
     with anyio.move_on_after(time_budget.within(within_seconds)) as reading:
         # Files change by tools, and sub-agents run by the task tool: a plain answer needs no further reading.
         try:
             with anyio.move_on_after(GATHER_SECONDS) as telling:
-                snapshots = await _snapshots(connection, session, span) if tools else ()
+                snapshots = await _read_snapshots(connection, session, span) if tools else ()
             if telling.cancelled_caught:
                 notes.append(_LATE_NOTE)
         except DriverError as error:
@@ -201,14 +205,14 @@ async def gather(connection: Connection, turn: Turn, verdict: Verdict, *, within
             for child in await connection.children(session) if "task" in tools else ():
                 # A fork's or an earlier turn's sub-agents are older than this prompt and were counted then.
                 if child.created_ms >= min(step.created_ms for step in span.steps):
-                    usage = _plus(usage, await _usage_of_child(connection, child))
+                    usage = _combine(usage, await _read_child_usage(connection, child))
         except DriverError as error:
             notes.append(_UNREAD_NOTE.format(error.message))
     if reading.cancelled_caught:
         notes.append(_LATE_NOTE)
     if span.prompt is None:
         notes.append(_UNREAD_NOTE.format("older messages"))
-    files = tuple(bounded(item) for item in snapshots) or _files_of_tools(span.steps)
+    files = tuple(bounded(item) for item in snapshots) or _changes_by_tools(span.steps)
     long_diffs = [item.path for item, shown in zip(snapshots, files, strict=False) if item.diff and not shown.diff]
     if long_diffs:
         notes.append(_LONG_DIFF_NOTE.format(", ".join(long_diffs)))
@@ -221,27 +225,27 @@ async def gather(connection: Connection, turn: Turn, verdict: Verdict, *, within
         usage=usage,
         files=files,
         elapsed_seconds=_elapsed(span, verdict.final),
-        notes=tuple(notes) if snapshots else (*notes, *_notes_of_tools(span.steps)),
+        notes=tuple(notes) if snapshots else (*notes, *_describe_unknowns(span.steps)),
     )
 
 
-async def _usage_of_child(connection: Connection, child: Session) -> UsageSum:
+async def _read_child_usage(connection: Connection, child: Session) -> UsageSum:
     """Usage of a sub-agent and of those below it, compactions included; its messages are read once, in pages."""
     history = connection.history(child)
     await history.read_newest()
     await history.read_back_to("")
-    usage = _sum(history.steps)
+    usage = _add_usage(history.steps)
     for grandchild in await connection.children(child):
-        usage = _plus(usage, await _usage_of_child(connection, grandchild))
+        usage = _combine(usage, await _read_child_usage(connection, grandchild))
     return usage
 
 
-def _sum(steps: Iterable[Step]) -> UsageSum:
+def _add_usage(steps: Iterable[Step]) -> UsageSum:
     calls = [step.usage for step in steps if step.role == "assistant"]
     return UsageSum(sum(calls, Usage()), sessions=1, model_calls=len(calls))
 
 
-def _plus(one: UsageSum, other: UsageSum) -> UsageSum:
+def _combine(one: UsageSum, other: UsageSum) -> UsageSum:
     return UsageSum(one.usage + other.usage, one.sessions + other.sessions, one.model_calls + other.model_calls)
 
 
@@ -250,7 +254,7 @@ def _elapsed(span: Span, final: Step) -> float:
     return ((final.completed_ms or final.created_ms) - (span.prompt or final).created_ms) / 1000
 
 
-async def _snapshots(connection: Connection, session: Session, span: Span) -> tuple[FileChange, ...]:
+async def _read_snapshots(connection: Connection, session: Session, span: Span) -> tuple[FileChange, ...]:
     """What the turn changed, by the server's snapshots; empty outside a git repository.
 
     A ``patch`` part names the files that one step changed. The sum over the turn is made anew after each step, the last time a
@@ -270,7 +274,7 @@ async def _snapshots(connection: Connection, session: Session, span: Span) -> tu
     return found
 
 
-def _notes_of_tools(steps: tuple[Step, ...]) -> tuple[str, ...]:
+def _describe_unknowns(steps: tuple[Step, ...]) -> tuple[str, ...]:
     """What is not known of a turn without snapshots."""
     over = {path: None for step in steps for path in step.overwritten}
     long = {item.path: None for step in steps for item in step.changes if not item.diff and item.path not in over}
@@ -282,7 +286,7 @@ def _notes_of_tools(steps: tuple[Step, ...]) -> tuple[str, ...]:
     )
 
 
-def _files_of_tools(steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
+def _changes_by_tools(steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
     """Files changed by tools, for folders without git, where the server keeps no snapshots."""
     found: dict[str, FileChange] = {}
     for change in (change for step in steps for change in step.changes):
@@ -300,3 +304,64 @@ def _files_of_tools(steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
         else:
             found[change.path] = change
     return tuple(found.values())
+
+
+def turn_error(connection: Connection, turn: Turn, verdict: Verdict, report: StopReport | None = None) -> DriverError:
+    """The error that a verdict is; ``report`` tells of the stop, where there was one."""
+    code = verdict.code or "turn_incomplete"
+    message = connection.sanitize(verdict.message) or "the turn did not succeed"
+    if code == "turn_incomplete" and turn.refused:
+        first = turn.refused[0].request
+        code, message = waiting_verdict((first,)).code or code, connection.sanitize(permissions.refusal_of(turn))
+    partial = "\n".join(step.text for step in turn.span.texts)
+    details: dict[str, object] = {
+        "session_id": turn.session.id,
+        "message_id": turn.message_id,
+        "model_calls": len(turn.span.steps),
+        "statuses": list(turn.progress.statuses),
+        "phases": {name: round(seconds, 3) for name, seconds in turn.phases.items()},
+    }
+    if partial:
+        details["partial_text"] = partial[-_LONGEST_PARTIAL:]
+    if turn.pending or turn.refused:
+        waiting = {item.id: item for item in (*(answer.request for answer in turn.refused), *turn.pending)}
+        details["pending"] = [item.to_wire() for item in waiting.values()]
+    if turn.answered:
+        details["answered"] = [item.to_wire() for item in turn.answered]
+    note = turn.failed_looks.note()
+    if note is not None:
+        details["failed_looks"] = {"count": turn.failed_looks.count, "seconds": round(turn.failed_looks.seconds, 3)}
+        message += f"; {note}"
+    error = error_of(code, message, rule=_RULES.get(code), details=details)
+    return add_stop(error, turn, report) if report is not None else error
+
+
+def add_stop(error: DriverError, turn: Turn, report: StopReport | None) -> DriverError:
+    """Add to an error how the turn was stopped."""
+    error.details |= {"session_id": turn.session.id, "message_id": turn.message_id, "statuses": list(turn.progress.statuses)}
+    if report is None:
+        return error
+    error.details["stopped"] = report.to_wire()
+    error.message += f"; the turn was {describe_stop(report)}"
+    if not report.confirmed:
+        # Whatever the code advises otherwise, first the turn has to end.
+        abort = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
+        error.next = abort if report.answered else "netclaw-opencode server recover"
+    return error
+
+
+def describe_stop(report: StopReport | None) -> str:
+    """How a stop went, in a few words."""
+    if report is not None and report.confirmed:
+        return "aborted and is seen stopped"
+    return "aborted, but is not seen stopped" if report is not None and report.answered else "not stopped: the server does not answer"
+
+
+def waiting_verdict(pending: tuple[PendingRequest, ...]) -> Verdict:
+    """The verdict on a turn that is stopped because nobody decides what it asks for."""
+    first = pending[0]
+    if first.kind == "question":
+        asked = "; ".join(item.question for item in first.questions)
+        return Verdict("failed", "question_pending", f"the agent asked a question and nobody answers: {asked}")
+    wanted = f"{first.permission} {', '.join(first.patterns)}".strip()
+    return Verdict("failed", "permission_required", f"the agent asked for the permission {wanted} and no policy grants it")

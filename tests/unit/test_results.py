@@ -1,6 +1,6 @@
 """The result of a turn: its evidence, the files it changed, and what it and its sub-agents used.
 
-``gather`` reads through a connection; here a recorded one answers, so that it is also seen what is *not* read.
+``read_result`` reads through a connection; here a recorded one answers, so that it is also seen what is *not* read.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from netclaw_opencode._core.validation import problems_of
-from netclaw_opencode.driver.outcome import TurnResult, gather, waiting
 from netclaw_opencode.driver.progress import Progress
+from netclaw_opencode.driver.results import TurnResult, read_result, waiting_result
 from netclaw_opencode.driver.turn import Turn
 from netclaw_opencode.driver.verdict import Span, Verdict, judge
 from netclaw_opencode.errors import ActionFailed, DriverError, OutOfTime
@@ -144,7 +144,7 @@ def gathered(turn: Turn, connection: Recorded | None = None) -> TurnResult:
     assert verdict.state == "completed"
 
     async def run() -> TurnResult:
-        return await gather(cast(Connection, connection or Recorded()), turn, verdict)
+        return await read_result(cast(Connection, connection or Recorded()), turn, verdict)
 
     return anyio.run(run)
 
@@ -251,7 +251,7 @@ def test_what_did_not_write_changed_nothing(part: Part) -> None:
     (final,) = kept(ANSWER)
 
     async def run() -> TurnResult:
-        return await gather(cast(Connection, Recorded()), turn, Verdict("completed", final=final))
+        return await read_result(cast(Connection, Recorded()), turn, Verdict("completed", final=final))
 
     assert anyio.run(run).files == ()
 
@@ -266,7 +266,7 @@ def test_a_turn_without_a_final_message_has_no_result() -> None:
     """Asking for one is a defect of the caller, said loudly."""
 
     async def run() -> None:
-        await gather(cast(Connection, Recorded()), turn_of(PROMPT), Verdict("failed", "turn_incomplete"))
+        await read_result(cast(Connection, Recorded()), turn_of(PROMPT), Verdict("failed", "turn_incomplete"))
 
     with pytest.raises(ValueError, match="final message"):
         anyio.run(run)
@@ -379,7 +379,7 @@ def test_a_turn_that_waits_is_handed_back_with_what_it_did() -> None:
     """State, request, and the answer that grants nothing as the next step."""
     turn = turn_of(PROMPT, reply(1, Part("prt_1", "text", "I look."), wrote("/d/a.txt", "x"), finish="tool-calls"))
     turn.pending = (PendingRequest("permission", "per_1", SESSION.id, "/d", permission="bash", patterns=("ls",)),)
-    result = waiting(turn)
+    result = waiting_result(turn)
     wire = result.to_wire()
     assert result.is_waiting
     assert (wire["state"], wire["text"], [item.path for item in result.files]) == ("waiting", "I look.", ["a.txt"])
