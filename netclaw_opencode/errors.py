@@ -148,6 +148,11 @@ class DriverError(Exception):
         """What was seen while the turn was stopped; None if nothing was stopped, or nothing of it could be seen."""
         return Stop.from_wire(self.details.get("stopped"))
 
+    def confirm_stop(self, *, by: str) -> None:
+        """Say that the stop is proved after all; ``by`` is what proved it."""
+        stopped = self.details.get("stopped")
+        self.details["stopped"] = {**(stopped if isinstance(stopped, Mapping) else {}), "confirmed": True, "by": by}
+
     def _text(self, name: str) -> str | None:
         value = self.details.get(name)
         return value if isinstance(value, str) else None

@@ -111,7 +111,7 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
                 raise
             found = await servers.start(context.settings, port=None, directory=directory, within_seconds=within_seconds)
             await context.driver.disconnect()
-            context.driver.tell(ProgressEvent("server_started", f"OpenCode {found.record.opencode_version} at {found.record.url}"))
+            context.driver.emit(ProgressEvent("server_started", f"OpenCode {found.record.opencode_version} at {found.record.url}"))
             report.server |= {"url": found.record.url, "started": found.started, "ours": True, "password_set": True}
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}

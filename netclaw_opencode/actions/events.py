@@ -40,7 +40,7 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
                 if event is None or event.type in _NOISE:
                     continue
                 events.append(_wire(event, connection))
-                context.driver.tell(ProgressEvent("event", f"{event.type} {events[-1]['summary']}", event.session_id, facts=events[-1]))
+                context.driver.emit(ProgressEvent("event", f"{event.type} {events[-1]['summary']}", event.session_id, facts=events[-1]))
                 if until_idle and event.type == "session.idle" and event.session_id == (wanted or event.session_id):
                     ended = "idle"
                     break

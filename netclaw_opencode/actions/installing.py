@@ -21,7 +21,7 @@ async def install_opencode(arguments: JsonObject, context: ActionContext) -> Jso
     settings = context.settings
 
     def tell(line: str) -> None:
-        context.driver.tell(ProgressEvent("status", line, at_seconds=context.clock() - began))
+        context.driver.emit(ProgressEvent("status", line, at_seconds=context.clock() - began))
 
     found = await installing.install(
         settings.state_dir,

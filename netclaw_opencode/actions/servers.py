@@ -37,7 +37,7 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
     await context.driver.disconnect()
     record = found.record
     if found.started:
-        context.driver.tell(
+        context.driver.emit(
             ProgressEvent("server_started", f"OpenCode {record.opencode_version} at {record.url}", facts={"url": record.url})
         )
     return {
@@ -73,5 +73,5 @@ async def stop_server(arguments: JsonObject, context: ActionContext) -> JsonObje
     if left:
         raise ActionFailed("kill_failed", f"{output['processes_left']} process(es) did not end", rule="nothing-left", details=output)
     if done.ended is not None and done.record is not None:
-        context.driver.tell(ProgressEvent("server_stopped", f"server {done.record.url} ended ({done.ended.signal})"))
+        context.driver.emit(ProgressEvent("server_stopped", f"server {done.record.url} ended ({done.ended.signal})"))
     return output

@@ -45,11 +45,12 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         directory_given="directory" in arguments,
         places=Places.of(context.settings),
     )
-    connection, notes = await context.driver.tidied(left_seconds=time_budget.current().fitted(_CREATE_SECONDS, stops=False))
+    connection = await context.driver.connect()
+    notes = await context.driver.sweep_orphans(connection, left_seconds=time_budget.current().fitted(_CREATE_SECONDS, stops=False))
     key = keys.read_key(arguments, action="create_session")
     new = True
     if key is None:
-        with context.driver.remembering(wanted.created_by):
+        with context.driver.pending_removals.add_on_failure(wanted.created_by):
             session = await sessions.create(connection, wanted)
     else:
         wanted = replace(wanted, marks=key.marks())
@@ -58,7 +59,7 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         notes.append("the same idempotency key: this is the session that was created before")
     else:
         connection.remember_session(session)
-        context.driver.tell(ProgressEvent("session_created", f"session {session.id}", session.id))
+        context.driver.emit(ProgressEvent("session_created", f"session {session.id}", session.id))
     output: dict[str, object] = {"session": sessions.to_wire(session), "notes": notes}
     if parent_id is not None:
         output["forked_from"] = parent_id
@@ -183,7 +184,7 @@ async def delete_session(arguments: JsonObject, context: ActionContext) -> JsonO
     rules.require_ours(connection.record, session, include_foreign=read.flag(arguments, "include_foreign"))
     report = await stopping.stop(connection, session)
     gone_already = await stopping.delete(connection, session, report=report)
-    context.driver.tell(ProgressEvent("session_deleted", f"session {session.id} deleted", session.id))
+    context.driver.emit(ProgressEvent("session_deleted", f"session {session.id} deleted", session.id))
     return {
         "session_id": session.id,
         "deleted": True,

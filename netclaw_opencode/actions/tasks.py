@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -135,7 +135,7 @@ async def _newest_attempt(task: _Task, context: ActionContext, *, most: int) -> 
 async def _may_try_another(task: _Task, context: ActionContext, error: DriverError, number: int) -> bool:
     """Whether the next model may have the task: the failure is the model's, and nothing of the attempt runs any more."""
     if error.code in FALLBACK_CODES:
-        if _stop_is_proved(error) or ("stopped" not in error.details and error.code in _SEEN_ENDED):
+        if _stop_is_proved(error) or (error.stop is None and error.code in _SEEN_ENDED):
             return True
         error.message += "; no other model was tried, since this attempt is not seen stopped"
         return False
@@ -217,7 +217,8 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     with sending.deadline_before_send(task.ends - context.clock()):
         on_request = read.on_request(task.arguments)
         turns = await context.driver.turns(on_request=on_request)
-        connection, tidied = await context.driver.tidied(left_seconds=task.ends - context.clock())
+        connection = await context.driver.connect()
+        swept = await context.driver.sweep_orphans(connection, left_seconds=task.ends - context.clock())
         prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
     message_id = connection.ids.message()
     wanted = sessions.NewSession(
@@ -233,7 +234,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
         offers_questions=context.driver.offers_questions(on_request),
     )
     async with _session(connection, context, wanted, task) as job:
-        job.notes += tidied
+        job.notes += swept
         tag = SessionTag.of(job.session)
         result = await turns.run(
             job.session,
@@ -270,11 +271,11 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
             create = partial(sessions.create, connection, wanted)
             session, new = await keys.find_or_create(connection, task.key, create, attempt=task.attempt)
         else:
-            with context.driver.remembering(wanted.created_by):
+            with context.driver.pending_removals.add_on_failure(wanted.created_by):
                 session, new = await sessions.create(connection, wanted), True
     job = _Job(session, new)
     if new:
-        context.driver.tell(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
+        context.driver.emit(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
     else:
         job.notes.append("the same idempotency key: this is the task that was started before")
     try:
@@ -296,17 +297,15 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
 
 def _tell_of_proof(error: DriverError) -> None:
     """Say of a stop that was not proved what the removal of its session has shown: nothing runs, and a late prompt is refused."""
-    stopped = error.details.get("stopped")
-    if isinstance(stopped, Mapping) and stopped.get("confirmed") is False:
-        error.details["stopped"] = {**stopped, "confirmed": True, "by": "session_deleted"}
+    if error.stop is not None and not error.stop.confirmed:
+        error.confirm_stop(by="session_deleted")
         error.message += "; its session was deleted since, so nothing runs in it, and a prompt that comes late is refused"
         error.next = CODES[error.code].remedy
 
 
 def _stop_is_proved(error: BaseException) -> bool:
     """Whether the turn's own ending has just proved that nothing runs in the session any more."""
-    stopped = error.details.get("stopped") if isinstance(error, DriverError) else None
-    return isinstance(stopped, Mapping) and stopped.get("confirmed") is True
+    return isinstance(error, DriverError) and error.stop is not None and error.stop.confirmed
 
 
 async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:
@@ -319,8 +318,8 @@ async def _remove(connection: Connection, context: ActionContext, job: _Job, *, 
         except DriverError as error:
             problem = error
     if job.deleted:
-        context.driver.tell(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))
+        context.driver.emit(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))
         return
-    context.driver.give_up(job.session.id)
+    context.driver.pending_removals.add(job.session.id)
     why = problem.message if problem is not None else f"session {job.session.id} could not be removed within {_REMOVE_SECONDS:g} s"
     job.notes.append(f"{why}; netclaw-opencode server cleanup")

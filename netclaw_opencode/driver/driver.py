@@ -7,15 +7,15 @@ nothing about turns.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import anyio
 
+from netclaw_opencode.driver.removals import PendingRemovals
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
@@ -43,13 +43,11 @@ if TYPE_CHECKING:
 _RECENT = 200
 """As many sessions as the first changing call looks through for leftovers; ``cleanup`` looks at more."""
 
-_TIDY_SECONDS = 30.0
+_SWEEP_INTERVAL_SECONDS = 30.0
 """How long a look for leftovers counts, in a process that goes on."""
-_TIDY_SHARE = 0.1
-_TIDY_MOST_SECONDS = 5.0
+_SWEEP_SHARE = 0.1
+_SWEEP_MOST_SECONDS = 5.0
 """A look for leftovers takes a tenth of the call's time, and never more than this: one stop takes about a second."""
-_GIVEN_UP = 256
-"""As many sessions as are remembered that could not be removed."""
 _SECRETS = 32
 """As many forms of passwords as are hidden: those of the servers in use, and of some before them."""
 _MOVED = frozenset({"auth_failed", "server_unreachable", "not_opencode"})
@@ -79,8 +77,8 @@ class Driver:
         self._tasks: TaskGroup | None = None
         self._leases = Leases()
         self._connecting = anyio.Lock()
-        self._tidied_at: float | None = None
-        self._given_up: OrderedDict[str, None] = OrderedDict()
+        self._swept_at: float | None = None
+        self.pending_removals = PendingRemovals()
         self.secrets: tuple[str, ...] = ()
         """The passwords of the servers in use, in every form in which they travel."""
 
@@ -119,10 +117,10 @@ class Driver:
             if line is not None and not line.address.leads_where(address):
                 await self._leases.retire()
             if self._leases.current is None:
-                self._leases.add(*await self._found(address))
+                self._leases.add(*await self._connect_or_follow(address))
             return self._leases.take()
 
-    async def _found(self, address: Address) -> tuple[Connection, Address]:
+    async def _connect_or_follow(self, address: Address) -> tuple[Connection, Address]:
         """A connection to that address, or to where our server is by now: it may have been started anew a moment ago."""
         try:
             return await self._connect(address), address
@@ -165,82 +163,57 @@ class Driver:
             record=self._record,
         )
 
-    async def tidied(self, *, left_seconds: float) -> tuple[Connection, list[str]]:
-        """The connection, and what was left behind on that server by processes that are gone.
+    async def sweep_orphans(self, connection: Connection, *, left_seconds: float) -> list[str]:
+        """Stop and remove what processes that are gone left behind on this server; returns one sentence for each thing done or not seen.
 
-        Looked for by the first call that is about to change something, then at most every half minute (a host may live for
-        weeks, and others die beside it), and at once after a removal that failed; what was found is stopped and removed before
-        the call goes on, and told in one sentence each. The look takes a tenth of the call's time at most, and never fails the
-        call: what it could not see, or not finish, is told as well.
+        The first call that is about to change something looks, then one at most every half minute (a host may live for weeks, and
+        others die beside it), and the next one after a removal that failed. It takes a tenth of the call's time at most, and never
+        fails the call.
 
         Args:
+            connection: The server.
             left_seconds: What is left of the call's time.
         """
-        connection = await self.connect()
-        if self._tidied_at is not None and self._clock() < self._tidied_at + _TIDY_SECONDS and not self._given_up:
-            return connection, []
+        now = self._clock()
+        if self._swept_at is not None and now < self._swept_at + _SWEEP_INTERVAL_SECONDS and not self.pending_removals.names:
+            return []
         # Set first: another call that comes meanwhile need not look, too.
-        self._tidied_at = self._clock()
+        self._swept_at = now
         notes: list[str] = []
-        limit = max(0.0, min(_TIDY_MOST_SECONDS, left_seconds * _TIDY_SHARE))
-        with anyio.move_on_after(limit) as looking:
+        limit = max(0.0, min(_SWEEP_MOST_SECONDS, left_seconds * _SWEEP_SHARE))
+        with anyio.move_on_after(limit) as sweeping:
             try:
-                await self._tidy(connection, notes)
+                await self._sweep(connection, notes)
             except DriverError as error:
                 notes.append(f"what was left behind could not be looked for: {error.message}")
-        if looking.cancelled_caught:
+        if sweeping.cancelled_caught:
             notes.append(f"looking for what was left behind took longer than {limit:.1f} s; netclaw-opencode server cleanup")
-        return connection, notes
+        return notes
 
-    async def _tidy(self, connection: Connection, notes: list[str]) -> None:
+    async def _sweep(self, connection: Connection, notes: list[str]) -> None:
         from netclaw_opencode.driver import leftovers
 
         locks.sweep(self.settings.state_dir)
-        known = self.given_up
+        known = self.pending_removals.names
         look = await leftovers.find(connection, given_up=known, limit=_RECENT)
         notes += [item.sentence() for item in look.skipped]
 
         def done(item: Removal) -> None:
             notes.append(item.sentence())
-            self.swept((item,))
+            self.forget_removed((item,))
             self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
 
         await leftovers.remove(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
         if not look.skipped:
-            # Whatever else was given up is gone, or was never there.
+            # Whatever else was to be removed is gone, or was never there.
             seen = {item.session.id for item in look.found} | {_created_by(item.session) for item in look.found}
-            self._forget(known - seen)
+            self.pending_removals.discard(known - seen)
 
-    @property
-    def given_up(self) -> frozenset[str]:
-        """Sessions that a call of this process could not remove, by id, or whose creation it lost sight of, by its mark."""
-        return frozenset(self._given_up)
-
-    def give_up(self, session_id: str) -> None:
-        """Remember a session that could not be removed: this process lives on, so its tag does not give it away."""
-        self._given_up[session_id] = None
-        while len(self._given_up) > _GIVEN_UP:
-            # It is found again when this process has ended.
-            self._given_up.popitem(last=False)
-
-    def _forget(self, names: Iterable[str | None]) -> None:
-        for name in names:
-            self._given_up.pop(name or "", None)
-
-    @contextmanager
-    def remembering(self, created_by: str) -> Iterator[None]:
-        """A creation; where it fails, the session may be there all the same, and the next look for leftovers knows its mark."""
-        try:
-            yield
-        except BaseException:
-            self.give_up(created_by)
-            raise
-
-    def swept(self, swept: tuple[Removal, ...]) -> None:
-        """Forget what is gone by now."""
-        for item in swept:
+    def forget_removed(self, removals: Iterable[Removal]) -> None:
+        """Take what was removed out of the pending removals."""
+        for item in removals:
             if item.deleted:
-                self._forget((item.leftover.session.id, _created_by(item.leftover.session)))
+                self.pending_removals.discard((item.leftover.session.id, _created_by(item.leftover.session)))
 
     async def turns(self, *, sending: bool = True, on_request: OnRequest | None = None) -> Turns:
         """Turns on the connection; ``sending=False`` is for a caller that only looks at them.
@@ -280,7 +253,7 @@ class Driver:
         if lease is not None:
             await self._leases.release(lease)
 
-    def tell(self, event: ProgressEvent) -> None:
+    def emit(self, event: ProgressEvent) -> None:
         """Emit a progress event that belongs to no turn."""
         self._record.note("step", what=event.kind, session_id=event.session_id)
         self._emit(event)

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netclaw_opencode.driver import driver, structured_output
+from netclaw_opencode.driver import driver, removals, structured_output
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.offline import Text
 from netclaw_opencode.opencode.process import state
@@ -80,7 +80,7 @@ def test_l23_a_list_that_cannot_be_read_fails_no_task(bench: Bench) -> None:
 def test_l24_large_and_many_marks_break_no_list(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """L24: five sessions with 0.9 MiB of metadata, one with more than any answer may have, 200 with 20 KB: all is read, in pages."""
     # However slow the machine is: what is promised is that a look for leftovers ends, not that it gets through.
-    monkeypatch.setattr(driver, "_TIDY_MOST_SECONDS", 60.0)
+    monkeypatch.setattr(driver, "_SWEEP_MOST_SECONDS", 60.0)
     for _ in range(5):
         bench.raw.create(metadata={"theirs": "x" * int(0.9 * MIB)})
     huge = bench.raw.create(metadata={"theirs": "x" * (5 * MIB)})
@@ -152,17 +152,15 @@ def test_l24_old_schemas_go(tmp_path: Path) -> None:
         path = tmp_path / "state" / structured_output.SCHEMA_FOLDER / f"{digest}.json"
         os.utime(path, (time.time() - structured_output.SCHEMA_SECONDS - 1,) * 2)
     assert structured_output.store_schema(tmp_path / "state", {"b": 1}) == used
-    assert (structured_output.load_schema(tmp_path / "state", old), structured_output.load_schema(tmp_path / "state", used)) == (
-        None,
-        {"b": 1},
-    )
+    assert structured_output.load_schema(tmp_path / "state", old) is None
+    assert structured_output.load_schema(tmp_path / "state", used) == {"b": 1}
     assert structured_output.load_schema(tmp_path / "nowhere", used) is None
     assert structured_output.load_schema(tmp_path / "state", "../server") is None
 
 
-def test_l34_what_a_host_could_not_remove_is_remembered_within_bounds(bench: Bench) -> None:
+def test_l34_what_a_host_could_not_remove_is_remembered_within_bounds() -> None:
     """L34: as many as may matter; older ones are found by their tags when this process has ended."""
-    found = driver.Driver(bench.settings)
-    for number in range(driver._GIVEN_UP + 50):
-        found.give_up(f"ses_{number}")
-    assert len(found.given_up) == driver._GIVEN_UP and f"ses_{driver._GIVEN_UP + 49}" in found.given_up
+    found = removals.PendingRemovals()
+    for number in range(removals.LIMIT + 50):
+        found.add(f"ses_{number}")
+    assert len(found.names) == removals.LIMIT and f"ses_{removals.LIMIT + 49}" in found.names
