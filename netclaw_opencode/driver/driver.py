@@ -95,7 +95,7 @@ class Driver:
 
     @asynccontextmanager
     async def leasing(self) -> AsyncIterator[None]:
-        """The time of one call: the connection that it gets first is its own until its end, whatever other calls do."""
+        """Open the time of one call, which keeps the connection that it gets first until its end."""
         with self._leases.call() as lease:
             try:
                 yield
@@ -103,7 +103,7 @@ class Driver:
                 await self._leases.release(lease)
 
     async def connect(self) -> Connection:
-        """The connection, made on first use. Within ``leasing`` it stays the same, unless this very call lets go of it.
+        """Return the connection, made on first use. Within ``leasing`` it stays the same, unless this very call lets go of it.
 
         Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``,
         ``unsupported_version``, ``unauthenticated_server``.
@@ -121,7 +121,7 @@ class Driver:
             return self._leases.take()
 
     async def _connect_or_follow(self, address: Address) -> tuple[Connection, Address]:
-        """A connection to that address, or to where our server is by now: it may have been started anew a moment ago."""
+        """Return a connection to that address, or to where our server is by now: it may have been started anew a moment ago."""
         try:
             return await self._connect(address), address
         except ServerProblem as error:
@@ -205,7 +205,7 @@ class Driver:
 
         await leftovers.remove(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
         if not look.skipped:
-            # Whatever else was to be removed is gone, or was never there.
+            # The rest is gone, or was never there.
             seen = {item.session.id for item in look.found} | {_created_by(item.session) for item in look.found}
             self.pending_removals.discard(known - seen)
 
@@ -222,7 +222,7 @@ class Driver:
         be, since silence would look like a policy that refuses everything.
 
         Args:
-            on_request: What becomes of a request that nobody decides; None leaves it to the policy file, and else refuses it.
+            on_request: What to do with a request without a decision; None leaves it to the policy file, else it is refused.
         """
         from netclaw_opencode._core.policy import Policy, load
         from netclaw_opencode.driver.permissions import RequestHandler
@@ -237,7 +237,7 @@ class Driver:
         return Turns(await self.connect(), requests=handler, emit=self._emit)
 
     def offers_questions(self, on_request: OnRequest | None) -> bool:
-        """Whether the agent of a new session is offered to ask questions: not where nobody could answer one (F60)."""
+        """Return whether the agent of a new session may ask questions: only if a hook, the policy or the caller can answer (F60)."""
         from netclaw_opencode._core.policy import load
 
         policy = load(self.settings.policy)

@@ -36,12 +36,12 @@ class Key:
     request: str
 
     def marks(self) -> dict[str, object]:
-        """What is written on the session."""
+        """Return what is written on the session."""
         return {f"key:{self.digest}": self.request}
 
 
 def read_key(arguments: JsonObject, *, action: str) -> Key | None:
-    """The key of a call, or None where it has none."""
+    """Return the key of a call, or None where it has none."""
     given = arguments.get("idempotency_key")
     if not isinstance(given, str):
         return None
@@ -54,7 +54,7 @@ def _digest(text: str) -> str:
 
 
 def has_key(session: Session, key: Key) -> bool:
-    """Whether this session carries the key; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
+    """Return whether this session carries the key; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
     tag = SessionTag.of(session)
     request = tag.keys.get(key.digest) if tag is not None else None
     if request is None:
@@ -89,7 +89,7 @@ async def find_or_create(
 
 
 async def find_sessions(connection: Connection, key: Key) -> dict[int, Session]:
-    """The sessions of this key by number of attempt; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
+    """Return the sessions of this key by number of attempt; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
     found: dict[int, Session] = {}
     # Oldest first, and never a fork's copy of the key.
     for session, tag in own_tags(await sessions.list_newest(connection, directory=None, limit=_MOST)):

@@ -1,7 +1,7 @@
-"""What was left behind: found by its tag, stopped, removed, and told.
+"""Sessions of ours that no process waits for any more: find them by their tags, stop them, remove them, and report it.
 
-Owns the question which sessions of ours nobody waits for any more. The server is the memory, so that any later process
-can answer it, whatever killed the one before. Looking is best effort: what cannot be read is passed over, and told.
+The server is the memory, so any later process can find them, however the one before ended. Looking is best effort: what cannot be read
+is skipped and reported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Reason = Literal["owner_gone", "not_removed", "deadline_passed", "old"]
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A session of ours that nobody waits for. An overdue one is stopped; the others are deleted, too."""
+    """A session of ours that no process waits for. An overdue one is stopped; the others are deleted, too."""
 
     session: Session
     reason: Reason
@@ -52,7 +52,7 @@ class Removal:
     problem: str | None = None
 
     def sentence(self) -> str:
-        """What happened, for people."""
+        """Return what happened, for people."""
         session = self.leftover.session
         left = (
             "which an earlier call could not remove" if self.leftover.reason == "not_removed" else "left behind by a process that is gone"
@@ -62,7 +62,7 @@ class Removal:
         return f"session {session.id} ({session.title[:60]!r}), {left}, was stopped and removed"
 
     def to_wire(self) -> dict[str, object]:
-        """The form in results."""
+        """Return the form in results."""
         wire: dict[str, object] = {
             "session_id": self.leftover.session.id,
             "title": self.leftover.session.title,
@@ -85,12 +85,12 @@ class Skipped:
     reason: str
 
     def sentence(self) -> str:
-        """The same, for people."""
+        """Return the same, for people."""
         where = f"in {self.directory}" if self.directory is not None else "on the server"
         return f"sessions {where} could not be looked at: {self.reason}"
 
     def to_wire(self) -> dict[str, object]:
-        """The form in results."""
+        """Return the form in results."""
         return {"directory": self.directory, "reason": self.reason} if self.directory is not None else {"reason": self.reason}
 
 
@@ -109,13 +109,13 @@ async def find(
     given_up: frozenset[str] = frozenset(),
     limit: int = sessions.MANY,
 ) -> Look:
-    """Find sessions of ours whose process is gone, whose deadline has passed while they run, or (asked for) which are old.
+    """Find sessions of ours whose process is gone, whose deadline has passed while they run, or (on request) which are old.
 
-    Only the directories of such sessions are asked for what runs in them: a look must not wake the others.
+    Reads the status of the directories of such sessions only: a look must not wake the others.
 
     Args:
         connection: The server.
-        older_than_seconds: Also take idle sessions that nobody changed for this long.
+        older_than_seconds: Also take sessions that were idle and unchanged for this long.
         given_up: Sessions that a call of this very process could not remove (ids) or lost sight of (``created_by``).
         limit: As many sessions as are looked through, those changed last first.
     """
@@ -133,7 +133,7 @@ async def find(
         elif tag.is_abandoned(local_server=local_server):
             candidates.append((session, "owner_gone", is_old))
         elif tag.deadline_ms is not None and tag.deadline_ms < now_ms:
-            # Where it ended in time, somebody may still ask for what it did, until it is old.
+            # If it ended in time, its caller may still ask for the result, until it is old.
             candidates.append((session, "deadline_passed", is_old))
         elif is_old:
             candidates.append((session, "old", is_old))
@@ -186,9 +186,9 @@ async def run_limited(jobs: Iterable[Callable[[], Awaitable[None]]], *, at_once:
 async def remove(
     connection: Connection, found: tuple[Leftover, ...], *, done: Callable[[Removal], None] = lambda _: None
 ) -> tuple[Removal, ...]:
-    """Stop each leftover, verified, and delete what nobody will ask for again. One failure does not keep the others.
+    """Stop each leftover, verified, and delete those without a result to ask for. One failure does not keep the others.
 
-    ``done`` is told of each as soon as it is through with.
+    Calls ``done`` with each as soon as it is finished.
     """
     results: dict[int, Removal] = {}
 
@@ -206,7 +206,7 @@ async def _remove(connection: Connection, leftover: Leftover) -> Removal:
         report = await stopping.stop(connection, leftover.session)
         stopped = report.confirmed
         if leftover.reason != "deadline_passed":
-            # An overdue task keeps its session: somebody may still ask for what it did.
+            # An overdue task keeps its session: its caller may still ask for the result.
             await stopping.delete(connection, leftover.session, report=report)
             deleted = True
     except DriverError as error:

@@ -56,7 +56,7 @@ async def _look_once(connection: Connection, turn: Turn) -> Verdict:
 
 
 async def _has_arrived(connection: Connection, turn: Turn) -> bool:
-    """Whether our prompt stands in the store; in a fork, and in a cold directory (F59), what is newest may be older than it."""
+    """Return whether our prompt stands in the store; in a fork, and in a cold directory (F59), what is newest may be older than it."""
     if not turn.arrived:
         ours = (step for step in turn.history.newest if turn.newest_prompt in (step.id, step.parent_id))
         turn.arrived = any(ours) or await turn.history.read_one(turn.newest_prompt) is not None
@@ -64,15 +64,15 @@ async def _has_arrived(connection: Connection, turn: Turn) -> bool:
 
 
 async def _is_joined(connection: Connection, turn: Turn) -> bool:
-    """Whether the newest messages belong to a prompt that is neither ours nor one that OpenCode wrote itself (F58)."""
+    """Return whether the newest messages belong to a prompt that is neither ours nor one that OpenCode wrote itself (F58)."""
     if turn.span.joined_by is not None:
         return True
     last = turn.history.last
     if last is None or last.role != "assistant" or last.parent_id in (None, turn.message_id, turn.newest_prompt):
         return False
     prompt = await turn.history.read_one(str(last.parent_id))
-    asked = turn.history.get(turn.message_id)
-    is_later = prompt is not None and (asked is None or prompt.created_ms >= asked.created_ms)
+    ours = turn.history.get(turn.message_id)
+    is_later = prompt is not None and (ours is None or prompt.created_ms >= ours.created_ms)
     return prompt is not None and not prompt.is_continuation and is_later
 
 
@@ -91,7 +91,7 @@ async def read_back(connection: Connection, turn: Turn) -> None:
 
 
 async def _pending(connection: Connection, turn: Turn, state: DirectoryState) -> tuple[PendingRequest, ...]:
-    """The requests of the turn's session and of its sub-agents (F36)."""
+    """Return the requests of the turn's session and of its sub-agents (F36)."""
     roots = {item.session_id: await connection.root_of(item.session_id) for item in state.pending}
     found = with_tools(tuple(item for item in state.pending if roots[item.session_id] == turn.session.id), turn.history)
     if any(item.call_id and item.tool is None and item.session_id == turn.session.id for item in found):
@@ -106,9 +106,9 @@ def _announced(connection: Connection, turn: Turn) -> tuple[str, ...]:
 
 
 async def last_turn(history: History) -> Span | None:
-    """The turn at the end of a session, as its newest messages show it; None in a session without any message.
+    """Return the turn at the end of a session, as its newest messages show it; None in a session without any message.
 
-    Its prompt may lie far back, and is not read: how the turn stands is told by its newest messages.
+    Its prompt may lie far back and is not read: the newest messages show how the turn stands.
     """
     newest = history.newest or await history.read_newest()
     if not newest:

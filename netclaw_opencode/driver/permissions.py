@@ -1,7 +1,7 @@
 """Permissions and questions of the agent, answered, so that no turn waits for a person who is not there (F29, F60).
 
-A plugin's hook is asked first, then the policy file. A request that neither decides is refused with words that tell the agent why, and it
-goes on; or the turn is stopped; or the request is handed back to the caller. What a policy file means is the work of ``policy``.
+The plugins' hook decides first, then the policy file (``_core.policy``). A request without a decision is refused with words that say why,
+and the agent goes on; or the turn is stopped; or the request is returned to the caller.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class RequestHandler:
     """Answers the requests of turns.
 
     Args:
-        hook: Asked first; None leaves the request to the policy.
-        policy: Asked where the hook has no answer.
+        hook: Decides first; None leaves the request to the policy.
+        policy: Decides if the hook does not.
         audit: Takes a line for each answer; what cannot be recorded is not allowed.
-        on_request: What becomes of a request that nobody decides.
+        on_request: What to do with a request without a decision.
     """
 
     def __init__(self, hook: Decide, *, policy: Policy, audit: Audit | None = None, on_request: OnRequest = "refuse") -> None:
@@ -57,10 +57,10 @@ class RequestHandler:
         return self._policy.rule_on(request) if decision is None else Ruling.of_hook(decision)
 
     async def handle(self, connection: Connection, turn: Turn, pending: Sequence[PendingRequest]) -> bool:
-        """Answer what a turn waits for; False where the turn cannot go on, because nobody decides and ``on_request`` says so."""
+        """Answer what a turn waits for; return False if it cannot go on: there is no decision, and ``on_request`` says so."""
         for request in pending:
-            if request.id not in turn.asked:
-                turn.asked.add(request.id)
+            if request.id not in turn.announced_requests:
+                turn.announced_requests.add(request.id)
                 self._emit(connection, turn, request, "is asked", request.to_wire() | {"stage": "asked"})
         rulings = [(request, await self.rule_on(request)) for request in pending]
         undecided = any(ruling.by == "default" for _, ruling in rulings)
@@ -100,7 +100,7 @@ class RequestHandler:
             self._emit(connection, turn, answer.request, "is no longer asked", answer.to_wire() | {"stage": "gone"})
 
     def _note(self, connection: Connection, turn: Turn, answer: Answer) -> str | None:
-        """Record, keep and tell an answer before it is sent; returns why it could not be recorded."""
+        """Record, keep and emit an answer before it is sent; return why it could not be recorded."""
         reason = self._record(connection, turn, answer, event="answer")
         if reason is not None and answer.ruling.answer != "refuse":
             return reason
@@ -127,7 +127,7 @@ class RequestHandler:
 
 
 def _add_words(request: PendingRequest, ruling: Ruling) -> Ruling:
-    """The ruling with words for the agent: a refusal without any ends its turn (F60). A plugin's own decision stays as it is."""
+    """Return the ruling with words for the agent: a refusal without any ends its turn (F60). A plugin's own decision stays as it is."""
     if ruling.answer != "refuse" or ruling.by == "hook" or ruling.message is not None:
         return ruling
     message = UNATTENDED_REFUSAL if request.kind == "permission" else UNATTENDED_ANSWER
@@ -135,7 +135,7 @@ def _add_words(request: PendingRequest, ruling: Ruling) -> Ruling:
 
 
 def _decision(answer: Answer) -> Decision:
-    """What is sent: a question cannot be rejected with words, so it is answered with them (F60)."""
+    """Return what is sent: a question cannot be rejected with words, so it is answered with them (F60)."""
     request, ruling = answer.request, answer.ruling
     if ruling.answer == "refuse" and request.kind == "question" and ruling.message is not None:
         return Decision("answers", answers=((ruling.message,),) * len(request.questions))
@@ -163,7 +163,7 @@ async def send_answer(connection: Connection, request: PendingRequest, decision:
 
 
 async def refuse_all(connection: Connection, requests: tuple[PendingRequest, ...]) -> int:
-    """Reject requests that nobody will answer (after an abort they stay listed, F42); returns how many."""
+    """Reject requests that no one will answer (after an abort they stay listed, F42); return how many."""
     refused = 0
     for request in requests:
         try:
@@ -176,7 +176,7 @@ async def refuse_all(connection: Connection, requests: tuple[PendingRequest, ...
 
 
 def refusal_of(turn: Turn) -> str:
-    """Why a turn ended that was refused something, in one sentence."""
+    """Return why a turn ended that was refused something, in one sentence."""
     if not turn.refused:
         return "the agent was refused a request and ended its turn"
     last = turn.refused[-1]
@@ -184,7 +184,7 @@ def refusal_of(turn: Turn) -> str:
 
 
 def subject_of(request: PendingRequest) -> str:
-    """What a request is about, in a few words."""
+    """Return what a request is about, in a few words."""
     if request.kind == "question":
         return "question " + "; ".join(item.question for item in request.questions)
     return f"{request.permission or 'permission'} {', '.join(request.patterns)}".strip()

@@ -22,7 +22,7 @@ _TEXT_STEP = 400
 
 
 class Progress:
-    """Counts and tells what the events of one turn show; ``take`` returns whether to look at the store now."""
+    """Reads the events of one turn, emits progress, and says when a look at the message store is worth it."""
 
     def __init__(self, emit: Callable[[ProgressEvent], None], session_id: str, message_id: str, *, clock: Callable[[], float]) -> None:
         self._emit = emit
@@ -42,7 +42,7 @@ class Progress:
         try:
             return self._handle(event)
         except DriverError:
-            # A hint that cannot be read says at least that something happened; the store tells what.
+            # A hint that cannot be read says at least that something happened; the store shows what.
             return True
 
     def _handle(self, event: ServerEvent) -> bool:
@@ -68,7 +68,7 @@ class Progress:
         self._prompts.add(message_id)
 
     def set_status(self, status: str) -> None:
-        """Tell the session's status where it is another than before; events of it may be lost, and looks show it too."""
+        """Emit the session's status if it has changed; events of it may be lost, and looks show it too."""
         if not self.statuses or self.statuses[-1] != status:
             self.statuses.append(status)
             self.emit("status", status)
@@ -104,7 +104,7 @@ class Progress:
         if not isinstance(info, Mapping):
             return False
         if info.get("role") == "user":
-            # Somebody else's prompt, or one of OpenCode's own after a compaction: the store tells which.
+            # Another caller's prompt, or one of OpenCode's own after a compaction: the store shows which.
             message_id, known = str(info.get("id")), len(self._prompts)
             self._prompts.add(message_id)
             return len(self._prompts) > known
@@ -140,7 +140,7 @@ class Progress:
 
 
 def _subject(tool_input: JsonObject) -> str:
-    """What a tool works on, in a few words."""
+    """Return what a tool works on, in a few words."""
     for key in ("filePath", "command", "pattern", "path", "url", "description"):
         value = tool_input.get(key)
         if isinstance(value, str):

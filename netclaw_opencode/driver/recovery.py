@@ -1,6 +1,6 @@
 """Recovery: what hangs is stopped; a server that hangs is killed, if it is ours, and started afresh.
 
-Owns the escalation. A server of somebody else is never signalled: its sessions of ours are stopped, and the rest is told.
+A server that is not ours is never signalled: our sessions on it are stopped, and the rest is reported.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Recovery:
     skipped: list[Skipped] = field(default_factory=list)
 
     def to_wire(self) -> dict[str, object]:
-        """The form in results."""
+        """Return the form in results."""
         wire: dict[str, object] = {
             "server": {"url": self.url, "was": self.server_was, "ours": self.ours, "restarted": self.restarted},
             "retrying": list(self.retrying),

@@ -39,7 +39,7 @@ GATHER_SECONDS = 5.0
 """Time for reading what belongs to a finished turn, however near the deadline is, and for the sum of its changes in any case, in
 seconds: the server makes it in tenths of one, and who waits for a result should not wait for ever for its details."""
 _LONGEST_PARTIAL = 2000
-"""Characters of a failed turn's text that its error tells."""
+"""Characters of a failed turn's text in its error."""
 _RULES = {"turn_timeout": "deadline", "permission_required": "nobody-waits", "question_pending": "nobody-waits"}
 
 
@@ -100,7 +100,7 @@ class TurnResult:
         return self.span.text
 
     def to_wire(self) -> dict[str, object]:
-        """The ``TURN`` shape of the output schemas."""
+        """Return the ``TURN`` shape of the output schemas."""
         earlier, left_out = _bounded_texts(self.span.texts[:-1])
         final = self.verdict.final or self.span.last
         finish = final.finish if final is not None and final.finish is not None else ""
@@ -149,9 +149,9 @@ class TurnResult:
 
 
 def waiting_result(turn: Turn) -> TurnResult:
-    """The result of a turn that is handed back, still open, with what it did so far as far as that was read."""
+    """Return the result of a turn that is handed back, still open, with what it did so far as far as that was read."""
     first = turn.pending[0]
-    told = f"the agent waits for an answer: reply_{first.kind} gives it, then wait_for_session goes on with the turn"
+    hint = f"the agent waits for an answer: reply_{first.kind} gives it, then wait_for_session goes on with the turn"
     return TurnResult(
         session_id=turn.session.id,
         message_id=turn.message_id,
@@ -161,18 +161,18 @@ def waiting_result(turn: Turn) -> TurnResult:
         files=_changes_by_tools(turn.span.steps),
         elapsed_seconds=0.0,
         pending=turn.pending,
-        notes=(told, *((note,) if (note := turn.failed_looks.note()) is not None else ())),
+        notes=(hint, *((note,) if (note := turn.failed_looks.note()) is not None else ())),
     )
 
 
-def refusal_command(session_id: str, asked: PendingRequest) -> str:
-    """The one answer that is always safe to give: nothing is granted by a caller that only follows ``next``."""
-    answer = "--answer reject" if asked.kind == "permission" else "--reject"
-    return f"netclaw-opencode reply reply-{asked.kind} --session-id {session_id} --{asked.kind}-id {asked.id} {answer}"
+def refusal_command(session_id: str, request: PendingRequest) -> str:
+    """Return the one answer that is always safe to give: nothing is granted by a caller that only follows ``next``."""
+    answer = "--answer reject" if request.kind == "permission" else "--reject"
+    return f"netclaw-opencode reply reply-{request.kind} --session-id {session_id} --{request.kind}-id {request.id} {answer}"
 
 
 def _bounded_texts(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], int]:
-    """The newest texts that fit, oldest first, and how many were left out."""
+    """Return the newest texts that fit, oldest first, and how many were left out."""
     room, at = _MOST_TEXT, len(steps)
     while at and len(steps[at - 1].text) <= room:
         at -= 1
@@ -250,12 +250,12 @@ def _combine(one: UsageSum, other: UsageSum) -> UsageSum:
 
 
 def _elapsed(span: Span, final: Step) -> float:
-    """Seconds between prompt and completion by the server's clock, for turns that another process began."""
+    """Return seconds between prompt and completion by the server's clock, for turns that another process began."""
     return ((final.completed_ms or final.created_ms) - (span.prompt or final).created_ms) / 1000
 
 
 async def _read_snapshots(connection: Connection, session: Session, span: Span) -> tuple[FileChange, ...]:
-    """What the turn changed, by the server's snapshots; empty outside a git repository.
+    """Return what the turn changed, by the server's snapshots; empty outside a git repository.
 
     A ``patch`` part names the files that one step changed. The sum over the turn is made anew after each step, the last time a
     moment after the turn's answer was complete; so it is read until it holds every announced file and, where several steps
@@ -275,7 +275,7 @@ async def _read_snapshots(connection: Connection, session: Session, span: Span) 
 
 
 def _describe_unknowns(steps: tuple[Step, ...]) -> tuple[str, ...]:
-    """What is not known of a turn without snapshots."""
+    """Return what is not known of a turn without snapshots."""
     over = {path: None for step in steps for path in step.overwritten}
     long = {item.path: None for step in steps for item in step.changes if not item.diff and item.path not in over}
     ran = any(use.tool == "bash" for step in steps for use in step.tools)
@@ -307,7 +307,7 @@ def _changes_by_tools(steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
 
 
 def turn_error(connection: Connection, turn: Turn, verdict: Verdict, report: StopReport | None = None) -> DriverError:
-    """The error that a verdict is; ``report`` tells of the stop, where there was one."""
+    """Return the error of a failed turn; ``report`` is how it was stopped, if it was."""
     code = verdict.code or "turn_incomplete"
     message = connection.sanitize(verdict.message) or "the turn did not succeed"
     if code == "turn_incomplete" and turn.refused:
@@ -344,24 +344,24 @@ def add_stop(error: DriverError, turn: Turn, report: StopReport | None) -> Drive
     error.details["stopped"] = report.to_wire()
     error.message += f"; the turn was {describe_stop(report)}"
     if not report.confirmed:
-        # Whatever the code advises otherwise, first the turn has to end.
+        # Before what the code advises otherwise, the turn has to end.
         abort = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
         error.next = abort if report.answered else "netclaw-opencode server recover"
     return error
 
 
 def describe_stop(report: StopReport | None) -> str:
-    """How a stop went, in a few words."""
+    """Return how a stop went, in a few words."""
     if report is not None and report.confirmed:
         return "aborted and is seen stopped"
     return "aborted, but is not seen stopped" if report is not None and report.answered else "not stopped: the server does not answer"
 
 
 def waiting_verdict(pending: tuple[PendingRequest, ...]) -> Verdict:
-    """The verdict on a turn that is stopped because nobody decides what it asks for."""
+    """Return the verdict on a turn that is stopped because its request has no decision."""
     first = pending[0]
     if first.kind == "question":
-        asked = "; ".join(item.question for item in first.questions)
-        return Verdict("failed", "question_pending", f"the agent asked a question and nobody answers: {asked}")
+        questions = "; ".join(item.question for item in first.questions)
+        return Verdict("failed", "question_pending", f"the agent asked a question and nobody answers: {questions}")
     wanted = f"{first.permission} {', '.join(first.patterns)}".strip()
     return Verdict("failed", "permission_required", f"the agent asked for the permission {wanted} and no policy grants it")

@@ -85,19 +85,19 @@ def state_of(status: SessionStatus | None, pending: Sequence[PendingRequest]) ->
 
 
 def mark_of(session: Session) -> JsonObject | None:
-    """What we noted on a session: on one of ours always, on another's where we sent a background task into it."""
+    """Return what we noted on a session: on one of ours always, on another's where we sent a background task into it."""
     tag = SessionTag.of(session)
     return tag.to_metadata() if tag is not None else None
 
 
 def is_ours(session: Session) -> bool:
-    """Whether we created the session: only then does our mark name the task that it was made for."""
+    """Return whether we created the session: only then does our mark name the task that it was made for."""
     tag = SessionTag.of(session)
     return tag is not None and tag.task is not None
 
 
 def prior_activity(facts: SessionFacts) -> tuple[Step, ...]:
-    """The newest messages beyond what a fork copied (F28)."""
+    """Return the newest messages beyond what a fork copied (F28)."""
     forked_through = (mark_of(facts.session) or {}).get("forked_through")
     ids = [step.id for step in facts.newest]
     return facts.newest[ids.index(forked_through) + 1 :] if forked_through in ids else facts.newest
@@ -147,7 +147,7 @@ def require_aborted(facts: SessionFacts, *, stop_seen: bool) -> None:
 
 
 def require_deadline(seconds: float, *, longest: float) -> float:
-    """The deadline in seconds, if it is one: there is no call without."""
+    """Return the deadline in seconds, if it is one: there is no call without."""
     if not 0 < seconds <= longest:
         raise InvalidInput("invalid_input", f"deadline_seconds {seconds!r} must be more than 0 and at most {longest:g} seconds")
     return float(seconds)
@@ -161,7 +161,7 @@ def require_same_ids(*, message_id: str, part_id: str, sent: Sequence[tuple[str,
 
 
 def is_stopped(facts: StopFacts) -> bool:
-    """Whether what was seen proves a stop. The abort's own answer proves nothing (F22)."""
+    """Return whether what was seen proves a stop. The abort's own answer proves nothing (F22)."""
     return not (facts.active or facts.pending or facts.running_tools or facts.unsettled)
 
 
@@ -178,7 +178,7 @@ def require_stopped(session_id: str, *, confirmed: bool) -> None:
 
 
 def decision_or_refusal(decision: Decision | None) -> Decision:
-    """The decision on a pending request; where nobody decides, it is refused."""
+    """Return the decision on a pending request; without one it is refused."""
     return decision if decision is not None else Decision("reject")
 
 
@@ -195,13 +195,13 @@ def require_ours(session: Session, *, include_foreign: bool = False) -> None:
 
 
 def stuck_sessions(statuses: Mapping[str, SessionStatus]) -> tuple[str, ...]:
-    """The sessions in retry, if they are so many that the server process itself has to go."""
+    """Return the sessions in retry, if they are so many that the server process itself has to go."""
     retrying = tuple(key for key, status in statuses.items() if status.kind == "retry")
     return retrying if len(retrying) >= STUCK_SESSIONS else ()
 
 
 def kinds_left(left: Mapping[str, Sequence[object]]) -> tuple[str, ...]:
-    """The kinds of things (sessions, processes, files …) of which something is left."""
+    """Return the kinds of things (sessions, processes, files …) of which something is left."""
     return tuple(kind for kind, things in left.items() if things)
 
 

@@ -43,7 +43,7 @@ async def send(
 
     A prompt that stands in the message store already (the same id, sent by another call) is not sent again. ``marks`` are
     written on the session, with the prompt's id, right before it is sent. ``untouched`` is for a session that this very call has
-    just created: nobody else knows its id, so there is no history to read. Raises ``Refused`` (nothing was sent) or the
+    just created: no other call knows its id, so there is no history to read. Raises ``Refused`` (nothing was sent) or the
     error of the POST.
     """
     async with connection.locked(turn.session.id, within_seconds=lock_seconds) as mine:

@@ -50,10 +50,10 @@ class NewSession:
     directory_given: bool = False
     marks: Mapping[str, object] = field(default_factory=dict)
     created_by: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Tells this very creation from every other, where its answer is lost."""
+    """Marks this very creation, to find the session if the answer is lost."""
     places: Places = field(default_factory=Places)
     offers_questions: bool = True
-    """False: its agent has no tool to ask a person with, since nobody would answer (F60)."""
+    """False: its agent has no tool to ask a person with, since no one would answer (F60)."""
 
     @property
     def permission(self) -> list[dict[str, str]]:
@@ -84,7 +84,7 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
     made = await _post_creation(connection, body, wanted)
     connection.record.note("created", session_id=made.id)
     async with _remove_on_failure(connection, made):
-        # Only now its id is known, by which the tag is told from the copy in a fork (F62).
+        # Only now its id is known, which distinguishes the tag from its copy in a fork (F62).
         return await update_tag(connection, made, {})
 
 
@@ -134,7 +134,7 @@ async def _remove_on_failure(connection: Connection, session: Session) -> AsyncI
     try:
         yield
     except BaseException:
-        # Without marks of its own nobody would find it again; nothing has run in it yet.
+        # Without marks of its own no one would find it again; nothing has run in it yet.
         with anyio.move_on_after(_REMOVE_SECONDS, shield=True), suppress(DriverError):
             await stopping.delete(connection, session, report=stopping.already_stopped(session))
         raise
@@ -175,12 +175,12 @@ def _tag(wanted: NewSession) -> SessionTag:
 
 
 async def list_newest(connection: Connection, *, directory: str | None, limit: int) -> tuple[Session, ...]:
-    """Sessions, newest first: of one directory, or of all (F20). One more than ``limit`` tells that there are more."""
+    """Sessions, newest first: of one directory, or of all (F20). One more than ``limit`` means that there are more."""
     return (await listing.read(connection.http, directory=directory, most=limit + 1)).sessions
 
 
 def to_wire(session: Session) -> dict[str, object]:
-    """The form of a session in results."""
+    """Return the form of a session in results."""
     tag = SessionTag.of(session)
     wire: dict[str, object] = {
         "session_id": session.id,

@@ -65,7 +65,7 @@ class StopReport:
         return bool(self.attempts or self.active)
 
     def to_wire(self) -> dict[str, object]:
-        """The evidence, as it stands in results and in error details."""
+        """Return the evidence, as it stands in results and in error details."""
         wire: dict[str, object] = {
             "aborted": self.aborted,
             "confirmed": self.confirmed,
@@ -165,7 +165,7 @@ async def _round(done: _Stop) -> None:
 
 
 def already_stopped(session: Session) -> StopReport:
-    """The report on a session whose turn was just seen complete: there is nothing to abort."""
+    """Return the report on a session whose turn was just seen complete: there is nothing to abort."""
     return StopReport(session.id, "ready", aborted=False, confirmed=True, attempts=0, requests_refused=0, elapsed_seconds=0.0)
 
 
@@ -224,7 +224,7 @@ async def _wait_until_stopped(done: _Stop) -> bool:
 
 
 async def _newest(history: History, *, readable: bool) -> tuple[Step, ...] | None:
-    """The newest messages, or None where they cannot be read (too slow, broken): then only quiet proves a stop."""
+    """Return the newest messages, or None where they cannot be read (too slow, broken): then only quiet proves a stop."""
     if not readable:
         return None
     with anyio.move_on_after(_READ_SECONDS):
@@ -242,7 +242,7 @@ def _running_tools(newest: tuple[Step, ...]) -> tuple[str, ...]:
 
 
 async def _is_settled(done: _Stop, history: History, newest: tuple[Step, ...] | None, *, now: float) -> bool:
-    """Whether the prompt cannot start any more: it was answered, or stands in the store and nothing comes of it."""
+    """Return whether the prompt cannot start any more: it was answered, or stands in the store and nothing comes of it."""
     if newest is None or done.active or done.message_id is None:
         done.stored_since = None
         return False

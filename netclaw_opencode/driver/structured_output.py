@@ -1,4 +1,4 @@
-"""Answers that fit a schema: what the model is told, how its answer is checked, and where the schema of a background task is kept.
+"""Answers that fit a schema: the instruction for the model, how its answer is checked, and where the schema of a background task is kept.
 
 OpenCode's own ``format`` option is not used: after such a prompt the 1.18 server can no longer read the session's
 message store (400 for ever), and it accepts answers that break the schema.
@@ -35,7 +35,7 @@ _LIMIT_BYTES = 4 * 1024 * 1024
 
 
 def instruction(schema: JsonObject) -> str:
-    """What the model is told, as system text."""
+    """Return the instruction for the model, as system text."""
     return (
         "Your last message must be one JSON object and nothing else: no prose, no code fence. "
         f"It must be valid against this JSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"
@@ -43,7 +43,7 @@ def instruction(schema: JsonObject) -> str:
 
 
 def extract(text: str, schema: JsonObject) -> object:
-    """The JSON value in the model's text, valid against the schema.
+    """Return the JSON value in the model's text, valid against the schema.
 
     Raises ``ActionFailed`` (``structured_output_failed``) with what is wrong and the text itself.
     """
@@ -89,7 +89,7 @@ def store_schema(state_dir: Path, schema: JsonObject) -> str:
 
 
 def load_schema(state_dir: Path, digest: str) -> JsonObject | None:
-    """The schema with that digest; None where it is not kept here, or where the file does not hold it any more."""
+    """Return the schema with that digest; None where it is not kept here, or where the file does not hold it any more."""
     if not _DIGEST.fullmatch(digest):
         return None
     try:

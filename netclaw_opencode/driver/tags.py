@@ -32,7 +32,7 @@ class SessionTag:
 
     Attributes:
         task: The action that the session was made for; None on another's session into which we only sent a task.
-        session_id: The session that was own_tags. A fork copies the metadata (F62), so it tells the fork from the original.
+        session_id: The session that was tagged. A fork copies the metadata (F62), so this distinguishes the two.
         created_by: A random id of this very creation, by which it is found where its answer was lost.
         owner: The process that the session must not outlive; None where it is to be kept.
         forked_from: The session of which it is a fork.
@@ -86,7 +86,7 @@ class SessionTag:
         )
 
     def to_metadata(self) -> dict[str, object]:
-        """The form in the metadata; what is not known is left out."""
+        """Return the form in the metadata; what is not known is left out."""
         plain: dict[str, object | None] = {
             "version": self.version,
             "task": self.task,
@@ -105,7 +105,7 @@ class SessionTag:
         }
 
     def is_abandoned(self, *, local_server: bool) -> bool:
-        """Whether the session belongs to a process that is certainly gone.
+        """Return whether the session belongs to a process that is certainly gone.
 
         A process of our own boot and PID namespace is looked up. (A namespace's number is used again only when all its processes
         have ended, so one that is not found there is gone either way.) One of another namespace or machine cannot be looked up
@@ -120,7 +120,7 @@ class SessionTag:
         return local_server and self.owner.ended_with_boot(here)
 
     def with_facts(self, facts: Mapping[str, object], *, session_id: str) -> SessionTag:
-        """The tag with these facts, as a tag of that session."""
+        """Return the tag with these facts, as a tag of that session."""
         return replace(self.from_metadata({**self.to_metadata(), **facts}), session_id=session_id, version=VERSION)
 
 
@@ -130,12 +130,12 @@ def owner_marks() -> dict[str, object]:
 
 
 def other_metadata(session: Session) -> dict[str, object]:
-    """What stands in a session's metadata besides our tag."""
+    """Return what stands in a session's metadata besides our tag."""
     return {key: value for key, value in session.metadata.items() if key != METADATA_KEY}
 
 
 def own_tags(sessions: Iterable[Session]) -> list[tuple[Session, SessionTag]]:
-    """The sessions that bear a tag of their own, oldest first.
+    """Return the sessions that bear a tag of their own, oldest first.
 
     A tag that does not name its session (version 1, or written a moment ago) may be a fork's copy: of several equal ones
     only the oldest session's counts.

@@ -29,7 +29,7 @@ class Answer:
     ruling: Ruling
 
     def to_wire(self) -> dict[str, object]:
-        """The form in results, error details and the audit file."""
+        """Return the form in results, error details and the audit file."""
         request, ruling = self.request, self.ruling
         wire: dict[str, object] = {"id": request.id, "kind": request.kind, "session_id": request.session_id}
         if request.kind == "permission":
@@ -58,7 +58,7 @@ class Prompt:
     output_schema: JsonObject | None = None
 
     def body(self, *, message_id: str, part_id: str, continuation: str | None = None) -> dict[str, object]:
-        """The request body (F12), with ids of our own (F27).
+        """Return the request body (F12), with ids of our own (F27).
 
         Args:
             continuation: Words with which the same turn goes on, in place of the prompt's text: marked as OpenCode marks its own (F58).
@@ -83,7 +83,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class RetryLimit:
-    """How long (seconds) and how often a provider that refuses may be asked again; None: as far as the deadline allows."""
+    """How long (seconds) and how often a refusing provider may be retried; None: as far as the deadline allows."""
 
     seconds: float | None = None
     attempts: int | None = None
@@ -91,7 +91,7 @@ class RetryLimit:
 
 @dataclass(slots=True)
 class FailedLooks:
-    """Looks at the server that failed while a turn was followed: they are told, and end nothing by themselves."""
+    """Looks at the server that failed while a turn was followed: they are reported, and end nothing by themselves."""
 
     count: int = 0
     seconds: float = 0.0
@@ -110,7 +110,7 @@ class FailedLooks:
         self._streak = [*self._streak, error.code] if error.code in self._streak else [error.code]
 
     def repeated(self, code: str) -> int:
-        """How many of the newest looks, one after the other, failed in this way."""
+        """Return how many of the newest looks, one after the other, failed in this way."""
         return self._streak.count(code)
 
     def end(self, *, now: float) -> None:
@@ -156,7 +156,7 @@ class Turn:
     retrying_since: float | None = None
     failed_looks: FailedLooks = field(default_factory=FailedLooks)
     phases: dict[str, float] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
+    announced_requests: set[str] = field(default_factory=set)
     answered: list[Answer] = field(default_factory=list)
 
     @classmethod

@@ -98,7 +98,7 @@ class Turns:
                     await self._stop(turn)
                 raise
             except DriverError as error:
-                # Whoever cannot see the turn any more must not leave it running.
+                # A turn that cannot be seen any more must not be left running.
                 raise await self._stop_after(turn, error) from error
             if not turn.sent:
                 raise OutOfTime("request_timeout", f"{deadline_seconds:g} s passed before the prompt was sent; nothing was sent")
@@ -121,7 +121,7 @@ class Turns:
         )
 
     def _ended_by_refusal(self, turn: Turn, verdict: Verdict) -> bool:
-        """Whether the server ended the turn because it was refused something that nobody meant to end it by."""
+        """Return whether the server ended the turn because of a refusal that was not meant to end it."""
         news = [item for item in turn.answered[turn.gone_on_after :] if item.ruling.answer == "refuse"]
         meant = any(item.ruling.by == "hook" and item.ruling.message is None for item in news)
         return verdict.code == "turn_incomplete" and self._requests.on_request == "refuse" and bool(news) and not meant
@@ -153,7 +153,7 @@ class Turns:
         """Look at a turn that another call or process sent. Only its newest messages are read.
 
         A prompt that has stood in the store for a minute of the server's own time, with nothing running and without an answer, never
-        ran (F15): no event tells a caller who comes later.
+        ran (F15): no event reaches a caller who comes later.
         """
         turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
         turn.sent = True
@@ -169,7 +169,7 @@ class Turns:
     ) -> Verdict:
         """Follow to the end, or to ``until`` on the connection's clock.
 
-        A request that nobody decides ends the following with ``waiting``. ``watching`` is for a turn that another call
+        A request without a decision ends the following with ``waiting``. ``watching`` is for a turn that another call
         sent: nothing is answered, and a retry is no end, since it is not this caller's time that runs out. ``enough`` ends
         the following where a look shows what the caller wants to know. A look that fails is noted, and the next one follows: only
         the time that is over, or a server that is proved gone, ends the following without a verdict.
@@ -203,7 +203,7 @@ class Turns:
         return verdict
 
     async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> results.TurnResult:
-        """The result of an ended turn; raises the error of one that failed."""
+        """Return the result of an ended turn; raises the error of one that failed."""
         if verdict.state != "completed":
             raise results.turn_error(self._connection, turn, verdict)
         result = await results.read_result(self._connection, turn, verdict)
@@ -212,7 +212,7 @@ class Turns:
         return replace(result, structured=structured_output.extract(result.text, output_schema))
 
     def overdue(self, turn: Turn) -> DriverError:
-        """The error of a task that runs past its own deadline. Nothing was stopped: whoever only looks, only tells."""
+        """Return the error of a task that runs past its own deadline. Nothing was stopped: this caller only looks."""
         verdict = Verdict("failed", "turn_timeout", "the task's own deadline has passed and it still runs")
         error = results.turn_error(self._connection, turn, verdict)
         error.next = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
@@ -261,7 +261,7 @@ class Turns:
             raise ServerProblem("server_died", f"the server ended while the turn ran ({error.message}); the turn is lost") from error
 
     def _is_retry_too_late(self, turn: Turn, left_seconds: float) -> bool:
-        """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or its limit is used up."""
+        """Return whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or its limit is used up."""
         status, now = turn.status, self._connection.clock()
         if status is None or status.kind != "retry":
             turn.retrying_since = None
@@ -306,7 +306,7 @@ class Turns:
         raise results.turn_error(self._connection, turn, verdict, report)
 
     async def _stop_after(self, turn: Turn, error: DriverError) -> DriverError:
-        """The error of a turn that could not be followed to its end, with what was done about it."""
+        """Return the error of a turn that could not be followed to its end, with what was done about it."""
         if not turn.sent_by_us:
             return error
         if error.code == "server_died":
@@ -316,20 +316,20 @@ class Turns:
         return results.add_stop(error, turn, report)
 
     def _timeout_verdict(self, turn: Turn, verdict: Verdict, deadline_seconds: float) -> Verdict:
-        """The verdict on a turn whose time is over: why it did not end, as far as that is known."""
+        """Return the verdict on a turn whose time is over: why it did not end, as far as that is known."""
         if turn.status is not None and turn.status.kind == "retry":
             return Verdict("failed", "provider_retrying", self._retry_text(turn))
         last = turn.failed_looks.last
         if last is not None:
             code = "turn_timeout" if last.code in ("request_timeout", "server_unreachable") else last.code
-            told = f"the server could not be read when the {deadline_seconds:g} s were over: {last.message}"
-            return Verdict("failed", code, told)
+            message = f"the server could not be read when the {deadline_seconds:g} s were over: {last.message}"
+            return Verdict("failed", code, message)
         if verdict.state == "not_started":
             return Verdict("failed", "turn_incomplete", f"{verdict.message} within {deadline_seconds:g} s")
         return Verdict("failed", "turn_timeout", f"the turn did not finish within {deadline_seconds:g} s")
 
     async def _stop(self, turn: Turn, why: str = "") -> StopReport | None:
-        """Stop and prove it, whoever cancels meanwhile; the failure to do so is part of the report, never a second error over the first."""
+        """Stop and prove it, even if the call is cancelled meanwhile; a failure is part of the report."""
         report = None
         try:
             with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.within(CLEANUP_SECONDS)):
@@ -337,8 +337,8 @@ class Turns:
                 prompt_id = None if turn.has_started else turn.message_id
                 report = await stopping.stop(self._connection, turn.session, message_id=prompt_id)
         except DriverError as error:
-            told = f"{why}; the stop failed: {error.message}".removeprefix("; ")
-            turn.progress.emit("stopping", told, {"session_id": turn.session.id, "confirmed": False})
+            message = f"{why}; the stop failed: {error.message}".removeprefix("; ")
+            turn.progress.emit("stopping", message, {"session_id": turn.session.id, "confirmed": False})
             return None
         text = results.describe_stop(report)
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}

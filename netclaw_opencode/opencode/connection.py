@@ -85,7 +85,7 @@ class Connection:
 
     @asynccontextmanager
     async def locked(self, name: str, *, within_seconds: float = 0.0) -> AsyncIterator[bool]:
-        """Hold a lock against other calls and processes of this user; False where somebody else keeps it."""
+        """Hold a lock against other calls and processes of this user; False if another call keeps it."""
         async with locks.held(self._state_dir, name, within_seconds=within_seconds) as mine:
             yield mine
 
@@ -94,25 +94,25 @@ class Connection:
         return foreign_text(self.redact(text))
 
     def redact(self, text: str) -> str:
-        """The text without the server's password and whatever else looks like a credential."""
+        """Return the text without the server's password and anything else that looks like a credential."""
         return redacted(text, secrets=self._secrets)
 
     def is_gone(self, error: DriverError, *, refused: int) -> bool:
-        """Whether failures to connect prove that the server ended: on this machine, connections that are refused again and again.
+        """Return whether failures to connect prove that the server ended: on this machine, connections that are refused again and again.
 
         A time-out proves nothing, nor does a refusal by another machine, where something else may stand in front of the server.
         """
         return refused >= _REFUSALS and error.details.get("reason") == "refused" and is_loopback(self.http.url)
 
     async def session(self, session_id: str) -> Session:
-        """A session by id; raises ``ActionFailed`` (``session_not_found``)."""
+        """Return a session by id; raises ``ActionFailed`` (``session_not_found``)."""
         try:
             return reading.session(await self.http.call(routes.SESSION_GET, ids={"session_id": session_id}))
         except HttpNotFound as error:
             raise not_found(session_id) from error
 
     def remember_session(self, session: Session) -> None:
-        """Remember what the server told of a session that this process has just created, for its first prompt."""
+        """Remember a session that this process has just created, for its first prompt."""
         self._created[session.id] = session
         if len(self._created) > _REMEMBERED:
             self._created.popitem(last=False)
@@ -120,21 +120,21 @@ class Connection:
     async def session_for_prompt(self, session_id: str) -> Session:
         """``session``, without a question where this process has created it and asks for the first time.
 
-        What is taken from memory is what nobody changes: directory and model, and how far a fork's copy goes. Whether the session is
+        What is taken from memory does not change: directory, model, and how far a fork's copy goes. Whether the session is
         still there, idle and unused is read under its lock, right before the send.
         """
         remembered = self._created.pop(session_id, None)
         return remembered if remembered is not None else await self.session(session_id)
 
     def watcher(self, directory: str) -> DirectoryWatcher:
-        """The one watcher of a directory; those that nobody uses are forgotten."""
+        """Return the one watcher of a directory; those that are not in use are forgotten."""
         if directory not in self._watchers:
             self._watchers = {name: item for name, item in self._watchers.items() if item.in_use}
             self._watchers[directory] = DirectoryWatcher(self.http, self.events, self._tasks, directory)
         return self._watchers[directory]
 
     def history(self, session: Session) -> History:
-        """The messages of a session, nothing of them read yet."""
+        """Return the messages of a session, nothing of them read yet."""
         return History(self.http, session)
 
     async def children(self, session: Session) -> tuple[Session, ...]:
@@ -146,14 +146,14 @@ class Connection:
         return reading.sessions(answer)
 
     async def tree(self, session: Session) -> tuple[Session, ...]:
-        """The session and everything below it."""
+        """Return the session and everything below it."""
         found = [session]
         for member in found:
             found.extend(child for child in await self.children(member) if child.id not in {item.id for item in found})
         return tuple(found)
 
     async def root_of(self, session_id: str) -> str:
-        """The session at the top of the tree in which this one stands (F36)."""
+        """Return the session at the top of the tree in which this one stands (F36)."""
         seen = session_id
         while True:
             if seen not in self._parents:
@@ -169,17 +169,17 @@ class Connection:
         try:
             return (await self.session(session_id)).parent_id
         except ActionFailed as error:
-            # What an aborted turn waited for stays listed when its session is gone (F42): it is nobody's.
+            # What an aborted turn waited for stays listed when its session is gone (F42): it belongs to no turn.
             if error.code != "session_not_found":
                 raise
             return None
 
     async def statuses(self, directory: str) -> Mapping[str, SessionStatus]:
-        """The status map of a directory; idle sessions are absent (F18)."""
+        """Return the status map of a directory; idle sessions are absent (F18)."""
         return (await self.watcher(directory).read()).statuses
 
     async def directory_state(self, directory: str) -> DirectoryState:
-        """What runs and what waits in a directory now, requests of ended turns included."""
+        """Return what runs and what waits in a directory now, requests of ended turns included."""
         return await self.watcher(directory).read(requests=True)
 
     async def session_state(self, session: Session) -> tuple[History, SessionStatus | None, tuple[PendingRequest, ...]]:
@@ -216,7 +216,7 @@ class Connection:
         return reading.as_list(answer, "agent list", lambda item: reading.text_of(reading.as_object(item, "agent"), "name", "agent"))
 
     async def rules(self, directory: str) -> Mapping[str, tuple[PermissionRule, ...]]:
-        """What each agent may do without asking, by its name."""
+        """Return what each agent may do without asking, by its name."""
         return dict(reading.as_list(await self.http.call(routes.AGENTS, directory=directory), "agent list", reading.agent_rules))
 
     async def require_agent(self, name: str, *, directory: str) -> None:
@@ -260,6 +260,6 @@ class Connection:
 
 
 def with_tools(pending: tuple[PendingRequest, ...], history: History) -> tuple[PendingRequest, ...]:
-    """The requests with the names of their tools: OpenCode gives only the id of the call, which the messages know."""
+    """Return the requests with the names of their tools: OpenCode gives only the id of the call, which the messages know."""
     names = {use.call_id: use.tool for step in history.newest for use in step.tools}
     return tuple(replace(item, tool=names.get(item.call_id)) if item.call_id else item for item in pending)

@@ -1,6 +1,6 @@
 """Which call uses which connection: no call can close what another one uses.
 
-Owns the counting. A call holds the connection that it got first until it ends or lets go of it; a connection that was retired is
+A call holds the connection that it got first until it ends or lets go of it; a connection that was retired is
 closed when its last call has ended.
 """
 
@@ -49,7 +49,7 @@ class Leases:
 
     @contextmanager
     def call(self) -> Iterator[Lease]:
-        """The time of one call; whoever opens it calls ``release`` at its end."""
+        """Open the time of one call; the caller calls ``release`` at its end."""
         lease = Lease(self)
         token = _current.set(lease)
         try:
@@ -58,7 +58,7 @@ class Leases:
             _current.reset(token)
 
     def mine(self) -> Lease | None:
-        """The lease of the call that runs here; None outside of calls."""
+        """Return the lease of the call that runs here; None outside of calls."""
         lease = _current.get()
         return lease if lease is not None and lease.of is self else None
 
@@ -68,7 +68,7 @@ class Leases:
         self._lines.append(self.current)
 
     def take(self) -> Connection:
-        """The current connection, leased to the call that runs here."""
+        """Return the current connection, leased to the call that runs here."""
         assert self.current is not None  # the caller has just looked
         lease = self.mine()
         if lease is not None and lease.line is None:

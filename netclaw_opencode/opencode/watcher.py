@@ -1,8 +1,8 @@
 """One watcher for each directory in use: what runs and what waits there, read once for all turns in it.
 
 The status map and the lists of requests belong to a directory (F20), so two hundred turns that wait in one cost the server no more
-than one does. Whoever needs to know how things stand *now* asks for a reading that begins after the asking, and waits for it with a
-limit of its own.
+than one does. A caller that needs the state *now* asks for a reading that begins after the asking, and bounds the wait
+itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.opencode.wire.http import HttpClient
 
 _INTERVAL_SECONDS = 5.0
-"""How often the directory is looked at where events tell of most changes."""
+"""Seconds between readings while events announce most changes."""
 _INTERVAL_WITHOUT_EVENTS_SECONDS = 0.5
 _READ_SECONDS = 10.0
 """A reading that takes longer has failed, and another begins. It ends no turn."""
@@ -44,17 +44,17 @@ class DirectoryState:
     error: DriverError | None = None
 
     def status_of(self, session_id: str) -> SessionStatus | None:
-        """The session's status; None for an idle one."""
+        """Return the session's status; None for an idle one."""
         found = self.statuses.get(session_id)
         return None if found is None or found.kind == "idle" else found
 
     def pending_of(self, session_ids: tuple[str, ...]) -> tuple[PendingRequest, ...]:
-        """The requests of these sessions."""
+        """Return the requests of these sessions."""
         return tuple(item for item in self.pending if item.session_id in session_ids)
 
 
 class DirectoryWatcher:
-    """Reads one directory as long as somebody uses it."""
+    """Reads one directory as long as it is in use."""
 
     def __init__(self, http: HttpClient, events: EventHub, tasks: TaskGroup, directory: str) -> None:
         self._http = http
@@ -90,7 +90,7 @@ class DirectoryWatcher:
                 self._followers.discard(subscription)
 
     async def read(self, *, requests: bool = False) -> DirectoryState:
-        """A reading that begins from now on, shared with all who ask meanwhile; the caller bounds the wait. Raises its error.
+        """Return a reading that begins from now on, shared with all who ask meanwhile; the caller bounds the wait. Raises its error.
 
         Args:
             requests: Whether requests matter even where nothing runs: those of an aborted turn stay listed (F42).
@@ -118,7 +118,7 @@ class DirectoryWatcher:
         finally:
             self._users -= 1
             if not self._users:
-                # A reading that nobody waits for any more must not hold up whoever comes next.
+                # A reading that no caller waits for must not delay the next one.
                 self._one_reading.cancel()
                 self._wake.set()
 
@@ -131,7 +131,7 @@ class DirectoryWatcher:
         try:
             with self._reading:
                 while self._users:
-                    # Whoever asks from here on, while a reading runs, gets the next one.
+                    # A caller that asks while a reading runs gets the next one.
                     self._wake = anyio.Event()
                     if self._wanted > self._begun or self._followers:
                         await self._read_once()
@@ -158,8 +158,8 @@ class DirectoryWatcher:
         except DriverError as error:
             self._publish(DirectoryState(number, error=error))
         except TimeoutError:
-            told = f"GET /session/status took longer than {_READ_SECONDS:g} s"
-            self._publish(DirectoryState(number, error=error_of("request_timeout", told)))
+            message = f"GET /session/status took longer than {_READ_SECONDS:g} s"
+            self._publish(DirectoryState(number, error=error_of("request_timeout", message)))
 
     def _publish(self, state: DirectoryState) -> None:
         self.state = state
@@ -180,14 +180,14 @@ class DirectoryWatcher:
         """Pending requests of one kind.
 
         One request that the server cannot write down (a glob without a path, a webfetch without a time-out) makes its list
-        400 for the whole directory until that request is answered. Then what the event stream told has to do.
+        400 for the whole directory until that request is answered. Then what the event stream announced has to do.
         """
         parse: Callable[..., PendingRequest] = reading.permission if kind == "permission" else reading.question
         try:
             answer = await self._http.call(routes.PERMISSIONS if kind == "permission" else routes.QUESTIONS, directory=self._directory)
         except InvalidInput:
-            told = (event for event in self._events.asked.values() if event.type == f"{kind}.asked")
-            requests = (parse(event.properties, directory=event.directory or self._directory) for event in told)
+            announced = (event for event in self._events.asked.values() if event.type == f"{kind}.asked")
+            requests = (parse(event.properties, directory=event.directory or self._directory) for event in announced)
             return tuple(request for request in requests if request.directory == self._directory)
         return reading.as_list(answer, f"{kind} list", lambda item: parse(item, directory=self._directory))
 
