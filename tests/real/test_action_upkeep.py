@@ -57,9 +57,9 @@ def test_the_next_task_sweeps_and_says_so(
     acting: Acting, opencode_server: OpenCodeServer, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, host_is: str
 ) -> None:
     """nothing-left: nobody has to call cleanup; the next task removes the leftover and says so; a host that lives on looks again."""
-    monkeypatch.setattr(driver, "_TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(driver, "_SWEEP_INTERVAL_SECONDS", 0.0)
     # However slow the machine is: what is promised is that a look ends, not that it gets through.
-    monkeypatch.setattr(driver, "_TIDY_MOST_SECONDS", 60.0)
+    monkeypatch.setattr(driver, "_SWEEP_MOST_SECONDS", 60.0)
     acting.raw.model.when("hang for sweep", Hang())
     with Host(settings, entry_points=False) as host:
         if host_is == "older":

@@ -53,6 +53,10 @@ def reply(*, parent: str = OURS, completed: bool = False, failed: bool = False, 
     return Step("msg_101", "assistant", 1, parent, completed_ms=2 if completed else None, error=error, tools=tools)
 
 
+FAST = stopping.StopTiming(pause=0.0, round=1.0, late_start=0.5, unanswered=1.0, read=0.02)
+"""A look is a quarter of a second on the script's clock; the times of a round and of quiet fit that exactly."""
+
+
 @dataclass
 class ScriptedHistory:
     """The messages of the scripted session."""
@@ -163,7 +167,7 @@ class Scripted:
         """Stop the parent."""
 
         async def run() -> StopReport:
-            return await stopping.stop(cast(Connection, self), PARENT, message_id=message_id, within_seconds=within_seconds)
+            return await stopping.stop(cast(Connection, self), PARENT, message_id=message_id, within_seconds=within_seconds, timing=FAST)
 
         return anyio.run(run)
 
@@ -172,7 +176,7 @@ class Scripted:
 
         async def run() -> bool:
             if told is None:
-                return await stopping.delete(cast(Connection, self), PARENT, report=report)
-            return await stopping.delete(cast(Connection, self), PARENT, report=report, on_deleted=told)
+                return await stopping.delete(cast(Connection, self), PARENT, report=report, timing=FAST)
+            return await stopping.delete(cast(Connection, self), PARENT, report=report, on_deleted=told, timing=FAST)
 
         return anyio.run(run)

@@ -10,16 +10,6 @@ from netclaw_opencode.errors import ActionFailed, OutOfTime
 from netclaw_opencode.opencode.wire.http import HttpNotFound
 from tests.support.stopping_script import PARENT, QUIET, Scripted, running
 
-
-@pytest.fixture(autouse=True)
-def looks_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look is a quarter of a second on the connection's clock; the round's and the quiet's times fit that exactly."""
-    monkeypatch.setattr(stopping, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(stopping, "_ROUND_SECONDS", 1.0)
-    monkeypatch.setattr(stopping, "_LATE_START_SECONDS", 0.5)
-    monkeypatch.setattr(stopping, "_READ_SECONDS", 0.02)
-
-
 UNSTOPPED = StopReport(PARENT.id, "busy", True, False, 3, 0, 8.0)
 STOPPED = stopping.already_stopped(PARENT)
 

@@ -16,16 +16,6 @@ from netclaw_opencode.opencode.wire.http import HttpNotFound
 from tests.support.stopping_script import BUSY, CHILD, LATER, OURS, PARENT, QUIET, RETRY, Scripted, asks, prompt, reply, running
 
 
-@pytest.fixture(autouse=True)
-def looks_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look is a quarter of a second on the connection's clock; the round's and the quiet's times fit that exactly."""
-    monkeypatch.setattr(stopping, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(stopping, "_ROUND_SECONDS", 1.0)
-    monkeypatch.setattr(stopping, "_LATE_START_SECONDS", 0.5)
-    monkeypatch.setattr(stopping, "_UNANSWERED_SECONDS", 1.0)
-    monkeypatch.setattr(stopping, "_READ_SECONDS", 0.02)
-
-
 def test_an_idle_session_is_aborted_all_the_same_and_said_to_have_been_ready() -> None:
     """One round: the abort, one look, and a look at the tree; the report says that there was nothing to stop."""
     world = Scripted()
