@@ -74,7 +74,7 @@ SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
         Guard("opencode.wire.http", ("HttpClient.call",)),
     ),
     "identity": (
-        Guard("driver.rules", ("mark_of", "is_ours", "require_ours")),
+        Guard("driver.rules", ("is_ours", "require_ours")),
         Guard("driver.tags"),
         Guard("opencode.process.ownership"),
         Guard(

@@ -10,7 +10,7 @@ from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.driver import keys, leftovers, rules, sessions, stopping
 from netclaw_opencode.driver.looks import last_turn
-from netclaw_opencode.driver.tags import own_tags
+from netclaw_opencode.driver.tags import SessionTag, own_tags
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
@@ -164,8 +164,7 @@ async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonOb
     connection = await context.driver.connect()
     session = await connection.session(wanted)
     rules.require_ours(connection.record, session, include_foreign=read.flag(arguments, "include_foreign"))
-    marked = (rules.mark_of(session) or {}).get("message_id")
-    report = await stopping.stop(connection, session, message_id=marked if isinstance(marked, str) else None)
+    report = await stopping.stop(connection, session, message_id=SessionTag.read(session).message_id)
     if not report.confirmed:
         raise ActionFailed(
             "abort_unconfirmed",

@@ -235,13 +235,12 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     )
     async with _session(connection, context, wanted, task) as job:
         job.notes += swept
-        tag = SessionTag.of(job.session)
         result = await turns.run(
             job.session,
             prompt,
             ends=task.ends,
             deadline_seconds=task.limit_seconds,
-            message_id=tag.message_id if tag is not None else None,
+            message_id=SessionTag.read(job.session).message_id,
             retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
         )

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.permissions import Decide
     from netclaw_opencode.driver.turns import Emit, Turns
     from netclaw_opencode.opencode.addresses import Address
-    from netclaw_opencode.opencode.wire.types import Session
 
 # What only turns and sweeping need is imported where they begin: a command that merely looks is done in half a second.
 
@@ -206,14 +205,14 @@ class Driver:
         await leftovers.remove(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
         if not look.skipped:
             # The rest is gone, or was never there.
-            seen = {item.session.id for item in look.found} | {_created_by(item.session) for item in look.found}
+            seen = {item.session.id for item in look.found} | {SessionTag.read(item.session).created_by for item in look.found}
             self.pending_removals.discard(known - seen)
 
     def forget_removed(self, removals: Iterable[Removal]) -> None:
         """Take what was removed out of the pending removals."""
         for item in removals:
             if item.deleted:
-                self.pending_removals.discard((item.leftover.session.id, _created_by(item.leftover.session)))
+                self.pending_removals.discard((item.leftover.session.id, SessionTag.read(item.leftover.session).created_by))
 
     async def turns(self, *, sending: bool = True, on_request: OnRequest | None = None) -> Turns:
         """Turns on the connection; ``sending=False`` is for a caller that only looks at them.
@@ -257,11 +256,6 @@ class Driver:
         """Emit a progress event that belongs to no turn."""
         self._record.note("step", what=event.kind, session_id=event.session_id)
         self._emit(event)
-
-
-def _created_by(session: Session) -> str | None:
-    tag = SessionTag.of(session)
-    return tag.created_by if tag is not None else None
 
 
 __all__ = ["Driver"]

@@ -97,8 +97,7 @@ async def _post_creation(connection: Connection, body: Mapping[str, object], wan
             raise
         # The server may have made it although its answer is lost: then a second one would leave the first behind.
         for item in await list_newest(connection, directory=directory, limit=_RECENT):
-            tag = SessionTag.of(item)
-            if tag is not None and tag.created_by == wanted.created_by:
+            if SessionTag.read(item).created_by == wanted.created_by:
                 return item
         raise
 
@@ -158,7 +157,7 @@ async def _post_fork(connection: Connection, parent: Session) -> Session:
 
 async def update_tag(connection: Connection, session: Session, facts: Mapping[str, object]) -> Session:
     """Add facts to our tag on a session; what other_metadata noted stays (a PATCH replaces the whole map)."""
-    tag = (SessionTag.of(session) or SessionTag()).with_facts(facts, session_id=session.id)
+    tag = SessionTag.read(session).with_facts(facts, session_id=session.id)
     return await _update(connection, session, {"metadata": {**other_metadata(session), METADATA_KEY: tag.to_metadata()}})
 
 
@@ -181,7 +180,7 @@ async def list_newest(connection: Connection, *, directory: str | None, limit: i
 
 def to_wire(session: Session) -> dict[str, object]:
     """Return the form of a session in results."""
-    tag = SessionTag.of(session)
+    tag = SessionTag.read(session)
     wire: dict[str, object] = {
         "session_id": session.id,
         "title": session.title,
@@ -196,7 +195,7 @@ def to_wire(session: Session) -> dict[str, object]:
         wire["agent"] = session.agent
     if session.model is not None:
         wire["model"] = session.model.to_wire()
-    if tag is not None and tag.task is not None:
+    if tag.task is not None:
         wire["task"] = tag.task
     return wire
 

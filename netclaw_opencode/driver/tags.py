@@ -67,6 +67,11 @@ class SessionTag:
         return tag if tag.session_id in (None, session.id) else None
 
     @classmethod
+    def read(cls, session: Session) -> SessionTag:
+        """Read the tag of a session; an empty one where it has none."""
+        return cls.of(session) or cls()
+
+    @classmethod
     def from_metadata(cls, source: Mapping[str, object]) -> SessionTag:
         """Read a tag as it stands in the metadata."""
         version, schema = _integer(source.get("version")), source.get("output_schema")
