@@ -27,24 +27,24 @@ _NAME = re.compile(r"[0-9a-f]{12}\.json")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 
 
-def compact(value: object) -> str:
+def to_compact_json(value: object) -> str:
     """Strict JSON on one line that can be written as UTF-8."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _NOT_UTF8.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def length_of(text: str) -> int:
+def utf16_length(text: str) -> int:
     """How long the text is for a host that counts UTF-16 units, where an emoji is two."""
     return len(text) + sum(char > "\uffff" for char in text)
 
 
-def shortened(
+def shorten(
     envelope: Mapping[str, object],
     *,
     max_chars: int,
     folder: Path,
     schema: Mapping[str, object] | None = None,
-    text: Callable[[object], str] = compact,
+    text: Callable[[object], str] = to_compact_json,
 ) -> dict[str, object]:
     """The envelope in at most ``max_chars`` characters as ``text`` writes it; 0 stands for no limit.
 
@@ -55,25 +55,25 @@ def shortened(
     if not max_chars or "full_result" in envelope:
         return dict(envelope)
     whole = text(envelope)
-    if length_of(whole) <= max_chars:
+    if utf16_length(whole) <= max_chars:
         return dict(envelope)
     content = (whole + "\n").encode("utf-8")
     reference: dict[str, object] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    reference = _kept(content, folder, longest_path=max_chars // 3) | reference
+    reference = _keep(content, folder, longest_path=max_chars // 3) | reference
 
-    def assembled(cut: Cut) -> dict[str, object]:
+    def assemble(cut: Cut) -> dict[str, object]:
         notes = [note.text for note in sorted(cut.notes)[:_NOTES]]
         return {**cut.envelope, "full_result": reference | ({"cut": notes} if notes else {})}
 
-    room = max(1, max_chars - length_of(text(reference)))
-    return assembled(cut_down(envelope, room=room, fits=lambda cut: length_of(text(assembled(cut))) <= max_chars, schema=schema))
+    room = max(1, max_chars - utf16_length(text(reference)))
+    return assemble(cut_down(envelope, room=room, fits=lambda cut: utf16_length(text(assemble(cut))) <= max_chars, schema=schema))
 
 
-def _kept(content: bytes, folder: Path, *, longest_path: int) -> dict[str, object]:
+def _keep(content: bytes, folder: Path, *, longest_path: int) -> dict[str, object]:
     """Where the content is kept, or why it is not."""
     # A short name: it stands in the place of what was cut.
     path = folder / f"{secrets.token_hex(6)}.json"
-    if len(compact(str(path))) > longest_path:
+    if len(to_compact_json(str(path))) > longest_path:
         return {"problem": "not kept: the path of the state folder is too long for this limit"}
     try:
         _require_private(folder)
@@ -121,4 +121,4 @@ def sweep(folder: Path, *, but: Path | None = None) -> None:
             path.unlink(missing_ok=True)
 
 
-__all__ = ["LONGEST_DAYS", "MOST_BYTES", "MOST_FILES", "compact", "length_of", "shortened", "sweep"]
+__all__ = ["LONGEST_DAYS", "MOST_BYTES", "MOST_FILES", "shorten", "sweep", "to_compact_json", "utf16_length"]

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.opencode.process.state import corrupt, folder
@@ -52,7 +52,7 @@ def extract(text: str, schema: JsonObject) -> object:
             value: object = json.loads(candidate)
         except (ValueError, RecursionError):
             continue
-        problems = problems_of(value, schema)
+        problems = find_problems(value, schema)
         if not problems:
             return value
         raise _failed("; ".join(problem.message for problem in problems[:5]), text)

@@ -332,7 +332,7 @@ class Turns:
         """Stop and prove it, even if the call is cancelled meanwhile; a failure is part of the report."""
         report = None
         try:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.within(CLEANUP_SECONDS)):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.remaining_up_to(CLEANUP_SECONDS)):
                 # A turn that was seen to run cannot start late.
                 prompt_id = None if turn.has_started else turn.message_id
                 report = await stopping.stop(self._connection, turn.session, message_id=prompt_id)
@@ -347,7 +347,7 @@ class Turns:
 
     async def _read_partial(self, turn: Turn) -> None:
         """See what the stopped turn wrote until then; without it the error is as true, only poorer."""
-        with suppress(DriverError), anyio.move_on_after(time_budget.within(_PARTIAL_SECONDS, stopping=True)):
+        with suppress(DriverError), anyio.move_on_after(time_budget.remaining_up_to(_PARTIAL_SECONDS, stopping=True)):
             await turn.history.read_newest()
             await turn.history.read_back_to(turn.message_id)
         turn.span = Span.of(turn.message_id, turn.history.steps)

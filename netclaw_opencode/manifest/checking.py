@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import cast
 
 from netclaw_opencode._core.documents import Document, Fault, Steps, read_json, read_yaml
-from netclaw_opencode._core.resources import bundled
-from netclaw_opencode._core.validation import SchemaProblem, problems_of
+from netclaw_opencode._core.resources import find_bundled
+from netclaw_opencode._core.validation import SchemaProblem, find_problems
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest.entries import ManifestProblem
@@ -75,8 +75,8 @@ class _Check:
         return ManifestProblem(where or "skill.yaml", what, mend, *self.document.place_of(steps), code)
 
     def form(self) -> Iterator[ManifestProblem]:
-        schema = read_json(bundled("schemas/skill.schema.json")).value
-        for problem in problems_of(self.top, cast("JsonObject", schema), limit=_ALL):
+        schema = read_json(find_bundled("schemas/skill.schema.json")).value
+        for problem in find_problems(self.top, cast("JsonObject", schema), limit=_ALL):
             yield self.at(problem.steps, _what(problem), _mend(problem), _form_code(problem, self.value_at(problem.steps)))
 
     def value_at(self, steps: Steps) -> object:
@@ -149,7 +149,7 @@ class _Check:
         for number, example in enumerate(_items(entry.get("examples"))):
             value = example.get(side) if isinstance(example, dict) else None
             if isinstance(value, dict):
-                for problem in problems_of(value, schema, incoming=side == "input"):
+                for problem in find_problems(value, schema, incoming=side == "input"):
                     steps = (*here, "examples", number, side, *problem.steps)
                     what = f"the example breaks the {side} schema: {_what(problem)}"
                     yield self.at(steps, what, _mend(problem), "example_mismatch")

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from netclaw_opencode._core.documents import Document, read_yaml
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem, invalid
 
@@ -21,7 +21,7 @@ def load_manifest(path: Path | None = None) -> Manifest:
 
     Only its form is looked at. Raises ``InvalidInput`` (``invalid_manifest``) that lists every problem.
     """
-    source = bundled("skill.yaml") if path is None else path.absolute()
+    source = find_bundled("skill.yaml") if path is None else path.absolute()
     document = read_yaml(source)
     if not document.faults:
         try:

@@ -37,7 +37,7 @@ class Audit:
         """Add one record; ``clean`` takes the secrets out of each text. Raises ``OSError``."""
         timed = {"at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), **record}
         # ensure_ascii: no control character, line separator or bidi mark stands in the file as itself.
-        line = json.dumps(_cleaned(timed, clean), ensure_ascii=True) + "\n"
+        line = json.dumps(_clean(timed, clean), ensure_ascii=True) + "\n"
         file = self._open()
         try:
             # One write: with O_APPEND, records of several processes never mix.
@@ -62,13 +62,13 @@ class Audit:
         return file
 
 
-def _cleaned(value: object, clean: Callable[[str], str]) -> object:
+def _clean(value: object, clean: Callable[[str], str]) -> object:
     if isinstance(value, str):
         text = clean(value)
         return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
     if isinstance(value, Mapping):
-        return {name: _cleaned(part, clean) for name, part in value.items()}
-    return [_cleaned(part, clean) for part in value] if isinstance(value, Sequence) else value
+        return {name: _clean(part, clean) for name, part in value.items()}
+    return [_clean(part, clean) for part in value] if isinstance(value, Sequence) else value
 
 
 __all__ = ["Audit"]

@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 from netclaw_opencode import AsyncOpenCode, OpenCode
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.adapters.cli.flags import command_of, flags_of
 from netclaw_opencode.errors import CODES, DriverError
@@ -334,10 +334,10 @@ assert set(RUNS) | APART == set(ACTIONS), "no action of the manifest is left out
 
 def require_sound(envelope: Envelope, action: str, exit_code: int) -> Json:
     """The data of an envelope that fits its schema, and its action's, and came with exit code 0."""
-    assert problems_of(envelope, ENVELOPE) == ()
+    assert find_problems(envelope, ENVELOPE) == ()
     assert (envelope["action"], exit_code) == (action, 0), envelope
     data = data_of(envelope)
-    assert problems_of(data, ACTIONS[action].output_schema) == ()
+    assert find_problems(data, ACTIONS[action].output_schema) == ()
     return data
 
 

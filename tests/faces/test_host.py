@@ -10,7 +10,7 @@ import pytest
 
 from netclaw_opencode.hookspecs import hookimpl
 from netclaw_opencode.host import OWN_PLUGIN, Host
-from netclaw_opencode.host.loading import HostProblem
+from netclaw_opencode.host.plugin_loader import HostProblem
 from netclaw_opencode.manifest import load_manifest
 from tests.faces.host_plugins import Plugin, action, codes, loading
 

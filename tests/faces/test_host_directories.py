@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.host import OWN_PLUGIN, Host
-from netclaw_opencode.host.loading import import_from
+from netclaw_opencode.host.plugin_loader import import_from
 from tests.faces.host_plugins import codes
 
 MANIFEST = """\

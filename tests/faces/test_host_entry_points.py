@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.host import OWN_PLUGIN, Host
-from netclaw_opencode.host.loading import HostProblem
+from netclaw_opencode.host.plugin_loader import HostProblem
 from tests.faces.host_plugins import Plugin, action, codes
 
 

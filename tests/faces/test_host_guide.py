@@ -12,7 +12,7 @@ from typing import get_args
 
 from netclaw_opencode import hookspecs
 from netclaw_opencode.host import Host
-from netclaw_opencode.host.loading import ProblemCode
+from netclaw_opencode.host.plugin_loader import ProblemCode
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "host-guide.md").read_text(encoding="utf-8")

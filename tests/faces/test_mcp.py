@@ -20,7 +20,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from netclaw_opencode import __version__
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import Gated, Hang, OfflineModel, Text, ToolCall
 from netclaw_opencode.testing.binary import opencode_binary
@@ -86,7 +86,7 @@ def test_a_client_lists_the_tools_and_runs_a_task(environ: dict[str, str], mode:
             result = await client.call_tool("run_task", {"prompt": "hello"})
         envelope = result.structured_content
         assert (result.is_error, envelope["ok"], envelope["data"]["text"]) == (False, True, "hello")
-        assert problems_of(envelope, ENVELOPE) == ()
+        assert find_problems(envelope, ENVELOPE) == ()
         told = json.loads(text_of(result))
         assert len(text_of(result)) <= 1800 and told["data"]["text"] == "hello"
 
@@ -106,7 +106,7 @@ def test_what_goes_wrong_is_a_result_with_the_remedy_in_its_text(environ: dict[s
         assert text_of(bad).startswith("invalid_input: ") and f"\nNext: {bad.structured_content['error']['next']}" in text_of(bad)
         assert isinstance(unknown, types.CallToolResult)
         assert (unknown.is_error, unknown.structured_content["error"]["code"]) == (True, "unknown_action")
-        assert problems_of(unknown.structured_content, ENVELOPE) == ()
+        assert find_problems(unknown.structured_content, ENVELOPE) == ()
 
     anyio.run(main)
 

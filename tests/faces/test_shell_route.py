@@ -24,8 +24,8 @@ import click
 import httpx
 import pytest
 
-from netclaw_opencode._core.validation import problems_of, subschemas
-from netclaw_opencode._core.validation.wording import mapping_or_empty
+from netclaw_opencode._core.validation import find_problems, iter_subschemas
+from netclaw_opencode._core.validation.wording import as_mapping
 from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.adapters.cli.terminal import PROGRAM
 from netclaw_opencode.host import Host
@@ -89,9 +89,9 @@ class Shell:
         printed = out.decode("utf-8")
         assert printed.count("\n") == 1 and printed.endswith("\n") and len(printed) <= LIMIT
         envelope = json.loads(printed[-SHOWN:])
-        assert problems_of(envelope, ENVELOPE) == ()
+        assert find_problems(envelope, ENVELOPE) == ()
         if envelope["ok"]:
-            assert problems_of(envelope["data"], ACTIONS[envelope["action"]].output_schema) == ()
+            assert find_problems(envelope["data"], ACTIONS[envelope["action"]].output_schema) == ()
         return envelope, process.returncode
 
     def run(self, command: str, **more: str) -> Json:
@@ -145,7 +145,7 @@ def whole_of(envelope: Mapping[str, object]) -> Json:
     assert (len(content), hashlib.sha256(content).hexdigest()) == (told["bytes"], told["sha256"])
     assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
     whole: Json = json.loads(content)
-    assert problems_of(whole, ENVELOPE) == () and "full_result" not in whole
+    assert find_problems(whole, ENVELOPE) == () and "full_result" not in whole
     return whole
 
 
@@ -227,7 +227,7 @@ def test_lines_of_events_are_bounded_and_the_envelope_comes_last(acting: Acting,
     lines = out.decode("utf-8").splitlines()
     assert err == b"" and len(lines) > 1 and all(len(line) < 600 for line in lines)
     last = json.loads(lines[-1])
-    assert last["ok"] is True and problems_of(last["data"], ACTIONS["watch_events"].output_schema) == ()
+    assert last["ok"] is True and find_problems(last["data"], ACTIONS["watch_events"].output_schema) == ()
     assert last["data"]["ended"] in ("idle", "time")
 
 
@@ -257,9 +257,9 @@ def test_nothing_that_is_needed_stands_under_a_key_that_hosts_blot_out() -> None
     named = [
         name
         for schema in schemas
-        for _, part in subschemas(schema)
-        for name, field in mapping_or_empty(part.get("properties")).items()
-        if mapping_or_empty(field).get("type") not in ("boolean", "integer", "number")
+        for _, part in iter_subschemas(schema)
+        for name, field in as_mapping(part.get("properties")).items()
+        if as_mapping(field).get("type") not in ("boolean", "integer", "number")
     ]
     assert len(named) > 100
     assert [name for name in named if name.lower().startswith(BLOTTED)] == []

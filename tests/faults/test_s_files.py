@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode._core.policy import load
+from netclaw_opencode._core.policy import load_policy
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.opencode.directories import Places, checked_directory
+from netclaw_opencode.opencode.directories import Places, check_directory
 from netclaw_opencode.opencode.process.state import folder, read, write
 from tests.faults.guard import Guard
 from tests.support.pace import MACHINE_SECONDS
@@ -84,7 +84,7 @@ def test_s19_a_file_that_asks_for_an_object_is_refused(text: str, tmp_path: Path
     """S19: as a policy and as a manifest; nothing is made, and no alias multiplies anything."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "f.yaml").write_text(text, encoding="utf-8")
-    for reader in (load, load_manifest):
+    for reader in (load_policy, load_manifest):
         with pytest.raises(InvalidInput):
             reader(tmp_path / "f.yaml")
     assert [item.name for item in tmp_path.iterdir()] == ["f.yaml"]
@@ -220,13 +220,13 @@ for _ in range(200):
     ready, go = os.pipe()
     child = os.fork()
     if child == 0:
-        locks._acquired(lock)
+        locks._try_acquire(lock)
         os.write(go, b"x")
         while True:
             state.write(place, new)
             state.write(place, old)
     os.read(ready, 1)
-    locked += locks._acquired(lock) is None
+    locked += locks._try_acquire(lock) is None
     time.sleep(draw.uniform(0, 0.004))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -234,7 +234,7 @@ for _ in range(200):
     found = state.read(place)
     assert found in (old, new), found
     seen[found.pid] += 1
-    handle = locks._acquired(lock)
+    handle = locks._try_acquire(lock)
     assert handle is not None, "the lock of a killed process is free"
     os.close(handle)
 state.write(place, old)
@@ -264,7 +264,7 @@ def test_s28_system_folders_in_every_spelling(tail: str) -> None:
     """S28: dots, slashes and doubled slashes lead to the same place, and that place is what counts."""
     for name in ("/etc", "/usr"):
         with pytest.raises(InvalidInput, match=r"belongs to the system|whole home or file system"):
-            Places().require(checked_directory(name + tail))
+            Places().require(check_directory(name + tail))
     for name in ("/", "/home", "/root", "/proc/1/..", "/../.."):
         with pytest.raises(InvalidInput):
             Places().require(name)

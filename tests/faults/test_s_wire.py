@@ -137,7 +137,7 @@ def test_s09_ids_are_checked_before_a_url_is_built() -> None:
 def accepted(text: str) -> bool:
     """Whether the text counts as the id of a session; a refusal is one printable line."""
     try:
-        ids.checked(text)
+        ids.check_id(text)
     except InvalidInput as error:
         return not error.message.isprintable()
     return True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.manifest import ManifestProblem, check_manifest, load_checked_manifest, load_manifest
 
@@ -89,7 +89,7 @@ def test_a_right_skill_has_no_problems(write: Write) -> None:
     assert (entry.tier, entry.handler, entry.deadline_seconds) == ("inspect", "my_plugin:greet", 5)
     assert manifest.errors_of("greet") == ("session_not_found", "internal_error")
     assert entry.examples[0].input == {"name": "Ada"}
-    assert problems_of(entry.examples[0].output, entry.output_schema) == ()
+    assert find_problems(entry.examples[0].output, entry.output_schema) == ()
     assert manifest.environment[0].secret and manifest.environment[0].default is None
 
 

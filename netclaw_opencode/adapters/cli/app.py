@@ -39,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
     from netclaw_opencode.adapters.cli import output
 
     try:
-        return _run(list(argv), output.format_asked(argv))
+        return _run(list(argv), output.requested_format(argv))
     except BrokenPipeError:
         return output.reader_left()
     except OSError as error:
@@ -53,11 +53,11 @@ def _run(argv: list[str], asked: str | None) -> int:
         code = _root().main(argv, prog_name=PROGRAM, standalone_mode=False)
         return code if isinstance(code, int) else EXIT_DONE
     except click.UsageError as error:
-        return output.show_usage_error(error, asked, limit=output.max_chars_asked(argv))
+        return output.show_usage_error(error, asked, limit=output.requested_max_chars(argv))
     except (click.Abort, KeyboardInterrupt):
         return output.show_interrupted(asked)
     except DriverError as error:
-        return output.show_error(PROGRAM, error, asked, limit=output.max_chars_asked(argv))
+        return output.show_error(PROGRAM, error, asked, limit=output.requested_max_chars(argv))
 
 
 class MissingCommand(click.UsageError):
@@ -236,10 +236,10 @@ def _limit_option() -> click.Option:
         "The most JSON to print, in characters; the whole of a longer result goes into a file that is named in its place. "
         "0 stands for no limit. Default: 1800 where stdout is no terminal."
     )
-    return click.Option(["--max-chars"], type=click.IntRange(0), callback=_checked_limit, default=None, metavar="INTEGER", help=text)
+    return click.Option(["--max-chars"], type=click.IntRange(0), callback=_check_limit, default=None, metavar="INTEGER", help=text)
 
 
-def _checked_limit(_ctx: click.Context, _option: click.Parameter, given: int | None) -> int | None:
+def _check_limit(_ctx: click.Context, _option: click.Parameter, given: int | None) -> int | None:
     from netclaw_opencode.settings import SMALLEST_OUTPUT
 
     if given and given < SMALLEST_OUTPUT:

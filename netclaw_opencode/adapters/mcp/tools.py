@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest import ActionEntry, Manifest
 from netclaw_opencode.manifest.plain_form import envelope_schema, plain
@@ -63,7 +63,7 @@ def _tool(entry: ActionEntry) -> ToolDescription:
 
 @cache
 def _error_schema() -> JsonObject:
-    envelope = read_json(bundled("schemas/result.schema.json")).value
+    envelope = read_json(find_bundled("schemas/result.schema.json")).value
     schema: object = envelope
     for step in ("$defs", "failure", "properties", "error"):
         schema = schema[step] if isinstance(schema, Mapping) else {}
@@ -90,7 +90,7 @@ def prompt_of(manifest: Manifest) -> str:
         "`some_flag`; the tool's own schema tells names and types. Commands in an answer's `next` are to be read the same way. "
         "`--prompt-file` has no counterpart: give the whole prompt as `prompt`. "
         "The references are not here: tools describe themselves, and every error says what helps.\n\n"
-        + _body(bundled("SKILL.md").read_text(encoding="utf-8"))
+        + _body(find_bundled("SKILL.md").read_text(encoding="utf-8"))
     )
 
 

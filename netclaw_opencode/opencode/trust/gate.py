@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.opencode.process.state import folder
-from netclaw_opencode.opencode.trust.keeping import Trust
+from netclaw_opencode.opencode.trust.store import Trust
 
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.process.state import ServerRecord
@@ -40,9 +40,9 @@ class Gate:
         """Raise ``Refused`` (``untrusted_project``) or ``ServerProblem`` (``config_error``) for a directory that is not trusted."""
         if directory in self._admitted:
             return
-        if directory not in self._opened():
+        if directory not in self._read_opened():
             self._trust.require(directory)
-            self._keep(directory)
+            self._remember(directory)
         self._admitted.add(directory)
 
     def admits(self, directory: str) -> bool:
@@ -53,16 +53,16 @@ class Gate:
             return False
         return True
 
-    def _opened(self) -> set[str]:
+    def _read_opened(self) -> set[str]:
         if self._file is None:
             return set()
         try:
             lines = self._file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             return set()
-        return {found for line in lines if isinstance(found := _parsed(line), str)}
+        return {found for line in lines if isinstance(found := _parse_line(line), str)}
 
-    def _keep(self, directory: str) -> None:
+    def _remember(self, directory: str) -> None:
         if self._file is None:
             return
         with suppress(OSError):
@@ -78,7 +78,7 @@ class Gate:
                 os.close(handle)
 
 
-def _parsed(line: str) -> object:
+def _parse_line(line: str) -> object:
     try:
         found: object = json.loads(line)
     except ValueError:

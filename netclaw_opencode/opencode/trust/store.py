@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.errors import Refused, ServerProblem
 from netclaw_opencode.opencode.process.state import corrupt, folder
-from netclaw_opencode.opencode.trust.finding import CodeFile, find_project_code
+from netclaw_opencode.opencode.trust.project_code import CodeFile, find_project_code
 
 if TYPE_CHECKING:
     from netclaw_opencode.settings import Settings
@@ -50,7 +50,7 @@ class Trust:
     only_plugins: bool = False
 
     @classmethod
-    def of(cls, settings: Settings, *, only_plugins: bool = False) -> Trust:
+    def from_settings(cls, settings: Settings, *, only_plugins: bool = False) -> Trust:
         """Take the trust that the settings and their state folder tell."""
         return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins)
 

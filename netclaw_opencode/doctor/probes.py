@@ -25,11 +25,11 @@ import anyio.to_thread
 
 from netclaw_opencode._core import policy, time_budget
 from netclaw_opencode.doctor import integrations
-from netclaw_opencode.doctor.facts import Facts, Room
+from netclaw_opencode.doctor.facts import DiskSpace, Facts
 from netclaw_opencode.driver import leftovers
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.opencode import addresses, servers
-from netclaw_opencode.opencode.directories import Places, checked_directory
+from netclaw_opencode.opencode.directories import Places, check_directory
 from netclaw_opencode.opencode.process import neighbours, state
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ _STEP_SECONDS = 5.0
 _log = logging.getLogger("netclaw_opencode.doctor")
 
 
-async def look(settings: Settings, connect: Callable[[], Awaitable[Connection]], *, directory: str | None = None) -> Facts:
+async def collect_facts(settings: Settings, connect: Callable[[], Awaitable[Connection]], *, directory: str | None = None) -> Facts:
     """Everything that can be seen within the time; ``connect`` gives the connection to the server that would be used."""
     facts = Facts(settings)
-    with anyio.move_on_after(time_budget.within(SECONDS)):
+    with anyio.move_on_after(time_budget.remaining_up_to(SECONDS)):
         await _in_thread(partial(place, directory or settings.directory), facts)
         async with anyio.create_task_group() as group:
-            for step in (_program, _state, _processes, _rooms, _configured, _hosts):
+            for step in (_program, _state, _processes, _disk_spaces, _configured, _hosts):
                 group.start_soon(_in_thread, step, facts)
             group.start_soon(_server, facts, connect)
     return facts
@@ -81,21 +81,21 @@ async def _in_thread(step: Callable[[Facts], None], facts: Facts) -> None:
 def place(directory: str, facts: Facts) -> None:
     """The directory, and whether a task may work there."""
     try:
-        facts.directory = checked_directory(directory)
+        facts.directory = check_directory(directory)
     except DriverError as error:
         facts.directory = error
         return
     try:
         # As it was given, so that a refusal can tell where it really leads.
-        Places.of(facts.settings).require(directory)
+        Places.from_settings(facts.settings).require(directory)
     except DriverError as error:
         facts.refused = error
 
 
 def _program(facts: Facts) -> None:
-    with time_budget.of_call(_LOCAL_SECONDS, clock=time.monotonic):
+    with time_budget.call_budget(_LOCAL_SECONDS, clock=time.monotonic):
         try:
-            facts.program = servers.program(facts.settings)
+            facts.program = servers.find_program(facts.settings)
         except DriverError as error:
             facts.program = error
 
@@ -113,19 +113,19 @@ def _state(facts: Facts) -> None:
 
 
 def _processes(facts: Facts) -> None:
-    facts.neighbours = neighbours.running()
+    facts.neighbours = neighbours.list_servers()
 
 
-def _rooms(facts: Facts) -> None:
+def _disk_spaces(facts: Facts) -> None:
     data_dir = neighbours.data_dir(facts.settings.environ or os.environ)
     places = [("state", facts.settings.state_dir), *([("OpenCode's data", data_dir)] if data_dir is not None else [])]
-    facts.rooms = tuple(Room(what, path, free) for what, path in places if (free := neighbours.free_bytes(path)) is not None)
+    facts.disk_spaces = tuple(DiskSpace(what, path, free) for what, path in places if (free := neighbours.free_bytes(path)) is not None)
 
 
 def _configured(facts: Facts) -> None:
     settings = facts.settings
     try:
-        facts.policy = policy.load(settings.policy)
+        facts.policy = policy.load_policy(settings.policy)
     except DriverError as error:
         facts.policy = error
     named = {"OPENCODE_DRIVER_AUDIT": settings.audit, "OPENCODE_DRIVER_RECORD": settings.record}
@@ -144,7 +144,7 @@ def _hosts(facts: Facts) -> None:
         facts.mcp_version = importlib.metadata.version("mcp")
     except importlib.metadata.PackageNotFoundError:
         facts.mcp_version = None
-    facts.integrations = integrations.found(environ, Path(facts.settings.home))
+    facts.integrations = integrations.find_hosts(environ, Path(facts.settings.home))
 
 
 async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) -> None:
@@ -159,7 +159,7 @@ async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) ->
             return
         # Only a look at a server that has answered already: unknown is an answer.
         with suppress(DriverError):
-            facts.asks_password = await addresses.asks_for_password(address)
+            facts.asks_password = await addresses.requires_password(address)
         if not isinstance(facts.directory, str):
             return
         directory = facts.directory
@@ -170,7 +170,7 @@ async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) ->
             # The rest would only tell the same once more.
             facts.serves_sessions = error
             return
-        for step in (_catalogue, _rules, _left):
+        for step in (_catalogue, _rules, _leftovers):
             with anyio.move_on_after(_STEP_SECONDS):
                 await step(facts, connection, directory)
 
@@ -188,10 +188,10 @@ async def _rules(facts: Facts, connection: Connection, directory: str) -> None:
         facts.rules = await connection.rules(directory)
 
 
-async def _left(facts: Facts, connection: Connection, directory: str) -> None:
+async def _leftovers(facts: Facts, connection: Connection, directory: str) -> None:
     with suppress(DriverError):
         facts.statuses = await connection.statuses(directory)
         facts.leftovers = (await leftovers.find(connection)).found
 
 
-__all__ = ["SECONDS", "look", "place"]
+__all__ = ["SECONDS", "collect_facts", "place"]

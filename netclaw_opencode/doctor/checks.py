@@ -29,7 +29,7 @@ _FEW_BYTES = 1024 * 1024 * 1024
 _DEFAULT_ASKS = {("doom_loop", "*"), ("external_directory", "*"), ("read", "*.env"), ("read", "*.env.*")}
 """What OpenCode asks by itself (F29)."""
 _WORKING_AGENT = "build"
-_TOLD = 4
+_SHOWN = 4
 _CHECK = "netclaw-opencode server check-availability"
 _STOP = "netclaw-opencode server stop-server"
 
@@ -66,7 +66,7 @@ class Row:
     judge: Callable[[Facts], Judgement]
 
 
-def judged(facts: Facts) -> tuple[Check, ...]:
+def run_checks(facts: Facts) -> tuple[Check, ...]:
     """Every row's answer, and one more for each host that was found."""
     checks = [Check(row.id, row.title, *row.judge(facts)) for row in ROWS]
     return (*checks, *_hosts(facts))
@@ -146,7 +146,7 @@ def _providers(facts: Facts) -> Judgement:
     nobody = conditions.no_provider(found)
     if nobody is not None:
         return _condition(nobody, "fail")
-    return "ok", "connected: " + _some([item.id for item in found.providers])
+    return "ok", "connected: " + _list_some([item.id for item in found.providers])
 
 
 def _sharing(facts: Facts) -> Judgement:
@@ -175,12 +175,12 @@ def _model(facts: Facts) -> Judgement:
 def _permissions(facts: Facts) -> Judgement:
     if not facts.rules or _WORKING_AGENT not in facts.rules:
         return ("unknown", "the server does not tell the rules of its agents") if facts.reachable else _NO_SERVER
-    asks = [(rule.permission, rule.pattern) for rule in asking(facts.rules[_WORKING_AGENT])]
+    asks = [(rule.permission, rule.pattern) for rule in asking_rules(facts.rules[_WORKING_AGENT])]
     more = [ask for ask in asks if ask not in _DEFAULT_ASKS]
-    usual = _some(list(dict.fromkeys(permission for permission, pattern in asks if (permission, pattern) in _DEFAULT_ASKS)))
+    usual = _list_some(list(dict.fromkeys(permission for permission, pattern in asks if (permission, pattern) in _DEFAULT_ASKS)))
     if not more:
         return "ok", f"asked for: {usual} (OpenCode's own defaults); everything else runs unasked" if asks else "nothing is asked for"
-    told = _some([permission if pattern == "*" else f"{permission} {pattern}" for permission, pattern in more])
+    told = _list_some([permission if pattern == "*" else f"{permission} {pattern}" for permission, pattern in more])
     rules = facts.policy.permissions if isinstance(facts.policy, Policy) else ()
     if rules:
         return "ok", f"asked for: {told}; a policy file with {len(rules)} rules answers"
@@ -193,7 +193,7 @@ def _permissions(facts: Facts) -> Judgement:
     )
 
 
-def asking(rules: tuple[PermissionRule, ...]) -> Iterator[PermissionRule]:
+def asking_rules(rules: tuple[PermissionRule, ...]) -> Iterator[PermissionRule]:
     """The rules that lead to a question: no later one takes their whole place."""
     for place, rule in enumerate(rules):
         later = rules[place + 1 :]
@@ -247,7 +247,7 @@ def _strays(facts: Facts) -> Judgement:
     return "ok", "none"
 
 
-def _left(facts: Facts) -> Judgement:
+def _leftovers(facts: Facts) -> Judgement:
     if facts.leftovers is None:
         return _UNSEEN if facts.reachable else _NO_SERVER
     if facts.leftovers:
@@ -271,11 +271,11 @@ def _stuck(facts: Facts) -> Judgement:
 
 
 def _disk(facts: Facts) -> Judgement:
-    if facts.rooms is None:
+    if facts.disk_spaces is None:
         return _UNSEEN
-    if not facts.rooms:
+    if not facts.disk_spaces:
         return "unknown", "the file system does not tell"
-    least = min(facts.rooms, key=lambda room: room.free_bytes)
+    least = min(facts.disk_spaces, key=lambda room: room.free_bytes)
     seen = f"{least.free_bytes / 1e9:.1f} GB free for {least.what}, {least.path}"
     if least.free_bytes < _FEW_BYTES:
         return "fail" if least.free_bytes < _LEAST_BYTES else "warn", seen, "make room there"
@@ -354,9 +354,9 @@ def _hosts(facts: Facts) -> Iterator[Check]:
             yield Check(name, item.name, "warn", f"{item.folder}: this skill is not set up there", item.finish)
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-    return ", ".join(names[:_TOLD]) + more
+def _list_some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 ROWS = (
@@ -372,7 +372,7 @@ ROWS = (
     Row("questions", "question tool", _questions),
     Row("directory", "directory", _directory),
     Row("stuck_sessions", "stuck sessions", _stuck),
-    Row("left_sessions", "left sessions", _left),
+    Row("left_sessions", "left sessions", _leftovers),
     Row("data_directory", "data directory", _data_directory),
     Row("stray_servers", "stray servers", _strays),
     Row("disk", "disk", _disk),
@@ -383,4 +383,4 @@ ROWS = (
     Row("mcp", "MCP", _mcp),
 )
 
-__all__ = ["ROWS", "Check", "Row", "asking", "judged"]
+__all__ = ["ROWS", "Check", "Row", "asking_rules", "run_checks"]

@@ -1,7 +1,7 @@
 """The reference host: loads plugins, lends them one driver, and runs actions through the one door.
 
 Owns the pluggy manager, the calling of hooks plugin by plugin, and the life of one ``ActionContext``, asynchronous or
-behind one blocking portal. How a plugin gets in is the work of ``netclaw_opencode.host.loading``; what an action does is none of
+behind one blocking portal. How a plugin gets in is the work of ``netclaw_opencode.host.plugin_loader``; what an action does is none of
 its business.
 """
 
@@ -25,9 +25,9 @@ from netclaw_opencode.actions.registry import Registry, error_envelope
 from netclaw_opencode.errors import ActionFailed, DriverError, Interrupted, Refused
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
 from netclaw_opencode.hookspecs import NAMESPACE, SkillInfo
-from netclaw_opencode.host.listening import CallListener, current_listener
-from netclaw_opencode.host.loading import PLUGIN_FAILURES, HostProblem, PluginLoader, one_line
-from netclaw_opencode.host.portal import STOPPING_SECONDS, RunningCall
+from netclaw_opencode.host.listener import CallListener, current_listener
+from netclaw_opencode.host.plugin_loader import PLUGIN_FAILURES, HostProblem, PluginLoader, one_line
+from netclaw_opencode.host.running_call import STOPPING_SECONDS, RunningCall
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.settings import Settings
 
@@ -78,7 +78,7 @@ class Host:
         self._manager = pluggy.PluginManager(NAMESPACE)
         self._manager.add_hookspecs(hookspecs)
         if trace is not None:
-            self._manager.trace.root.setwriter(_unfailing(trace))
+            self._manager.trace.root.setwriter(_ignore_errors(trace))
             self._manager.enable_tracing()
             self._manager.add_hookcall_monitoring(self._trace_plugins, lambda *_: None)
         self.registry = Registry()
@@ -89,7 +89,7 @@ class Host:
         for directory in directories:
             loader.offer_directory(Path(directory))
         for name, plugin in (plugins or {}).items():
-            loader.offer(name, "an object of the embedding program", partial(_itself, plugin))
+            loader.offer(name, "an object of the embedding program", partial(_return_plugin, plugin))
         loader.check_switches()
         self.skills: Mapping[str, SkillInfo] = MappingProxyType(loader.skills)
         self._hooks = _PluginHooks(self._manager, self._problems.append)
@@ -225,7 +225,7 @@ class _PluginHooks:
         self._reported: set[tuple[str, str]] = set()
         self.missing: tuple[str, ...] = ()
         """Plugins that must be in force and are not."""
-        self._callers = {name: tuple(_one_by_one(manager, name)) for name in hookspecs.__all__ if name.startswith("netclaw_")}
+        self._callers = {name: tuple(_callers_by_plugin(manager, name)) for name in hookspecs.__all__ if name.startswith("netclaw_")}
 
     def before_action(self, call: ActionCall) -> str | None:
         if self.missing and call.tier != "inspect":
@@ -233,7 +233,7 @@ class _PluginHooks:
         for plugin, hook in self._callers["netclaw_before_action"]:
             try:
                 reason = hook(call=call)
-                _require("a reason (text) or None", reason, holds=reason is None or isinstance(reason, str))
+                _check_result("a reason (text) or None", reason, holds=reason is None or isinstance(reason, str))
             except PLUGIN_FAILURES as error:
                 self._failed(plugin, "netclaw_before_action", error)
                 raise _veto(call, plugin, f"it failed ({one_line(error)}), and a guard that fails lets nothing through") from error
@@ -245,20 +245,20 @@ class _PluginHooks:
         for plugin, hook in self._callers["netclaw_run_action"]:
             try:
                 running = hook(call=call)
-                _require("an awaitable or None", running, holds=running is None or isawaitable(running))
+                _check_result("an awaitable or None", running, holds=running is None or isawaitable(running))
             except DriverError:
                 raise
             except PLUGIN_FAILURES as error:
                 raise self._defect(plugin, error) from error
             if running is not None:
-                return self._awaited(plugin, running)
+                return self._await_output(plugin, running)
         return None
 
     def after_action(self, call: ActionCall, envelope: JsonObject) -> None:
-        self._tell("netclaw_after_action", call=call, envelope=envelope)
+        self._notify("netclaw_after_action", call=call, envelope=envelope)
 
     def action_failed(self, call: ActionCall, envelope: JsonObject) -> None:
-        self._tell("netclaw_action_failed", call=call, envelope=envelope)
+        self._notify("netclaw_action_failed", call=call, envelope=envelope)
 
     def decide(self, request: PendingRequest) -> Decision | Awaitable[Decision | None] | None:
         """The caller's own function is asked first, for its call alone; then the plugins."""
@@ -276,7 +276,7 @@ class _PluginHooks:
         for plugin, hook in self._callers[name]:
             try:
                 decision = hook(request=request)
-                _require(f"an answer to that {request.kind}", decision, holds=decision is None or _answers(decision, request))
+                _check_result(f"an answer to that {request.kind}", decision, holds=decision is None or _is_answer_to(decision, request))
             except PLUGIN_FAILURES as error:
                 self._failed(plugin, name, error)
                 # Not None: that would leave it to the policy file, and a guard that fails lets nothing through.
@@ -294,20 +294,20 @@ class _PluginHooks:
         listener = current_listener()
         if listener is not None:
             listener.on_event(event)
-        self._tell("netclaw_on_event", event=event)
+        self._notify("netclaw_on_event", event=event)
 
     def shutdown(self) -> None:
-        self._tell("netclaw_shutdown")
+        self._notify("netclaw_shutdown")
 
-    def _tell(self, name: str, **facts: object) -> None:
+    def _notify(self, name: str, **facts: object) -> None:
         for plugin, hook in self._callers[name]:
             try:
                 for result in hook(**facts):
-                    _require("its result at once (a plain function, not async)", result, holds=not iscoroutine(result))
+                    _check_result("its result at once (a plain function, not async)", result, holds=not iscoroutine(result))
             except PLUGIN_FAILURES as error:
                 self._failed(plugin, name, error)
 
-    async def _awaited(self, plugin: str, running: Awaitable[JsonObject]) -> JsonObject:
+    async def _await_output(self, plugin: str, running: Awaitable[JsonObject]) -> JsonObject:
         try:
             return await running
         except DriverError:
@@ -329,7 +329,7 @@ class _PluginHooks:
         self._report(HostProblem(plugin, "hook_failed", f"{hook}: {one_line(error)}", "mend the plugin, or exclude it"))
 
 
-def _one_by_one(manager: pluggy.PluginManager, name: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
+def _callers_by_plugin(manager: pluggy.PluginManager, name: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
     everyone = manager.get_plugins()
     seen = set()
     # pluggy keeps implementations in the order of loading and calls them from the end.
@@ -353,14 +353,14 @@ def _veto(call: ActionCall, plugin: str, reason: str) -> Refused:
     return Refused("vetoed", f"{call.action} was vetoed by plugin {plugin!r}: {reason}", details={"plugin": plugin, "reason": reason})
 
 
-def _require(wanted: str, given: object, *, holds: bool) -> None:
+def _check_result(wanted: str, given: object, *, holds: bool) -> None:
     if not holds:
         if iscoroutine(given):
             given.close()  # it will never be awaited, and need not warn about that
         raise TypeError(f"the hook must return {wanted}, not {type(given).__name__} {str(given)[:80]!r}")
 
 
-def _answers(decision: object, request: PendingRequest) -> bool:
+def _is_answer_to(decision: object, request: PendingRequest) -> bool:
     if not isinstance(decision, Decision):
         return False
     if decision.answer == "reject":
@@ -370,7 +370,7 @@ def _answers(decision: object, request: PendingRequest) -> bool:
     return decision.answer == "answers" and len(decision.answers) == len(request.questions)
 
 
-def _unfailing(trace: Callable[[str], object]) -> Callable[[str], None]:
+def _ignore_errors(trace: Callable[[str], object]) -> Callable[[str], None]:
     def write(text: str) -> None:
         try:
             trace(text)
@@ -380,7 +380,7 @@ def _unfailing(trace: Callable[[str], object]) -> Callable[[str], None]:
     return write
 
 
-def _itself(plugin: object) -> object:
+def _return_plugin(plugin: object) -> object:
     return plugin
 
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from netclaw_opencode.opencode.trust import jsonc
-from netclaw_opencode.opencode.trust.keys import PLUGIN_KEYS, local_plugins, runs_of
+from netclaw_opencode.opencode.trust.keys import PLUGIN_KEYS, describe_effects, local_plugins
 
 _CONFIGS = ("opencode.jsonc", "opencode.json")
 _FOLDER = ".opencode"
@@ -74,7 +74,7 @@ def find_project_code(directory: str, *, home: Path | None = None, environ: Mapp
     above: list[Path] = []
     for folder in (real, *real.parents):
         if repository is None:
-            found += _in_folder(folder, home)
+            found += _scan_folder(folder, home)
             if os.path.lexists(folder / ".git"):
                 repository = folder
         elif _holds_any(folder):
@@ -84,7 +84,7 @@ def find_project_code(directory: str, *, home: Path | None = None, environ: Mapp
         root = _toplevel(repository, environ)
         for folder in above:
             if root is None or not (folder != root and folder in root.parents and (root == real or root in real.parents)):
-                found += _in_folder(folder, home)
+                found += _scan_folder(folder, home)
     return tuple(found)
 
 
@@ -104,28 +104,28 @@ def _toplevel(folder: Path, environ: Mapping[str, str] | None) -> Path | None:
     return Path(os.path.realpath(text)) if done.returncode == 0 and text else None
 
 
-def _in_folder(folder: Path, home: Path | None) -> Iterator[CodeFile]:
+def _scan_folder(folder: Path, home: Path | None) -> Iterator[CodeFile]:
     for name in _CONFIGS:
-        yield from _config(folder / name)
+        yield from _scan_config(folder / name)
     inner = folder / _FOLDER
     if folder != home and inner.is_dir():
-        yield from _in_opencode(inner)
+        yield from _scan_opencode_folder(inner)
 
 
-def _in_opencode(inner: Path) -> Iterator[CodeFile]:
+def _scan_opencode_folder(inner: Path) -> Iterator[CodeFile]:
     for name in _CONFIGS:
-        yield from _config(inner / name)
+        yield from _scan_config(inner / name)
     for name, what in _CODE.items():
-        yield from _code(inner / name, what)
-    yield from _package(inner / "package.json")
+        yield from _scan_code(inner / name, what)
+    yield from _scan_package(inner / "package.json")
     if os.path.lexists(inner / ".npmrc"):
-        yield _whole(inner / ".npmrc", "settings for npm, which installs packages in that folder")
+        yield _whole_file(inner / ".npmrc", "settings for npm, which installs packages in that folder")
     for name in _COMMANDS:
-        yield from _command_files(inner / name)
+        yield from _scan_commands(inner / name)
 
 
-def _config(path: Path) -> Iterator[CodeFile]:
-    seen = _look(path)
+def _scan_config(path: Path) -> Iterator[CodeFile]:
+    seen = _identify(path)
     if seen is None:
         return
     found = _read_config(seen) if isinstance(seen, _Seen) else _Config(problem=seen)
@@ -134,7 +134,7 @@ def _config(path: Path) -> Iterator[CodeFile]:
         yield CodeFile(path, found.runs, _sha("\0".join(parts).encode("utf-8", "surrogatepass")), found.plugin, found.problem)
 
 
-def _look(path: Path) -> _Seen | str | None:
+def _identify(path: Path) -> _Seen | str | None:
     """The file's identity; a text says what is wrong with it; None where there is none."""
     try:
         status = path.stat()
@@ -172,7 +172,7 @@ def _read_config(seen: _Seen) -> _Config:
         document = jsonc.parse(text)
     except jsonc.JsoncError as error:
         return _Config(problem=str(error))
-    runs = list(runs_of(document))
+    runs = list(describe_effects(document))
     told = [sentence for _, sentence in runs]
     if "{env:" in text or "{file:" in text:
         told.append("puts environment variables or files of yours into itself ({env:…}, {file:…})")
@@ -191,7 +191,7 @@ def _canonical(document: object) -> str:
     return json.dumps(plain(document, top=True))
 
 
-def _code(folder: Path, what: str) -> Iterator[CodeFile]:
+def _scan_code(folder: Path, what: str) -> Iterator[CodeFile]:
     """Plugins or tools; whatever stands beside and below them is theirs to import, and counts with them."""
     try:
         code = sorted(path for path in folder.iterdir() if path.suffix in (".ts", ".js") and not path.is_dir())
@@ -221,7 +221,7 @@ def _digest_of_tree(folder: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    seen = _look(path)
+    seen = _identify(path)
     return _read_digest(seen) if isinstance(seen, _Seen) else f"({seen})"
 
 
@@ -231,8 +231,8 @@ def _read_digest(seen: _Seen) -> str:
     return _sha(content) if isinstance(content, bytes) else f"({content})"
 
 
-def _package(path: Path) -> Iterator[CodeFile]:
-    seen = _look(path)
+def _scan_package(path: Path) -> Iterator[CodeFile]:
+    seen = _identify(path)
     if seen is None:
         return
     content = _content(path) if isinstance(seen, _Seen) else seen
@@ -254,7 +254,7 @@ def _package(path: Path) -> Iterator[CodeFile]:
         yield CodeFile(path, (f"makes npm install or run {', '.join(sorted(odd))[:200]}",), _sha(json.dumps(odd, sort_keys=True).encode()))
 
 
-def _command_files(folder: Path) -> Iterator[CodeFile]:
+def _scan_commands(folder: Path) -> Iterator[CodeFile]:
     if not folder.is_dir():
         return
     for place, folders, names in os.walk(folder, followlinks=False):
@@ -266,7 +266,7 @@ def _command_files(folder: Path) -> Iterator[CodeFile]:
                 yield CodeFile(path, ("is a command that runs a shell command when it is used",), _sha(content))
 
 
-def _whole(path: Path, what: str) -> CodeFile:
+def _whole_file(path: Path, what: str) -> CodeFile:
     content = _content(path)
     return CodeFile(path, (f"is {what}",), _sha(content)) if isinstance(content, bytes) else CodeFile(path, (), "", problem=content)
 
