@@ -1,6 +1,6 @@
-"""The plugin for Hermes Agent and NetClaw Agent, a face: every action as one of the host's tools, the skill, a slash command.
+"""The plugin for Hermes Agent and NetClaw Agent: every action as one of the host's tools, the skill, a slash command.
 
-Owns the translation between that host and the one door, and one driver for the life of the host's process, made at the first
+Owns the translation between that host and ``Registry.invoke``, and one driver for the life of the host's process, made at the first
 call. The host imports this module by the entry point ``opencode-driver`` of the group ``hermes_agent.plugins`` and calls
 ``register``. It must not import the host, and nothing that costs time before a tool is called.
 """
@@ -181,7 +181,7 @@ def _envelope(run: Run, action: str, arguments: object) -> Answer:
         return run(action, arguments)
     except DriverError as error:
         return error_envelope(action, error)
-    except Exception as error:  # noqa: BLE001 - a face: the host is promised a text
+    except Exception as error:  # noqa: BLE001 - an adapter: the host is promised a text
         _log.error("%s could not be called", action, exc_info=error)
         return error_envelope(action, ActionFailed("internal_error", f"{type(error).__name__}: {error}"[:500]))
 

@@ -45,7 +45,7 @@ ELSEWHERE = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "
 
 
 class SetupFailed(Exception):
-    """Something that the user has to mend; the message says how."""
+    """Something that the user has to fix; the message says how."""
 
 
 def main(wanted: list[str]) -> int:

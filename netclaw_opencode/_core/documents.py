@@ -37,7 +37,7 @@ class Fault:
     """Something in a file that is not plain data; ``line`` and ``column`` count from 1."""
 
     what: str
-    mend: str
+    fix: str
     line: int | None = None
     column: int | None = None
     kind: FaultKind = "syntax"
@@ -251,15 +251,15 @@ class _YamlReader:
                 if self._documents > 1:
                     self._stop("a second document begins", "keep one document in the file", line)
 
-    def _fault(self, what: str, mend: str, line: int, kind: FaultKind = "not_plain") -> None:
-        self.faults.append(Fault(what, mend, line, self._column, kind))
+    def _fault(self, what: str, fix: str, line: int, kind: FaultKind = "not_plain") -> None:
+        self.faults.append(Fault(what, fix, line, self._column, kind))
 
     def _note(self, steps: Steps, line: int) -> None:
         self.lines[steps] = line
         self.columns[steps] = self._column
 
-    def _stop(self, what: str, mend: str, line: int, kind: FaultKind = "not_plain") -> None:
-        self._fault(what, mend, line, kind)
+    def _stop(self, what: str, fix: str, line: int, kind: FaultKind = "not_plain") -> None:
+        self._fault(what, fix, line, kind)
         self.wants_more = False
 
     def _plain(self, event: Event, line: int) -> None:

@@ -193,7 +193,7 @@ def load_policy(path: Path | None) -> Policy:
 
 def _find_problems(document: Document) -> Iterator[dict[str, object]]:
     for fault in document.faults:
-        yield _problem(f"{fault.what}; {fault.mend}", fault.line, fault.column)
+        yield _problem(f"{fault.what}; {fault.fix}", fault.line, fault.column)
     if document.faults:
         return
     if not isinstance(document.value, Mapping):

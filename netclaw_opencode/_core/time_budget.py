@@ -66,7 +66,7 @@ class CallBudget:
 
 
 def with_default_cap(environ: Mapping[str, str], cap_seconds: float) -> dict[str, str]:
-    """The environment, with this cap where its operator has set none: for a face whose host gives up by itself."""
+    """The environment, with this cap where its operator has set none: for an adapter whose host gives up by itself."""
     return {**environ, SETTING: environ.get(SETTING) or f"{cap_seconds:g}"}
 
 

@@ -1,4 +1,4 @@
-"""The one door: every call of every face goes through ``Registry.invoke``.
+"""Dispatch actions: every call of every adapter goes through ``Registry.invoke``.
 
 Owns the order of a call (validate in, veto, run, validate out, envelope) and the turning of every exception into the
 error envelope. It must not know where an action comes from or what it does.
@@ -158,7 +158,7 @@ class Registry:
         except DriverError as error:
             failure = error
             _explain(error, budget)
-        except Exception as error:  # the door: a defect becomes a result, never silence
+        except Exception as error:  # the dispatcher: a defect becomes a result, never silence
             _log.exception("action %s failed unexpectedly", name)
             failure = _internal(error)
         if failure is not None:
@@ -283,7 +283,7 @@ def _check_output(output: JsonObject, definition: ActionDefinition) -> JsonObjec
 
 
 def _without_secrets(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
-    """The last look: whatever let a known secret in (an agent that prints its environment), it does not leave the door."""
+    """The last look: whatever let a known secret in (an agent that prints its environment), it is hidden here."""
     if not secrets:
         return envelope
     shown = {name: hide_in_json(value, secrets) for name, value in envelope.items()}

@@ -1,7 +1,7 @@
 """Results that are too large for a host: the whole in a private file, a shortened envelope for the caller.
 
 Owns the folder of such files (who may read it, how many stay, for how long) and the member ``full_result`` of an envelope.
-How an envelope is cut is decided in ``shortening``; when it is too large is for a face to say.
+How an envelope is cut is decided in ``shortening``; when it is too large is decided by the adapter.
 """
 
 from __future__ import annotations

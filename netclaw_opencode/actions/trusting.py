@@ -47,7 +47,7 @@ def grant_trust(settings: Settings, directory: str, agree: Callable[[str, Shown]
         raise ServerProblem(
             "config_error",
             f"{broken.path} cannot be read, so it is not known what it would run: {broken.problem}",
-            next=f"mend {broken.path}",
+            next=f"fix {broken.path}",
             details={"directory": resolved, "file": str(broken.path)},
         )
     wire: dict[str, object] = {"directory": resolved, "files": [item.to_wire() for item in found]}

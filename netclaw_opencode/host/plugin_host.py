@@ -1,4 +1,4 @@
-"""The reference host: loads plugins, lends them one driver, and runs actions through the one door.
+"""The reference host: loads plugins, lends them one driver, and dispatches actions.
 
 Owns the pluggy manager, the calling of hooks plugin by plugin, and the life of one ``ActionContext``, asynchronous or
 behind one blocking portal. How a plugin gets in is the work of ``netclaw_opencode.host.plugin_loader``; what an action does is none of
@@ -326,7 +326,7 @@ class _PluginHooks:
             return
         self._reported.add((plugin, hook))
         _log.error("plugin %s failed in %s", plugin, hook, exc_info=error)
-        self._report(HostProblem(plugin, "hook_failed", f"{hook}: {one_line(error)}", "mend the plugin, or exclude it"))
+        self._report(HostProblem(plugin, "hook_failed", f"{hook}: {one_line(error)}", "fix the plugin, or exclude it"))
 
 
 def _callers_by_plugin(manager: pluggy.PluginManager, name: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
@@ -344,7 +344,7 @@ def _missing(call: ActionCall, names: tuple[str, ...]) -> Refused:
     return Refused(
         "plugin_missing",
         f"{call.action} was refused: the plugin {shown} must be in force and is not loaded",
-        next="install or mend it (the host's problems say why it was not loaded), or require it no longer",
+        next="install or fix it (the host's problems say why it was not loaded), or require it no longer",
         details={"plugins": list(names)},
     )
 

@@ -108,12 +108,12 @@ class PluginLoader:
             name, module = manifest.name, manifest.plugin
             wrong = []
         except (DriverError, OSError) as error:
-            wrong = [HostProblem(name, "invalid_manifest", one_line(error), f"mend {source}")]
+            wrong = [HostProblem(name, "invalid_manifest", one_line(error), f"fix {source}")]
         if not self._wanted(name, str(source)):
             return
         mismatches = check_manifest(source) if source.is_file() else []
         if mismatches:
-            wrong = [HostProblem(name, "invalid_manifest", f"{_place(problem)}: {problem.what}", problem.mend) for problem in mismatches]
+            wrong = [HostProblem(name, "invalid_manifest", f"{_place(problem)}: {problem.what}", problem.fix) for problem in mismatches]
         if not wrong and module is None:
             wrong = [HostProblem(name, "invalid_manifest", "it names no plugin module", f"add `plugin: your_module` to {source}")]
         for problem in wrong:
@@ -152,7 +152,7 @@ class PluginLoader:
             plugin = fetch()
         except PLUGIN_FAILURES as error:
             _log.warning("plugin %s cannot be imported", name, exc_info=True)
-            self._report(HostProblem(name, "import_failed", one_line(error), "mend or uninstall the plugin, or exclude it"))
+            self._report(HostProblem(name, "import_failed", one_line(error), "fix or uninstall the plugin, or exclude it"))
             return
         try:
             self._hook_up(name, plugin)
@@ -196,7 +196,7 @@ class PluginLoader:
             self._manager.subset_hook_caller(hook, others)(register=register)
         except PLUGIN_FAILURES as error:
             _log.warning("plugin %s failed in %s", name, hook, exc_info=True)
-            raise BrokenPlugin(HostProblem(name, "hook_failed", f"{hook}: {one_line(error)}", "mend the plugin, or exclude it")) from error
+            raise BrokenPlugin(HostProblem(name, "hook_failed", f"{hook}: {one_line(error)}", "fix the plugin, or exclude it")) from error
         finally:
             finished = True
         return offered

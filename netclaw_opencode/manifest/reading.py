@@ -28,7 +28,7 @@ def load_manifest(path: Path | None = None) -> Manifest:
             return _manifest(document, source)
         except _OddFormError:
             pass
-    # Rare and slow: whoever has to mend the file gets the whole list, not the first stumble.
+    # Rare and slow: whoever has to fix the file gets the whole list, not the first stumble.
     from netclaw_opencode.manifest.checking import mismatches
 
     problems = mismatches(source, check_handlers=False)

@@ -35,11 +35,11 @@ REDACTED_NAMES = ("token", "secret", "password", "api_key", "authorization")
 
 
 class Broken(NamedTuple):
-    """A broken rule: the place in the schema, what is wrong, how to mend it, and its code in the table of ``authoring.codes``."""
+    """A broken rule: the place in the schema, what is wrong, how to fix it, and its code in the table of ``authoring.codes``."""
 
     place: str
     what: str
-    mend: str
+    fix: str
     code: str
 
 
@@ -74,16 +74,16 @@ def _node(node: JsonObject, path: str, *, plain: bool) -> Iterator[Broken]:
 def _plainness(node: JsonObject, here: str) -> Iterator[Broken]:
     for keyword in _NOT_PLAIN:
         if keyword in node:
-            mend = "inputs are plain: write the schema out, and say conditions in the description"
-            yield Broken(here, f"an input schema holds {keyword}", mend, "schema_not_plain")
+            fix = "inputs are plain: write the schema out, and say conditions in the description"
+            yield Broken(here, f"an input schema holds {keyword}", fix, "schema_not_plain")
     for name in _mapping(node.get("properties")):
         if name.lower().startswith(RESERVED_NAMES):
-            mend = "rename it, for example wait_seconds or deadline_seconds"
+            fix = "rename it, for example wait_seconds or deadline_seconds"
             what = f"{name!r}: hosts keep names that begin with {', '.join(RESERVED_NAMES)}"
-            yield Broken(here, what, mend, "reserved_parameter")
+            yield Broken(here, what, fix, "reserved_parameter")
     if isinstance(node.get("type"), list):
-        mend = "choose one type, or leave type out and say the forms in the description"
-        yield Broken(here, "an input schema has a list of types", mend, "schema_not_plain")
+        fix = "choose one type, or leave type out and say the forms in the description"
+        yield Broken(here, "an input schema has a list of types", fix, "schema_not_plain")
     for keyword in ("default", "examples"):
         values = node.get(keyword, [])
         for value in values if isinstance(values, list) and keyword == "examples" else [values] if keyword in node else []:
@@ -104,8 +104,8 @@ def _closedness(node: JsonObject, here: str) -> Iterator[Broken]:
     if known and extra is not False:
         yield Broken(here, "the object is open", 'add "additionalProperties": false', "schema_open")
     if not known and extra is None and not any(keyword in node for keyword in ("$ref", "oneOf", "anyOf", "allOf")):
-        mend = 'add properties, or say "additionalProperties": true or false'
-        yield Broken(here, "the object does not say which fields it may hold", mend, "schema_open")
+        fix = 'add properties, or say "additionalProperties": true or false'
+        yield Broken(here, "the object does not say which fields it may hold", fix, "schema_open")
     required = node.get("required")
     for name in required if isinstance(required, list) else []:
         if name not in _mapping(known):

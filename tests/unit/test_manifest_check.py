@@ -134,7 +134,7 @@ def test_a_mismatch_is_named_with_its_place_line_and_remedy(old: str, new: str, 
     path = write(SKILL.replace(old, new))
     problems = check_manifest(path)
     found = next(problem for problem in problems if problem.where == place and what in problem.what)
-    assert found.mend
+    assert found.fix
     if "is missing" not in what:
         line = new.rpartition("\n")[2]
         assert found.line is not None
@@ -191,7 +191,7 @@ def test_names_stand_once(write: Write) -> None:
 
 
 def test_every_mismatch_is_named_at_once(write: Write) -> None:
-    """Whoever mends the file sees all of it."""
+    """Whoever fixes the file sees all of it."""
     text = SKILL
     for old, new in [('"1.0.0"', "one"), ("tier: inspect", "tier: look"), ("[internal_error]", "[no_code]"), ("{name: Ada}", "{}")]:
         text = text.replace(old, new)
@@ -263,7 +263,7 @@ def test_a_handler_that_cannot_be_called_is_named(code: str, what: str | None, w
 
 
 def test_a_problem_reads_well(write: Write) -> None:
-    """Place, line, what and how to mend it, in one line."""
+    """Place, line, what and how to fix it, in one line."""
     (problem,) = check_manifest(write(SKILL.replace("tier: inspect", "tier: inspekt")))
     assert str(problem) == "actions[greet].tier (line 15): 'inspekt' is none of inspect, run, reply, server; did you mean 'inspect'?"
     assert problem.to_wire().keys() == {"code", "where", "what", "mend", "line"}

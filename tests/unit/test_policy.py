@@ -277,7 +277,7 @@ def test_a_wrong_file_is_told_with_file_line_and_column(text: str, place: str, w
 
 
 def test_every_problem_is_listed(tmp_path: Path) -> None:
-    """One round of mending is enough."""
+    """One round of fixing is enough."""
     path = tmp_path / "policy.yaml"
     path.write_text(
         "version: 1\npermissions:\n  - {permission: bash, pattern: x, answer: allow}\n  - {pattern: y, answer: refuse}\n", encoding="utf-8"

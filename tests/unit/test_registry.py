@@ -1,4 +1,4 @@
-"""The one door: the time that a call has, and what becomes of an output that is not what was promised."""
+"""Dispatching: the time that a call has, and what becomes of an output that is not what was promised."""
 
 from __future__ import annotations
 

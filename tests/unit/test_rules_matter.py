@@ -273,7 +273,7 @@ def nothing_left(stage: Stage) -> bool:
 
 
 def no_silence(stage: Stage) -> bool:
-    """A defect lets a call end with neither data nor a cause: the door does not pass that on."""
+    """A defect lets a call end with neither data nor a cause: the dispatcher does not pass that on."""
 
     stage.patch.setattr(registry, "error_envelope", lambda *_: {"ok": False, "action": "run_task"})
 

@@ -268,7 +268,7 @@ def closed(**fields: object) -> dict[str, object]:
 )
 def test_each_house_rule_is_kept(schema: dict[str, object], place: str, what: str) -> None:
     """A schema that breaks one rule is told which, and where."""
-    assert any(found == place and what in text and mend for found, text, mend, _ in broken_rules(schema, plain=True))
+    assert any(found == place and what in text and fix for found, text, fix, _ in broken_rules(schema, plain=True))
 
 
 def test_outputs_may_share_shapes_and_offer_choices() -> None:

@@ -223,7 +223,7 @@ def test_a_folder_or_a_pipe_in_its_place_is_an_error_and_no_hang(home: Path) -> 
 
 @pytest.mark.parametrize("bits", [0o777, 0o755, 0o750, 0o701])
 def test_a_folder_that_others_may_enter_is_left_as_it_is(bits: int, tmp_path: Path) -> None:
-    """Neither written nor read, and not mended behind its owner's back: the error says how (B45)."""
+    """Neither written nor read, and not fixed behind its owner's back: the error says how (B45)."""
     place = tmp_path / "open"
     write(place, RECORD)
     place.chmod(bits)

@@ -146,7 +146,7 @@ def test_a_missing_field_is_named_with_an_example() -> None:
 
 
 def test_every_problem_is_reported_at_once() -> None:
-    """The caller mends all fields after one call."""
+    """The caller fixes all fields after one call."""
     problems = find_problems({"limit": 0, "answer": "no", "tiemout": 1, "thinking": {}}, SCHEMA)
     assert {problem.path for problem in problems} == {"limit", "answer", "tiemout", "thinking.type"}
 

@@ -1,7 +1,7 @@
 """From the text behind a flag to a JSON value.
 
 Owns the reading of numbers, arrays and JSON text. A text that does not read as the schema's type is passed on as it is:
-the one door refuses it with the same words as in every other face.
+``Registry.invoke`` refuses it with the same words as for every other adapter.
 """
 
 from __future__ import annotations

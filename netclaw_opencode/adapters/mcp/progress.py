@@ -75,7 +75,7 @@ async def _send_report(latest: _Latest, report: Report) -> None:
         count += 1
         try:
             await report(count, latest.line + still)
-        except Exception:  # noqa: BLE001 - a face: a listener's trouble must not end the call that it listens to
+        except Exception:  # noqa: BLE001 - an adapter: a listener's trouble must not end the call that it listens to
             _log.warning("progress could not be told", exc_info=True)
             return
         await anyio.sleep(BETWEEN_SECONDS)

@@ -74,7 +74,7 @@ class Trust:
             raise ServerProblem(
                 "config_error",
                 f"{broken.path} cannot be read, so it is not known what it would run: {broken.problem}; nothing was opened",
-                next=f"mend {broken.path}",
+                next=f"fix {broken.path}",
                 details={"directory": directory, "file": str(broken.path)},
             )
         trusted = self.folders()

@@ -16,7 +16,7 @@ from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.probe import ACTION, HookProbe, Invoke, conformance_problems, plugin_problems
-from tests.faces.host_plugins import Plugin, action
+from tests.adapters.host_plugins import Plugin, action
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,6 +1,6 @@
-"""The same call through every face gives the same envelope; and every action runs on the real server by command line.
+"""The same call through every adapter gives the same envelope; and every action runs on the real server by command line.
 
-Faces are: the host (blocking and async), the Python form (``OpenCode``, ``AsyncOpenCode``), and the command line,
+Adapters are: the host (blocking and async), the Python form (``OpenCode``, ``AsyncOpenCode``), and the command line,
 the MCP server and the Hermes plugin as processes of their own, which are told everything by environment variables.
 """
 
@@ -53,12 +53,12 @@ Typed = Callable[[str, Json], tuple[Envelope, int]]
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One directory for the module: a directory's first turn costs a second."""
-    return tmp_path_factory.mktemp("faces").resolve()
+    return tmp_path_factory.mktemp("adapters").resolve()
 
 
 @pytest.fixture
 def environ(opencode_server: OpenCodeServer, tmp_path: Path, workdir: Path) -> dict[str, str]:
-    """The settings of every face, as environment variables."""
+    """The settings of every adapter, as environment variables."""
     (tmp_path / "policy.yaml").write_text("version: 1\n", encoding="utf-8")
     return {
         "OPENCODE_API_URL": opencode_server.base_url,
@@ -67,7 +67,7 @@ def environ(opencode_server: OpenCodeServer, tmp_path: Path, workdir: Path) -> d
         "OPENCODE_DRIVER_DIRECTORY": str(workdir),
         "OPENCODE_DRIVER_BINARY": opencode_binary(),
         "OPENCODE_DRIVER_POLICY": str(tmp_path / "policy.yaml"),
-        # The whole envelope is compared; tests/faces/test_shell_route.py is about what is printed by default.
+        # The whole envelope is compared; tests/adapters/test_shell_route.py is about what is printed by default.
         "OPENCODE_DRIVER_MAX_CHARS": "0",
         "HOME": str(tmp_path),
     }
@@ -208,7 +208,7 @@ def alike(value: object, key: str = "") -> object:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A call and how it ends; ``prepare`` scripts the model and may add to the arguments; ``waits``: the faces wait side by side."""
+    """A call and how it ends; ``prepare`` scripts the model and may add to the arguments; ``waits``: the adapters wait side by side."""
 
     action: str
     code: str | None
@@ -249,7 +249,7 @@ CASES = {
         None,
         {
             "prompt": "face to face",
-            "title": 'Faces: "alike" & äquivalent',
+            "title": 'Adapters: "alike" & äquivalent',
             "model": "offline/budgeted",
             "thinking": {"type": "enabled", "budget_tokens": 9000},
             "output_schema": {"type": "object", "properties": {"n": {"type": "integer"}}},
@@ -275,7 +275,7 @@ def test_every_face_gives_the_same_envelope(acting: Acting, environ: dict[str, s
     if case.code is not None:
         assert isinstance(printed["error"], dict) and printed["error"]["code"] == case.code
     with ThreadPoolExecutor(len(OTHERS) if case.waits else 1) as threads:
-        answers = [(face.__name__, threads.submit(face, environ, case.action, arguments)) for face in OTHERS]
+        answers = [(adapter.__name__, threads.submit(adapter, environ, case.action, arguments)) for adapter in OTHERS]
     for name, answer in answers:
         assert alike(answer.result()) == alike(printed), name
     assert acting.raw.statuses() == {}

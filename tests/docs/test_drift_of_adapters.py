@@ -1,6 +1,6 @@
-"""From ``skill.yaml`` to every face and page that lists the actions: each action is on each, and none stands there alone.
+"""From ``skill.yaml`` to every adapter and page that lists the actions: each action is on each, and none stands there alone.
 
-Owns the list of those places. A face that is offered by an optional library is read without it.
+Owns the list of those places. An adapter that is offered by an optional library is read without it.
 """
 
 from __future__ import annotations

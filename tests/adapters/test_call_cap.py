@@ -1,4 +1,4 @@
-"""The operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``) through every face: a handler that never ends is cancelled.
+"""The operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``) through every adapter: a handler that never ends is cancelled.
 
 How the cap is shared out within a call stands in ``tests/unit/test_calltime.py``; what a task on a server makes of it in
 ``test_shell_route.py``.
@@ -23,7 +23,7 @@ from netclaw_opencode.adapters.mcp.serving import Calls
 from netclaw_opencode.adapters.mcp.tools import tools_of
 from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import own_manifest
-from tests.faces.host_plugins import error_of, hooks
+from tests.adapters.host_plugins import error_of, hooks
 from tests.support.pace import MACHINE_SECONDS
 
 ARGUMENTS = {"permission": "bash"}
@@ -115,13 +115,13 @@ def by_hermes(_: pytest.CaptureFixture[str]) -> Envelope:
     return envelope
 
 
-@pytest.mark.parametrize("face", [by_host, by_python, by_async_python, by_shell, by_mcp, by_hermes])
+@pytest.mark.parametrize("adapter", [by_host, by_python, by_async_python, by_shell, by_mcp, by_hermes])
 def test_no_face_waits_longer_than_the_cap(
-    face: Callable[[pytest.CaptureFixture[str]], Envelope], cancelled: list[str], capsys: pytest.CaptureFixture[str]
+    adapter: Callable[[pytest.CaptureFixture[str]], Envelope], cancelled: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The envelope says call_timeout and names the setting, and the work was cancelled before it was given out."""
     began = time.monotonic()
-    error = error_of(face(capsys))
+    error = error_of(adapter(capsys))
     assert time.monotonic() - began < 1.8 + MACHINE_SECONDS
     assert (error["code"], cancelled) == ("call_timeout", ["bash"])
     assert "OPENCODE_DRIVER_CALL_SECONDS" in str(error["message"]) and "1.8 s" in str(error["message"])

@@ -12,7 +12,7 @@ from netclaw_opencode.hookspecs import hookimpl
 from netclaw_opencode.host import OWN_PLUGIN, Host
 from netclaw_opencode.host.plugin_loader import HostProblem
 from netclaw_opencode.manifest import load_manifest
-from tests.faces.host_plugins import Plugin, action, codes, loading
+from tests.adapters.host_plugins import Plugin, action, codes, loading
 
 # --- what a good plugin gets
 
@@ -82,7 +82,7 @@ def test_an_exception_while_registering_takes_back_what_was_registered_before() 
 
     host = loading(half=Half("half"), good=Plugin("good", action("one", "good")))
     assert host.problems == (
-        HostProblem("half", "hook_failed", "netclaw_register_actions: ValueError: no file", "mend the plugin, or exclude it"),
+        HostProblem("half", "hook_failed", "netclaw_register_actions: ValueError: no file", "fix the plugin, or exclude it"),
     )
     assert (list(host.registry.actions), list(host.skills), host.plugins) == (["one"], ["good"], ("good",))
 

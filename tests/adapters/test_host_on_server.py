@@ -17,7 +17,7 @@ from netclaw_opencode.offline import OfflineModel, Text, ToolCall
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.leaks import LeakCheck
 from netclaw_opencode.testing.server import OpenCodeServer
-from tests.faces.host_plugins import error_of, hooks
+from tests.adapters.host_plugins import error_of, hooks
 from tests.real.acting import data_of
 
 pytestmark = pytest.mark.real

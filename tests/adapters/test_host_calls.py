@@ -16,7 +16,7 @@ import pytest
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.host import OWN_PLUGIN, Host
 from netclaw_opencode.settings import Settings
-from tests.faces.host_plugins import Output, called, error_of, fails, hooks, host_of
+from tests.adapters.host_plugins import Output, called, error_of, fails, hooks, host_of
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def driver_life(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_call_from_a_thread_gives_the_envelope() -> None:
-    """``host.call`` takes the arguments as keywords and returns the envelope of the door."""
+    """``host.call`` takes the arguments as keywords and returns the envelope of the dispatcher."""
     assert called(host_of(), text="hi") == {"ok": True, "action": "act", "data": {"by": "handler", "text": "hi"}}
 
 
@@ -243,7 +243,7 @@ def test_nothing_is_left_in_the_process() -> None:
 FORKED = """
 import os
 import sys
-from tests.faces.host_plugins import hooks, host_of
+from tests.adapters.host_plugins import hooks, host_of
 told = []
 with host_of(hooks(shutdown=lambda: told.append("closed"))) as host:
     child = os.fork()

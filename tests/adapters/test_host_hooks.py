@@ -12,7 +12,7 @@ from netclaw_opencode.actions.context import ActionCall, ActionContext
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.facts import AgentQuestion, Decision, PendingRequest, ProgressEvent
 from netclaw_opencode.hookspecs import hookimpl
-from tests.faces.host_plugins import Output, called, error_of, fails, hooks, host_of
+from tests.adapters.host_plugins import Output, called, error_of, fails, hooks, host_of
 
 PERMISSION = PendingRequest("permission", "per_1", "ses_1", "/w", permission="external_directory", patterns=("/x/*",))
 QUESTION = PendingRequest("question", "que_1", "ses_1", "/w", questions=(AgentQuestion("Which?", "Which", ("a", "b"), False),))

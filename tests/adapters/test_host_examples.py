@@ -56,7 +56,7 @@ def test_the_policy_loads_from_its_directory(host: Host) -> None:
 
 
 def test_the_policy_explains_itself(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The action goes through the door like any other and tells the folders of the environment."""
+    """The action is dispatched like any other and tells the folders of the environment."""
     monkeypatch.setenv("OPENCODE_POLICY_FOLDERS", f"{tmp_path}{os.pathsep}relative/one")
     with host:
         envelope = host.call("explain_policy")

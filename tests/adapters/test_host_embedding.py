@@ -12,7 +12,7 @@ from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.errors import InvalidInput, Refused
 from netclaw_opencode.hookspecs import hookimpl
 from netclaw_opencode.settings import Settings
-from tests.faces.host_plugins import Plugin, action
+from tests.adapters.host_plugins import Plugin, action
 
 
 async def act(arguments: Mapping[str, object], context: ActionContext) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ import pytest
 
 from netclaw_opencode.host import OWN_PLUGIN, Host
 from netclaw_opencode.host.plugin_loader import HostProblem
-from tests.faces.host_plugins import Plugin, action, codes
+from tests.adapters.host_plugins import Plugin, action, codes
 
 
 @pytest.fixture(autouse=True)

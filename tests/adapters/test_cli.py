@@ -1,4 +1,4 @@
-"""The command line is a face: flags in, the host's envelope out, in the form that fits whoever reads it."""
+"""The command line is an adapter: flags in, the host's envelope out, in the form that fits whoever reads it."""
 
 from __future__ import annotations
 
@@ -264,10 +264,10 @@ def test_a_code_of_another_skill_counts_as_a_failed_action(host: RecordingHost, 
 
 def test_a_broken_plugin_is_named_on_stderr(host: RecordingHost, capsys: pytest.CaptureFixture[str]) -> None:
     """The host goes on without a broken plugin; whoever relies on it is told, and the envelope stays as it is."""
-    host.problems = ["plugin guard: cannot be imported [import_failed] -> mend it"]
+    host.problems = ["plugin guard: cannot be imported [import_failed] -> fix it"]
     assert cli("inspect", "list-sessions") == 0
     captured = capsys.readouterr()
-    assert captured.err == "netclaw-opencode: plugin guard: cannot be imported [import_failed] -> mend it\n"
+    assert captured.err == "netclaw-opencode: plugin guard: cannot be imported [import_failed] -> fix it\n"
     assert json.loads(captured.out)["ok"] is True
 
 
@@ -345,7 +345,7 @@ def test_stdin_is_not_touched_unless_asked(
 
 
 def test_wrong_values_are_passed_to_the_one_door(host: RecordingHost, capsys: pytest.CaptureFixture[str]) -> None:
-    """A number that is none is not refused by the command line but by the door, with the same words as everywhere."""
+    """A number that is none is not refused by the command line but by the dispatcher, with the same words as everywhere."""
     cli("run", "send-message", "--session-id", "x", "--prompt", "y", "--deadline-seconds", "nan")
     assert host.asked == [("send_message", {"session_id": "x", "prompt": "y", "deadline_seconds": "nan"})]
     capsys.readouterr()
