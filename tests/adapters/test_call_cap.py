@@ -1,6 +1,6 @@
 """The operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``) through every adapter: a handler that never ends is cancelled.
 
-How the cap is shared out within a call stands in ``tests/unit/test_calltime.py``; what a task on a server makes of it in
+How the cap is shared out within a call stands in ``tests/unit/test_time_budget.py``; what a task on a server makes of it in
 ``test_shell_route.py``.
 """
 
