@@ -66,7 +66,7 @@ def test_s19_yaml_is_read_by_a_safe_loader_in_one_place() -> None:
     """S19: no yaml.load with another loader anywhere; the one module that knows YAML names a safe one."""
     users = {place.partition(":")[0] for place, node in nodes() if imported(node) & {"yaml"}}
     assert users == {"netclaw_opencode/_core/documents.py"}
-    text = (ROOT / "netclaw_opencode" / "documents.py").read_text(encoding="utf-8")
+    text = (ROOT / "netclaw_opencode" / "_core" / "documents.py").read_text(encoding="utf-8")
     assert "SafeLoader" in text
     assert not [name for name in ("UnsafeLoader", "FullLoader", "yaml.Loader", "unsafe_load", "full_load") if name in text]
 
@@ -96,7 +96,7 @@ def test_s19_no_archive_is_read() -> None:
     assert users == {"netclaw_opencode/skill/export/forms.py"}
     calls = [ast.unparse(node.func) for place, node in nodes() if place.startswith(tuple(users)) and isinstance(node, ast.Call)]
     assert [name for name in calls if name.endswith(("ZipFile", "extract", "extractall"))] == ["zipfile.ZipFile"]
-    text = (ROOT / "netclaw_opencode" / "export" / "forms.py").read_text(encoding="utf-8")
+    text = (ROOT / "netclaw_opencode" / "skill" / "export" / "forms.py").read_text(encoding="utf-8")
     assert 'zipfile.ZipFile(raw, "w"' in text
 
 

@@ -74,6 +74,12 @@ class Subscription:
         """The next event, or None for a nudge; the caller bounds the wait."""
         return await self._receive.receive()
 
+    def take_queued(self) -> list[ServerEvent]:
+        """Return the events that have come and were not read yet."""
+        waiting = self._receive.statistics().current_buffer_used
+        queued = [self._receive.receive_nowait() for _ in range(waiting)]
+        return [item for item in queued if item is not None]
+
     def close(self) -> None:
         self._send.close()
         self._receive.close()
