@@ -83,6 +83,7 @@ SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
         ),
         Guard("opencode.process.terminating", ("_terminate_tree", "kill_all", "_descendants", "_signal", "ancestor_pids")),
         Guard("opencode.process.state"),
+        Guard("_core.private_files"),
     ),
     "ids": (Guard("opencode.wire.ids"), Guard("opencode.wire.http", ("_path",))),
     "clean-up": (

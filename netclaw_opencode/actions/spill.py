@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
-import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from netclaw_opencode._core.private_files import create_private, require_private_folder
 from netclaw_opencode.actions.shortening import Cut, cut_down
+from netclaw_opencode.errors import ActionFailed
 
 MOST_FILES = 50
 MOST_BYTES = 256 * 1024 * 1024
@@ -76,34 +76,15 @@ def _keep(content: bytes, folder: Path, *, longest_path: int) -> dict[str, objec
     if len(to_compact_json(str(path))) > longest_path:
         return {"problem": "not kept: the path of the state folder is too long for this limit"}
     try:
-        _require_private(folder)
-        _write(path, content)
-    except OSError as error:
-        return {"problem": f"not kept: {error.strerror or 'the folder does not belong to this user alone'}"}
+        require_private_folder(folder)
+        create_private(path, content)
+    except (OSError, ActionFailed) as error:
+        cause = error.__cause__ if isinstance(error, ActionFailed) else error
+        why = cause.strerror if isinstance(cause, OSError) else None
+        return {"problem": f"not kept: {why or 'the folder does not belong to this user alone'}"}
     with suppress(OSError):  # this result is kept, whatever else cannot be removed
         sweep(folder, but=path)
     return {"path": str(path)}
-
-
-def _require_private(folder: Path) -> None:
-    """Make the folder 0700, with what is missing above it; raises ``OSError`` where it is not this user's alone."""
-    for missing in reversed([item for item in (folder, *folder.parents) if not item.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    private = os.name != "posix" or (status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077)
-    if not stat.S_ISDIR(status.st_mode) or not private:
-        raise PermissionError
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-    except OSError:
-        # Half a result is none.
-        path.unlink(missing_ok=True)
-        raise
 
 
 def sweep(folder: Path, *, but: Path | None = None) -> None:

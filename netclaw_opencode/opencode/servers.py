@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.opencode.addresses import PROBE_SECONDS, Address, find_live_record, is_alive, matches_settings, probe_health
 from netclaw_opencode.opencode.process import binary, identity, inspection, locks, orphans, ownership, ports, spawning, state, terminating
@@ -179,7 +180,7 @@ async def _start(
 
 def _log_file(state_dir: Path) -> Path:
     """The log of the server that is about to start; the one before it is replaced."""
-    log_file = state.folder(state_dir) / _LOG
+    log_file = require_private_folder(state_dir) / _LOG
     log_file.unlink(missing_ok=True)
     return log_file
 

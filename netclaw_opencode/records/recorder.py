@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from netclaw_opencode._core.private_files import open_private
 from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
@@ -232,11 +233,8 @@ def open_record(path: Path | None, *, secret: str | None, clock: Callable[[], fl
 
 
 def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-    for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # a pipe without a reader must not hang the call
-        flags |= getattr(os, name, 0)
     try:
-        fd = os.open(path, flags, 0o600)
+        fd = open_private(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
     try:

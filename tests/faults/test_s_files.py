@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode._core.policy import load_policy
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.opencode.directories import Places, check_directory
-from netclaw_opencode.opencode.process.state import folder, read, write
+from netclaw_opencode.opencode.process.state import read, write
 from tests.faults.guard import Guard
 from tests.support.pace import MACHINE_SECONDS
 from tests.support.records import server_record
@@ -153,11 +154,15 @@ def test_s22_planted_links_are_not_followed(tmp_path: Path) -> None:
     victim.mkdir(mode=0o700)
     (victim / "mine").write_text("mine", encoding="utf-8")
     (tmp_path / "link").symlink_to(victim)
-    for attempt in (lambda: write(tmp_path / "link", RECORD), lambda: read(tmp_path / "link"), lambda: folder(tmp_path / "link")):
+    for attempt in (
+        lambda: write(tmp_path / "link", RECORD),
+        lambda: read(tmp_path / "link"),
+        lambda: require_private_folder(tmp_path / "link"),
+    ):
         with pytest.raises(DriverError, match="link"):
             attempt()
     state = tmp_path / "state"
-    folder(state)
+    require_private_folder(state)
     for name in ("server.json", ".server.json.new"):
         (state / name).symlink_to(victim / "mine")
         write(state, RECORD)
@@ -210,12 +215,13 @@ import json, os, random, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
 from netclaw_opencode.opencode.process import locks, state
+from netclaw_opencode._core.private_files import require_private_folder
 place = Path(sys.argv[1])
 old = state.ServerRecord("http://127.0.0.1:1", 1, 1, "boot", "pid:[1]", "u", "p" * 5000, "/b", "1.18.33", "/l", "mark")
 new = replace(old, pid=2, password="q" * 9000)
 state.write(place, old)
 draw, seen, locked = random.Random(7), {1: 0, 2: 0}, 0
-lock = state.folder(place) / "server.lock"
+lock = require_private_folder(place) / "server.lock"
 for _ in range(200):
     ready, go = os.pipe()
     child = os.fork()

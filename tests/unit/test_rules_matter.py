@@ -18,6 +18,7 @@ from typing import cast
 import anyio
 import pytest
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.actions import messages as message_actions
 from netclaw_opencode.actions import registry
 from netclaw_opencode.actions import servers as server_actions
@@ -345,5 +346,5 @@ def test_a_rule_protects_and_without_its_check_nothing_does(removal: Removal, tm
     for name, check in (("with", getattr(removal.place, removal.check)), ("without", removal.allows)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(removal.place, removal.check, check)
-            held.append(removal.protects(Stage(patch, state.folder(tmp_path / name))))
+            held.append(removal.protects(Stage(patch, require_private_folder(tmp_path / name))))
     assert held == [True, False]

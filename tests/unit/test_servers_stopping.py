@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import DriverError, Refused
 from netclaw_opencode.opencode import servers
 from netclaw_opencode.opencode.process import inspection, state, terminating
@@ -49,7 +50,7 @@ def running(home: Path) -> ServerRecord:
     binary = home.parent / "opencode"
     binary.write_text(f"#!{sys.executable} -SE\n{LISTENS}", encoding="utf-8")
     binary.chmod(0o755)
-    log_file = state.folder(home) / "server.log"
+    log_file = require_private_folder(home) / "server.log"
 
     async def run() -> Spawned:
         async def ready(_: str) -> bool:

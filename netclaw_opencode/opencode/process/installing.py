@@ -18,9 +18,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from netclaw_opencode._core.private_files import is_full, require_private_folder
 from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import DriverError, ServerProblem
-from netclaw_opencode.opencode.process import identity, locks, neighbours, state, terminating
+from netclaw_opencode.opencode.process import identity, locks, neighbours, terminating
 from netclaw_opencode.opencode.process.binary import PINNED, installed_path, read_installed_version
 
 _PIN = Path(__file__).with_name("pin")
@@ -57,7 +58,7 @@ async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds
     Raises:
         ServerProblem: ``install_failed``; what was there before is as it was.
     """
-    target = state.folder(state_dir) / "opencode"
+    target = require_private_folder(state_dir) / "opencode"
     async with locks.hold(state_dir, "install", within_seconds=within_seconds) as mine:
         if not mine:
             raise ServerProblem("install_failed", f"another process has been installing OpenCode for {within_seconds:g} s")
@@ -83,7 +84,7 @@ async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds
         except subprocess.TimeoutExpired as error:
             raise ServerProblem("install_failed", "the installed program does not tell its version") from error
         except OSError as error:
-            if error.errno in state.FULL:
+            if is_full(error):
                 raise _full(state_dir, error.strerror or "") from error
             raise ServerProblem("install_failed", f"{state_dir}: {error.strerror or error}") from error
         finally:

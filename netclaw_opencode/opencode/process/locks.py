@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode.opencode.process.state import corrupt, folder
+from netclaw_opencode._core.private_files import open_private, require_private_folder, state_corrupt
 
 _PAUSE_SECONDS = 0.05
 
@@ -26,7 +26,7 @@ async def hold(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIte
 
     Raises ``ActionFailed`` (``state_corrupt``) where the state folder cannot be used.
     """
-    path = folder(state_dir) / f"{name}.lock"
+    path = require_private_folder(state_dir) / f"{name}.lock"
     handle: int | None = None
     with anyio.move_on_after(time_budget.remaining_up_to(within_seconds)) as waiting:
         while (handle := _try_acquire(path)) is None and not waiting.cancel_called:
@@ -54,9 +54,9 @@ def remove_stale(state_dir: Path) -> None:
 def _try_acquire(path: Path) -> int | None:
     """The open, locked file; None where another process (or another call of this one) has it."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        handle = open_private(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise corrupt(path, f"the lock cannot be opened ({error.strerror})", cause=error) from error
+        raise state_corrupt(path, f"the lock cannot be opened ({error.strerror})", cause=error) from error
     try:
         if _try_lock(handle) and os.fstat(handle).st_ino == path.stat().st_ino:
             return handle

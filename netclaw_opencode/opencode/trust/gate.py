@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netclaw_opencode._core.private_files import append_private, require_private_folder
 from netclaw_opencode.errors import DriverError
-from netclaw_opencode.opencode.process.state import folder
 from netclaw_opencode.opencode.trust.store import Trust
 
 if TYPE_CHECKING:
@@ -66,16 +65,8 @@ class Gate:
         if self._file is None:
             return
         with suppress(OSError):
-            handle = os.open(
-                folder(self._trust.state_dir) / self._file.name,
-                os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0),
-                0o600,
-            )
-            try:
-                # One write for each line: lines of several processes do not mix.
-                os.write(handle, f"{json.dumps(directory)}\n".encode())
-            finally:
-                os.close(handle)
+            path = require_private_folder(self._trust.state_dir) / self._file.name
+            append_private(path, f"{json.dumps(directory)}\n".encode())
 
 
 def _parse_line(line: str) -> object:

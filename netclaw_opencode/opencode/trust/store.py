@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from netclaw_opencode._core import strict_json
+from netclaw_opencode._core.private_files import read_private, replace_private, require_private_folder, state_corrupt
 from netclaw_opencode.errors import Refused, ServerProblem
-from netclaw_opencode.opencode.process.state import corrupt, folder
 from netclaw_opencode.opencode.trust.project_code import CodeFile, find_project_code
 
 if TYPE_CHECKING:
+    from netclaw_opencode.jsontypes import JsonObject
     from netclaw_opencode.settings import Settings
 
 COMMAND = "netclaw-opencode server trust"
@@ -109,35 +108,17 @@ class Trust:
     def folders(self) -> list[TrustedFolder]:
         """Read what was trusted, oldest first; raises ``ActionFailed`` (``state_corrupt``)."""
         path = self.state_dir / _NAME
-        try:
-            handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        except (FileNotFoundError, NotADirectoryError):
+        content = read_private(path)
+        if content is None:
             return []
-        except OSError as error:
-            raise corrupt(path, f"it cannot be opened ({error.strerror})") from error
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(file.fileno())
-            own = os.name != "posix" or (status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077)
-            if not stat.S_ISREG(status.st_mode) or not own:
-                raise corrupt(path, "it is no file of this user alone (mode 0600)")
-            try:
-                return _folders(json.load(file))
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                raise corrupt(path, "it is not a list of trusted folders of this version") from error
+        try:
+            return _folders(cast("JsonObject", strict_json.parse(content)))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise state_corrupt(path, "it is not a list of trusted folders of this version") from error
 
     def _write(self, kept: list[TrustedFolder]) -> None:
-        path = folder(self.state_dir) / _NAME
-        new = path.with_name(f".{_NAME}.{os.getpid()}")
         wire = {"version": _VERSION, "folders": [{"directory": k.directory, "at": k.trusted_at, "files": dict(k.files)} for k in kept]}
-        try:
-            with suppress(FileNotFoundError):
-                new.unlink()
-            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(wire, file)
-            new.replace(path)
-        except OSError as error:
-            raise corrupt(path, f"it cannot be written ({error.strerror})", cause=error) from error
+        replace_private(require_private_folder(self.state_dir) / _NAME, json.dumps(wire).encode())
 
 
 def _folders(wire: Mapping[str, object]) -> list[TrustedFolder]:

@@ -20,10 +20,10 @@ from typing import NoReturn
 import anyio
 import httpx
 
-from netclaw_opencode._core import time_budget
+from netclaw_opencode._core import strict_json, time_budget
 from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, OutOfTime, ServerProblem
-from netclaw_opencode.jsontypes import JsonObject, is_deeper
+from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.opencode.wire.admission import Admission, directory_of
 from netclaw_opencode.opencode.wire.bounded import BoundedEvents
 from netclaw_opencode.opencode.wire.exchange import Exchange
@@ -36,7 +36,6 @@ _UNCALLED_SECONDS = 60.0
 """Time limit of a request that belongs to no call of an action (tests, scripts), in seconds."""
 _CLOCK_RESOLUTION_MS = 2000
 """The Date header counts whole seconds, and travels: a smaller difference of two clocks cannot be told from none."""
-_MAX_DEPTH = 100
 _ID = re.compile(r"[0-9A-Za-z_]{1,80}")
 
 
@@ -265,27 +264,9 @@ def _path(route: Route, ids: Mapping[str, str]) -> str:
 def parse_json(content: bytes | bytearray, route: Route) -> object:
     """Parse strictly: no NaN, no key twice, no endless nesting. Raises ``ActionFailed`` (``bad_response``)."""
     try:
-        found: object = json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_object)
-        _require_shallow(found)
-        return found
-    except (ValueError, RecursionError) as error:
+        return strict_json.parse(content)
+    except ValueError as error:
         raise ActionFailed("bad_response", f"{route.method} {route.path}: the answer is not valid JSON ({_reason(error)})") from error
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object names a key twice")
-    return found
-
-
-def _require_shallow(value: object) -> None:
-    if is_deeper(value, _MAX_DEPTH):
-        raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _require_plain(response: httpx.Response, route: Route) -> None:
