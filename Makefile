@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint schemas skill suite coverage bench soak mutants clean ready ready-dev ready-mutants ready-opencode
+.PHONY: help demo test lint schemas skill site suite coverage bench soak mutants lock clean ready ready-dev ready-mutants ready-opencode
 
 # The first one that can make a virtual environment; PYTHON=/path/to/python overrides the choice.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -30,6 +30,7 @@ help:
 	@echo 'make soak    the long runs (loads, races, kill -9, a day in half an hour, random faults): about two hours; SOAK="G9 G10" chooses some'
 	@echo 'make mutants  every small defect in the guards (success, deadline, identity, ids, clean-up) must fail a fast test: 20 minutes'
 	@echo 'make bench   this driver beside bare HTTP and `opencode run`, as ratios'
+	@echo 'make lock    renew the pinned packages of the set-up from pyproject.toml; UPGRADE=--upgrade takes the newest'
 	@echo 'make clean   remove what the others have made'
 
 demo: ready ready-opencode
@@ -77,6 +78,9 @@ mutants: ready-mutants
 
 bench: ready ready-opencode
 	@$(WITH_OPENCODE) $(BIN)/python -m scripts.bench
+
+lock: ready-dev
+	@$(BIN)/python scripts/lock.py $(UPGRADE)
 
 clean:
 	rm -rf .venv .tools build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
