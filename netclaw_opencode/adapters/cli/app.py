@@ -1,4 +1,4 @@
-"""The tree of commands: four tiers of actions made from the manifest, and ``actions``, ``demo``, ``skill``, ``mcp``.
+"""The tree of commands: four tiers of actions made from the manifest, and ``actions``, ``demo``, ``skill``, ``mcp``, ``completion``.
 
 Owns names, help and usage errors. What a command does stands in ``calls``, ``demo`` and ``skill``, imported when it is run.
 """
@@ -112,6 +112,21 @@ class _Tier(_Group):
             formatter.write_dl([*rows, *BESIDE_ACTIONS.get(self.name or "", {}).items()])
 
 
+class _Completion(_Group):
+    """The commands about Tab completion; they are loaded when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._loaded())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._loaded().get(cmd_name)
+
+    def _loaded(self) -> Mapping[str, click.Command]:
+        from netclaw_opencode.adapters.cli import completion_command
+
+        return completion_command.commands()
+
+
 class _Action(click.Command):
     """One action; its schema is read when its flags are needed."""
 
@@ -191,6 +206,7 @@ def _root() -> click.Group:
     root.add_command(_demo_command())
     root.add_command(_skill_group())
     root.add_command(_mcp_command())
+    root.add_command(_completion_group())
     return root
 
 
@@ -201,6 +217,10 @@ def _skill_group() -> click.Group:
     for command in skill.commands():
         group.add_command(command)
     return group
+
+
+def _completion_group() -> click.Group:
+    return _Completion("completion", help="Tab completion for bash, zsh or fish: install, uninstall, show.")
 
 
 def _mcp_command() -> click.Command:
