@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from pathlib import Path
@@ -149,15 +149,19 @@ class Host:
         A call that still runs in another task when the host is left is cancelled; its envelope says ``cancelled``.
         """
         try:
-            return await self._run(action, arguments, self.registry.invoke)
+            with self._cancellable(action) as context:
+                return await self.registry.invoke(action, {} if arguments is None else arguments, context=context)
         except Interrupted as error:
             return error_envelope(action, error)
 
     async def perform(self, action: str, arguments: JsonObject | None = None) -> dict[str, object]:
         """Run one action and return its data; raises the ``DriverError`` that says how it failed."""
-        return await self._run(action, arguments, self.registry.perform)
+        with self._cancellable(action) as context:
+            return await self.registry.perform(action, {} if arguments is None else arguments, context=context)
 
-    async def _run(self, action: str, arguments: JsonObject | None, run: Callable[..., Awaitable[dict[str, object]]]) -> dict[str, object]:
+    @contextmanager
+    def _cancellable(self, action: str) -> Iterator[ActionContext]:
+        """A call that is cancelled when the host is left meanwhile; raises ``Interrupted`` then."""
         from anyio import CancelScope
 
         if self._context is None:
@@ -165,12 +169,13 @@ class Host:
         with CancelScope() as scope:
             self._running.add(scope)
             try:
-                return await run(action, {} if arguments is None else arguments, context=self._context)
+                yield self._context
             finally:
                 self._running.discard(scope)
                 if self._stopped is not None and not self._running:
                     self._stopped.set()
-        raise Interrupted("cancelled", f"{action}: the host was left while it ran; what ran was stopped")
+        if scope.cancelled_caught:
+            raise Interrupted("cancelled", f"{action}: the host was left while it ran; what ran was stopped")
 
     def __enter__(self) -> Host:
         from anyio.from_thread import start_blocking_portal

@@ -39,25 +39,20 @@ def run(argv: Sequence[str]) -> int:
     from netclaw_opencode.adapters.cli import output
 
     try:
-        return _run(list(argv), output.requested_format(argv))
+        requested = output.requested_format(argv)
+        try:
+            code = _root().main(list(argv), prog_name=PROGRAM, standalone_mode=False)
+            return code if isinstance(code, int) else EXIT_DONE
+        except click.UsageError as error:
+            return output.show_usage_error(error, requested, limit=output.requested_max_chars(argv))
+        except (click.Abort, KeyboardInterrupt):
+            return output.show_interrupted(requested)
+        except DriverError as error:
+            return output.show_error(PROGRAM, error, requested, limit=output.requested_max_chars(argv))
     except BrokenPipeError:
         return output.reader_left()
     except OSError as error:
         return output.write_failed(error)
-
-
-def _run(argv: list[str], asked: str | None) -> int:
-    from netclaw_opencode.adapters.cli import output
-
-    try:
-        code = _root().main(argv, prog_name=PROGRAM, standalone_mode=False)
-        return code if isinstance(code, int) else EXIT_DONE
-    except click.UsageError as error:
-        return output.show_usage_error(error, asked, limit=output.requested_max_chars(argv))
-    except (click.Abort, KeyboardInterrupt):
-        return output.show_interrupted(asked)
-    except DriverError as error:
-        return output.show_error(PROGRAM, error, asked, limit=output.requested_max_chars(argv))
 
 
 class MissingCommand(click.UsageError):

@@ -102,12 +102,8 @@ def read_settings() -> Settings:
 
 
 def one_action(call: Call, arguments: Mapping[str, object]) -> Work:
-    """The usual work: one action, once."""
-
-    async def invoke(host: InvokingHost) -> Mapping[str, object]:
-        return await host.invoke(call.action, arguments)
-
-    return invoke
+    """Return the usual work: one action, once."""
+    return lambda host: host.invoke(call.action, arguments)
 
 
 def run(call: Call, work: Work, *, leave: Leave) -> dict[str, object]:
