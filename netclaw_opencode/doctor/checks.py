@@ -76,8 +76,8 @@ def _error(error: DriverError, status: Status = "fail") -> Judgement:
     return status, error.message, error.next or CODES[error.code].remedy
 
 
-def _condition(met: Condition, status: Status = "warn") -> Judgement:
-    return status, met.message, met.remedy
+def _condition(met: Condition) -> Judgement:
+    return "fail" if met.severity == "error" else "warn", met.message, met.remedy
 
 
 def _program(facts: Facts) -> Judgement:
@@ -143,9 +143,9 @@ def _providers(facts: Facts) -> Judgement:
         return _UNSEEN if facts.reachable else _NO_SERVER
     if isinstance(found, DriverError):
         return _error(found, "unknown")
-    nobody = conditions.no_provider(found)
-    if nobody is not None:
-        return _condition(nobody, "fail")
+    unconnected = conditions.no_provider(found)
+    if unconnected is not None:
+        return _condition(unconnected)
     return "ok", "connected: " + _list_some([item.id for item in found.providers])
 
 
@@ -307,8 +307,7 @@ def _settings(facts: Facts) -> Judgement:
         return _error(facts.policy)
     if facts.unusable is None:
         return _UNSEEN
-    passwords = (conditions.empty_password(facts.settings), conditions.short_password(facts.settings))
-    unusable = [*facts.unusable, *(item.message for item in passwords if item is not None)]
+    unusable = [*facts.unusable, *(item.message for item in conditions.of_settings(facts.settings))]
     if unusable:
         return "warn", "; ".join(unusable), "correct the variable, or unset it"
     return "ok", "every variable that is set can be used"
