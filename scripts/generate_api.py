@@ -1,26 +1,29 @@
-"""Make the typed Python API from ``skill.yaml``, the schemas of its actions and the table of error codes.
+"""Make the typed Python API, and the compact form of the manifest, from ``skill.yaml``, the schemas of its actions and the error codes.
 
 ``python scripts/generate_api.py`` writes ``results``, ``inputs``, ``exceptions``, ``client`` and ``async_client`` in
 ``netclaw_opencode/api/``, and the exports of ``netclaw_opencode/__init__.py``. ``--check`` only says whether they are up to date (exit
-code 1: they are not).
+code 1: they are not). The compact form (``netclaw_opencode/manifest/compact/*.json``) is what the command reads at each start.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from netclaw_opencode.manifest import ActionEntry, Manifest, load_manifest  # noqa: E402 - the checkout beside this file
+from netclaw_opencode._core.documents import read_yaml  # noqa: E402 - the checkout beside this file
+from netclaw_opencode.manifest import ActionEntry, Manifest, compact, load_manifest  # noqa: E402
 from scripts.api_classes import MADE, Classes, camel, items, properties, quoted, required  # noqa: E402
 from scripts.api_errors import error_name, exceptions  # noqa: E402
 
@@ -302,6 +305,28 @@ __all__ = ["HOMES"]
 '''
 
 
+def compact_json(content: Mapping[str, object], sources: Sequence[Path]) -> str:
+    """The content with the checksum of its sources, one line for each part, so that a diff can be read."""
+
+    def line(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    parts = []
+    for name, value in content.items():
+        rows = ",\n".join(line(row) for row in value) if isinstance(value, list) else None
+        parts.append(f"{line(name)}:{line(value) if rows is None else f'[{rows}]'}")
+    return f'{{"checksum":{compact.checksum(sources)},"content":{{\n' + ",\n".join(parts) + "\n}}\n"
+
+
+def compact_pages(manifest: Manifest) -> Iterator[tuple[Path, str]]:
+    """The compact form of the manifest and of its schemas."""
+    content = cast("Mapping[str, object]", read_yaml(manifest.source).value)
+    yield compact.FOLDER / "skill.json", compact_json(content, [manifest.source])
+    files = compact.schema_files(manifest.source.parent / "schemas" / "actions")
+    schemas = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    yield compact.FOLDER / "schemas.json", compact_json(schemas, files)
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Every file with what it should hold."""
     manifest = load_manifest()
@@ -320,6 +345,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     text = TOP.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     yield TOP, before + exports(homes) + rest.split(END)[1]
+    yield from compact_pages(manifest)
 
 
 def tidy(path: Path, text: str) -> str:
@@ -337,7 +363,7 @@ def main(arguments: list[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     stale = []
     for path, text in pages():
-        wanted = tidy(path, text)
+        wanted = tidy(path, text) if path.suffix == ".py" else text
         if not path.exists() or path.read_text(encoding="utf-8") != wanted:
             stale.append(path)
             if not check:

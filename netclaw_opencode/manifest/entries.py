@@ -5,7 +5,7 @@ Owns the shapes; ``reading`` makes them from the file. An action's schemas are r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,12 +61,20 @@ class Example:
     output: JsonObject
 
 
+KnownSchema = Callable[[Path], JsonObject | None]
+
+
+def nothing_known(_: Path) -> None:
+    """Know no schema: each is read from its file."""
+
+
 @dataclass(frozen=True, slots=True)
 class ActionEntry:
     """One action as the manifest declares it.
 
     ``errors`` are the codes of its own, beside the manifest's ``common_errors``. ``handler`` is ``"module:function"``.
-    ``hints`` say what a host may tell its user before a call: ``destructive``, ``idempotent``, ``open_world``.
+    ``hints`` say what a host may tell its user before a call: ``destructive``, ``idempotent``, ``open_world``. ``known_schema`` gives
+    a schema without its file being read, if it can.
     """
 
     name: str
@@ -80,6 +88,7 @@ class ActionEntry:
     errors: tuple[str, ...]
     examples: tuple[Example, ...]
     hints: tuple[str, ...] = ()
+    known_schema: KnownSchema = field(default=nothing_known, repr=False, compare=False)
     _schemas: dict[Path, JsonObject] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -94,12 +103,16 @@ class ActionEntry:
 
     def _schema(self, path: Path) -> JsonObject:
         if path not in self._schemas:
-            document = read_json(path)
-            if document.faults or not isinstance(document.value, dict):
-                what = document.faults[0].what if document.faults else "it is not a JSON object"
-                raise invalid(path, [ManifestProblem(f"actions[{self.name}]", f"{path.name}: {what}", "restore the schema file")])
-            self._schemas[path] = document.value
+            known = self.known_schema(path)
+            self._schemas[path] = self._read(path) if known is None else known
         return self._schemas[path]
+
+    def _read(self, path: Path) -> JsonObject:
+        document = read_json(path)
+        if document.faults or not isinstance(document.value, dict):
+            what = document.faults[0].what if document.faults else "it is not a JSON object"
+            raise invalid(path, [ManifestProblem(f"actions[{self.name}]", f"{path.name}: {what}", "restore the schema file")])
+        return document.value
 
 
 @dataclass(frozen=True, slots=True)
