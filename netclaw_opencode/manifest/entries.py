@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netclaw_opencode._core.documents import read_json
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
 
@@ -108,6 +107,9 @@ class ActionEntry:
         return self._schemas[path]
 
     def _read(self, path: Path) -> JsonObject:
+        # Imported here, as in ``reading``: our own schemas are known without it.
+        from netclaw_opencode._core.documents import read_json
+
         document = read_json(path)
         if document.faults or not isinstance(document.value, dict):
             what = document.faults[0].what if document.faults else "it is not a JSON object"

@@ -11,7 +11,6 @@ from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
-from netclaw_opencode._core.documents import read_yaml
 from netclaw_opencode._core.resources import bundled
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest import compact
@@ -32,6 +31,8 @@ def load_manifest(path: Path | None = None) -> Manifest:
 
     Only its form is looked at. Raises ``InvalidInput`` (``invalid_manifest``) that lists every problem.
     """
+    from netclaw_opencode._core.documents import read_yaml
+
     source = bundled("skill.yaml") if path is None else path.absolute()
     document = read_yaml(source)
     if not document.faults:

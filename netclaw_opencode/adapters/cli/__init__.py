@@ -14,6 +14,8 @@ def main() -> None:
     import gc
     import sys
 
+    # Imports leave next to no garbage, and looking for it takes longer than a request; running.py and mcp_command.py enable it again.
+    gc.disable()
     # httpx would load its own command line with rich and pygments; where that cannot be imported, it goes on without.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
