@@ -5,7 +5,7 @@ Owns the shapes; ``reading`` makes them from the file. An action's schemas are r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,20 +60,12 @@ class Example:
     output: JsonObject
 
 
-KnownSchema = Callable[[Path], JsonObject | None]
-
-
-def nothing_known(_: Path) -> None:
-    """Know no schema: each is read from its file."""
-
-
 @dataclass(frozen=True, slots=True)
 class ActionEntry:
     """One action as the manifest declares it.
 
     ``errors`` are the codes of its own, beside the manifest's ``common_errors``. ``handler`` is ``"module:function"``.
-    ``hints`` say what a host may tell its user before a call: ``destructive``, ``idempotent``, ``open_world``. ``known_schema`` gives
-    a schema without its file being read, if it can.
+    ``hints`` say what a host may tell its user before a call: ``destructive``, ``idempotent``, ``open_world``.
     """
 
     name: str
@@ -87,7 +79,6 @@ class ActionEntry:
     errors: tuple[str, ...]
     examples: tuple[Example, ...]
     hints: tuple[str, ...] = ()
-    known_schema: KnownSchema = field(default=nothing_known, repr=False, compare=False)
     _schemas: dict[Path, JsonObject] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -102,19 +93,21 @@ class ActionEntry:
 
     def _schema(self, path: Path) -> JsonObject:
         if path not in self._schemas:
-            known = self.known_schema(path)
-            self._schemas[path] = self._read(path) if known is None else known
+            # Imported here, as in ``reading``: most schemas of ours are known without it.
+            from netclaw_opencode._core.documents import read_json
+
+            document = read_json(path)
+            if document.faults or not isinstance(document.value, dict):
+                what = document.faults[0].what if document.faults else "it is not a JSON object"
+                raise invalid(path, [ManifestProblem(f"actions[{self.name}]", f"{path.name}: {what}", "restore the schema file")])
+            self._schemas[path] = document.value
         return self._schemas[path]
 
-    def _read(self, path: Path) -> JsonObject:
-        # Imported here, as in ``reading``: our own schemas are known without it.
-        from netclaw_opencode._core.documents import read_json
-
-        document = read_json(path)
-        if document.faults or not isinstance(document.value, dict):
-            what = document.faults[0].what if document.faults else "it is not a JSON object"
-            raise invalid(path, [ManifestProblem(f"actions[{self.name}]", f"{path.name}: {what}", "restore the schema file")])
-        return document.value
+    def remember(self, schemas: Mapping[Path, JsonObject]) -> None:
+        """Take the action's schemas from what was read of many; one that was read already stays the same object."""
+        for path in (self.input_path, self.output_path):
+            if path in schemas:
+                self._schemas.setdefault(path, schemas[path])
 
 
 @dataclass(frozen=True, slots=True)

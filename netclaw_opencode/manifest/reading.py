@@ -14,16 +14,7 @@ from types import MappingProxyType
 from netclaw_opencode._core.resources import bundled
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest import compact
-from netclaw_opencode.manifest.entries import (
-    ActionEntry,
-    EnvironmentVariable,
-    Example,
-    KnownSchema,
-    Manifest,
-    ManifestProblem,
-    invalid,
-    nothing_known,
-)
+from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem, invalid
 
 
 def load_manifest(path: Path | None = None) -> Manifest:
@@ -57,9 +48,16 @@ def own_manifest() -> Manifest:
     content = compact.read_manifest(source)
     if content is None:
         return load_manifest()
-    schemas = source.parent / "schemas" / "actions"
     # Its paths were checked when the compact form was made.
-    return _manifest(content, source, place=Path.joinpath, known_schema=lambda path: compact.read_schemas(schemas).get(path))
+    return _manifest(content, source, place=Path.joinpath)
+
+
+def read_own_schemas() -> None:
+    """Read the schemas of all our own actions at once, for whoever needs most of them."""
+    manifest = own_manifest()
+    schemas = compact.read_schemas(manifest.source.parent / "schemas" / "actions")
+    for entry in manifest.actions.values():
+        entry.remember(schemas)
 
 
 def load_checked_manifest(path: Path, *, check_handlers: bool = False) -> Manifest:
@@ -91,11 +89,9 @@ def below(folder: Path, relative: str) -> Path:
     return path
 
 
-def _manifest(
-    value: object, source: Path, *, place: Callable[[Path, str], Path] = below, known_schema: KnownSchema = nothing_known
-) -> Manifest:
+def _manifest(value: object, source: Path, *, place: Callable[[Path, str], Path] = below) -> Manifest:
     top = _object(value)
-    actions = [_action(_object(entry), partial(place, source.parent), known_schema) for entry in _list(top, "actions")]
+    actions = [_action(_object(entry), partial(place, source.parent)) for entry in _list(top, "actions")]
     if len({action.name for action in actions}) < len(actions):
         raise _OddFormError
     return Manifest(
@@ -114,7 +110,7 @@ def _manifest(
     )
 
 
-def _action(entry: JsonObject, place: Callable[[str], Path], known_schema: KnownSchema) -> ActionEntry:
+def _action(entry: JsonObject, place: Callable[[str], Path]) -> ActionEntry:
     return ActionEntry(
         name=_text(entry, "name"),
         summary=_text(entry, "summary"),
@@ -127,7 +123,6 @@ def _action(entry: JsonObject, place: Callable[[str], Path], known_schema: Known
         errors=_texts(entry, "errors"),
         examples=tuple(_example(_object(item)) for item in _list(entry, "examples")),
         hints=_texts(entry, "hints"),
-        known_schema=known_schema,
     )
 
 

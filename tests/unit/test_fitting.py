@@ -88,7 +88,8 @@ def test_a_call_with_right_values_imports_no_jsonschema() -> None:
     code = """
 import sys
 from netclaw_opencode._core.validation import problems_of
-from netclaw_opencode.manifest import own_manifest
+from netclaw_opencode.manifest import own_manifest, read_own_schemas
+read_own_schemas()
 for entry in own_manifest().actions.values():
     for example in entry.examples:
         assert not problems_of(example.input, entry.input_schema, incoming=True) + problems_of(example.output, entry.output_schema)

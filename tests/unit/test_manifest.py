@@ -18,7 +18,7 @@ import netclaw_opencode
 from netclaw_opencode._core import time_budget
 from netclaw_opencode._core.documents import read_yaml
 from netclaw_opencode.errors import CODES
-from netclaw_opencode.manifest import check_manifest, compact, load_manifest, own_manifest
+from netclaw_opencode.manifest import check_manifest, compact, load_manifest, own_manifest, read_own_schemas
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGINAL = {
@@ -154,8 +154,9 @@ def test_the_compact_form_says_the_same() -> None:
     assert own_manifest() == load_manifest()
     assert list(own_manifest().actions) == list(load_manifest().actions)
     known = compact.read_schemas(ROOT / "schemas" / "actions")
+    read_own_schemas()
     for name, entry in own_manifest().actions.items():
-        assert entry.input_schema is known[entry.input_path]
+        assert (entry.input_schema, entry.output_schema) == (known[entry.input_path], known[entry.output_path])
         for path, schema in ((entry.input_path, entry.input_schema), (entry.output_path, entry.output_schema)):
             assert json.dumps(schema) == json.dumps(json.loads(path.read_text(encoding="utf-8"))), name
 

@@ -10,7 +10,6 @@ import json
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -24,7 +23,6 @@ def read_manifest(source: Path, *, folder: Path = FOLDER) -> JsonObject | None:
     return _read(folder / "skill.json", [source])
 
 
-@cache
 def read_schemas(schemas: Path, *, folder: Path = FOLDER) -> Mapping[Path, JsonObject]:
     """Return the schemas of this folder by path; empty if they must be read from their files."""
     found = _read(folder / "schemas.json", schema_files(schemas)) or {}
