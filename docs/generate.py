@@ -122,7 +122,7 @@ def _errors_reference() -> Iterator[str]:
 
 def _actions_page(manifest: Manifest) -> Iterator[str]:
     yield from ("# Actions", "", MADE, "")
-    yield "Each action is called by its name and a JSON object, and answers with one envelope, the same through every face:"
+    yield "Each action is called by its name and a JSON object, and answers with one envelope, the same through every adapter:"
     yield "`netclaw-opencode <tier> <action> --flags` on the command line, `run_action` of a host, `call` from Python. The tables of"
     yield "outputs describe `data` of a successful envelope; [errors.md](errors.md) describes the other one. The full schemas stand in"
     yield "[`schemas/actions/`](../schemas/actions/)."

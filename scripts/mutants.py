@@ -78,13 +78,12 @@ SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
         Guard("driver.tags"),
         Guard("opencode.process.ownership"),
         Guard(
-            "opencode.process.process",
-            (
-                *("_end", "kill", "_process", "_children", "_signal", "callers", "_gone", "_ended"),
-                *("argv_of", "is_alive", "ends"),
-            ),
+            "opencode.process.inspection",
+            ("find_process", "read_command_line", "is_alive", "has_exited", "wait_for_exit", "wait_until_gone"),
         ),
+        Guard("opencode.process.terminating", ("_terminate_tree", "kill_all", "_descendants", "_signal", "ancestor_pids")),
         Guard("opencode.process.state"),
+        Guard("_core.private_files"),
     ),
     "ids": (Guard("opencode.wire.ids"), Guard("opencode.wire.http", ("_path",))),
     "clean-up": (

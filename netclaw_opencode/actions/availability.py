@@ -61,7 +61,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
     report.meet(conditions.empty_password(context.settings))
     report.meet(conditions.short_password(context.settings))
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
-    within_seconds = time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 45))
+    within_seconds = time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 45))
     await _check_server(report, context, directory, may_start=may_start, within_seconds=within_seconds)
     output: dict[str, object] = {
         "available": True,
@@ -83,7 +83,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
 
 def _check_binary(report: _Report, settings: Settings) -> None:
     try:
-        found = servers.program(settings)
+        found = servers.find_program(settings)
     except DriverError as error:
         # Without a program a server that runs elsewhere can still be used.
         report.problem(error.code, error.message, error.next, severity="warning")
@@ -116,8 +116,8 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
         # The description comes last: while the server makes it, for seconds, it answers nothing else.
-        asks = await addresses.asks_for_password(addresses.locate(context.settings))
-        catalogue = await _usable(report, connection, directory)
+        asks = await addresses.requires_password(addresses.locate(context.settings))
+        catalogue = await _require_usable(report, connection, directory)
         report.api = await check_api(connection)
     except DriverError as error:
         if error.code == "server_unreachable" and not report.binary["found"]:
@@ -135,7 +135,7 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
         report.providers["default_model"] = str(catalogue.default)
 
 
-async def _usable(report: _Report, connection: Connection, directory: str) -> Catalogue:
+async def _require_usable(report: _Report, connection: Connection, directory: str) -> Catalogue:
     await connection.require_sessions(directory)
     report.server["serves_sessions"] = True
     return await connection.catalogue(directory)

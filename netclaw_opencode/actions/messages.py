@@ -30,7 +30,7 @@ _CALL_SECONDS = 30.0
 async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and wait: 60 s at most, then abort, verified."""
     limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
-    limit = time_budget.current().fitted(limit)
+    limit = time_budget.current().clamp(limit)
     read.require_sound(arguments, context.settings)
     began = context.clock()
     with sending.deadline_before_send(limit):
@@ -52,7 +52,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
     key = keys.read_key(arguments, action="send_message_async")
-    ends = context.clock() + time_budget.within(_CALL_SECONDS, stopping=True)
+    ends = context.clock() + time_budget.remaining_up_to(_CALL_SECONDS, stopping=True)
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
     marked = SessionTag.read(session).message_id
@@ -101,7 +101,7 @@ async def _prompt(arguments: JsonObject, context: ActionContext, *, first: bool 
     model = read.model(arguments, context.settings)
     connection = await context.driver.connect()
     session = await (connection.session_for_prompt(wanted) if first else connection.session(wanted))
-    Places.of(context.settings).require(session.directory)
+    Places.from_settings(context.settings).require(session.directory)
     # A session made with a model keeps it unless the call names another.
     model = model if "model" in arguments or session.model is None else session.model
     return session, await read.prompt(connection, arguments, directory=session.directory, model=model, session_model=session.model)
@@ -118,7 +118,7 @@ async def get_session_result(arguments: JsonObject, context: ActionContext) -> J
 async def wait_for_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """A bounded wait for the end of a turn, or for progress beyond ``cursor``."""
     began = context.clock()
-    limit = time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
+    limit = time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
     connection, turn, verdict = await _attach(arguments, context)
     turns = await context.driver.turns(sending=False)
@@ -128,7 +128,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         # Without a cursor only the end counts; with one, any change does.
         enough = None if cursor is None else (lambda seen: _cursor(turn, seen) != cursor)
         async with connection.watcher(turn.session.directory).follow(turn.session.id) as news:
-            await connection.events.opened(within_seconds=max(0.1, ends - context.clock()))
+            await connection.events.try_open(within_seconds=max(0.1, ends - context.clock()))
             verdict = await turns.follow(turn, news, until=min(ends, overdue), watching=True, enough=enough)
     if not verdict.ended and context.clock() >= overdue:
         raise turns.overdue(turn)

@@ -43,10 +43,10 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         model=read.model(arguments, context.settings),
         parent_id=parent_id,
         directory_given="directory" in arguments,
-        places=Places.of(context.settings),
+        places=Places.from_settings(context.settings),
     )
     connection = await context.driver.connect()
-    notes = await context.driver.sweep_orphans(connection, left_seconds=time_budget.current().fitted(_CREATE_SECONDS, stops=False))
+    notes = await context.driver.sweep_orphans(connection, left_seconds=time_budget.current().clamp(_CREATE_SECONDS, stops=False))
     # Imported here, as elsewhere in this module: a look at sessions needs no key and no sweep.
     from netclaw_opencode.driver import keys
 

@@ -74,7 +74,7 @@ class _Job:
 
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
-    limit = time_budget.current().fitted(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
+    limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     key = keys.read_key(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
@@ -153,7 +153,7 @@ def _fallbacks(arguments: JsonObject) -> list[object]:
 async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Plan in one session, implement in a fresh one with the plan as its context."""
     began = context.clock()
-    limit = time_budget.current().fitted(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
+    limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     keep = read.flag(arguments, "keep_sessions")
     prompt = read.required_text(arguments, "prompt")
@@ -229,7 +229,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
         model=prompt.model,
         parent_id=task.parent_id,
         directory_given="directory" in task.arguments,
-        places=Places.of(context.settings),
+        places=Places.from_settings(context.settings),
         marks=_marks(task, message_id, deadline_ms=connection.http.server_time_ms() + int((task.ends - context.clock()) * 1000)),
         offers_questions=context.driver.offers_questions(on_request),
     )
@@ -310,7 +310,7 @@ def _stop_is_proved(error: BaseException) -> bool:
 async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:
     """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
     problem: DriverError | None = None
-    with anyio.move_on_after(time_budget.within(_REMOVE_SECONDS)):
+    with anyio.move_on_after(time_budget.remaining_up_to(_REMOVE_SECONDS)):
         try:
             await stopping.delete(connection, job.session, report=stopping.already_stopped(job.session) if at_rest else None)
             job.deleted = True

@@ -113,7 +113,7 @@ class Driver:
                 return lease.line.connection
             address = addresses.locate(self.settings)
             line = self._leases.current
-            if line is not None and not line.address.leads_where(address):
+            if line is not None and not line.address.is_same_as(address):
                 await self._leases.retire()
             if self._leases.current is None:
                 self._leases.add(*await self._connect_or_follow(address))
@@ -125,7 +125,7 @@ class Driver:
             return await self._connect(address), address
         except ServerProblem as error:
             now = addresses.locate(self.settings)
-            if error.code not in _MOVED or now.leads_where(address):
+            if error.code not in _MOVED or now.is_same_as(address):
                 raise
             return await self._connect(now), now
 
@@ -138,7 +138,7 @@ class Driver:
         client = address.client(self._record, admit=address.gate(self.settings))
         try:
             await client.__aenter__()
-            health = await addresses.health(client)
+            health = await addresses.probe_health(client)
             if not health.healthy:
                 raise ServerProblem("server_not_ready", f"{address.url} says that it is not healthy")
             check_version(health.version)
@@ -158,7 +158,7 @@ class Driver:
             secrets=secrets,
             state_dir=self.settings.state_dir,
             clock=self._clock,
-            end_orphans=partial(servers.end_orphans, address.record),
+            end_orphans=partial(servers.terminate_orphans, address.record),
             record=self._record,
         )
 
@@ -192,7 +192,7 @@ class Driver:
     async def _sweep(self, connection: Connection, notes: list[str]) -> None:
         from netclaw_opencode.driver import leftovers
 
-        locks.sweep(self.settings.state_dir)
+        locks.remove_stale(self.settings.state_dir)
         known = self.pending_removals.names
         look = await leftovers.find(connection, given_up=known, limit=_RECENT)
         notes += [item.sentence() for item in look.skipped]
@@ -223,12 +223,12 @@ class Driver:
         Args:
             on_request: What to do with a request without a decision; None leaves it to the policy file, else it is refused.
         """
-        from netclaw_opencode._core.policy import Policy, load
+        from netclaw_opencode._core.policy import Policy, load_policy
         from netclaw_opencode.driver.permissions import RequestHandler
         from netclaw_opencode.driver.turns import Turns
         from netclaw_opencode.records.audit import Audit
 
-        policy = load(self.settings.policy) if sending else Policy()
+        policy = load_policy(self.settings.policy) if sending else Policy()
         audit = Audit(self.settings.audit) if self.settings.audit is not None and sending else None
         if audit is not None:
             audit.require()
@@ -241,9 +241,9 @@ class Driver:
 
     def offers_questions(self, on_request: OnRequest | None) -> bool:
         """Return whether the agent of a new session may ask questions: only if a hook, the policy or the caller can answer (F60)."""
-        from netclaw_opencode._core.policy import load
+        from netclaw_opencode._core.policy import load_policy
 
-        policy = load(self.settings.policy)
+        policy = load_policy(self.settings.policy)
         return self._answers_questions() or policy.answers_questions or (on_request or policy.on_request or "refuse") != "refuse"
 
     async def disconnect(self) -> None:

@@ -21,8 +21,8 @@ from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, other_metadat
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.opencode.directories import Places
 from netclaw_opencode.opencode.wire import listing, reading, routes
-from netclaw_opencode.opencode.wire.history import not_found
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.history import session_not_found
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.connection import Connection
@@ -164,8 +164,8 @@ async def update_tag(connection: Connection, session: Session, facts: Mapping[st
 async def _update(connection: Connection, session: Session, body: Mapping[str, object]) -> Session:
     try:
         answer = await connection.http.call(routes.SESSION_UPDATE, ids={"session_id": session.id}, directory=session.directory, body=body)
-    except HttpNotFound as error:
-        raise not_found(session.id) from error
+    except HttpNotFoundError as error:
+        raise session_not_found(session.id) from error
     return reading.session(answer)
 
 
@@ -175,7 +175,7 @@ def _tag(wanted: NewSession) -> SessionTag:
 
 async def list_newest(connection: Connection, *, directory: str | None, limit: int) -> tuple[Session, ...]:
     """Sessions, newest first: of one directory, or of all (F20). One more than ``limit`` means that there are more."""
-    return (await listing.read(connection.http, directory=directory, most=limit + 1)).sessions
+    return (await listing.list_sessions(connection.http, directory=directory, most=limit + 1)).sessions
 
 
 def to_wire(session: Session) -> dict[str, object]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.opencode.process import identity, process
+from netclaw_opencode.opencode.process import identity, inspection
 from netclaw_opencode.opencode.process.identity import ProcessIdentity
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class SessionTag:
             return False
         here = identity.this_process()
         if self.owner.shares_namespace(here):
-            return not process.is_alive(self.owner.pid, self.owner.start_ticks)
+            return not inspection.is_alive(self.owner.pid, self.owner.start_ticks)
         return local_server and self.owner.ended_with_boot(here)
 
     def with_facts(self, facts: Mapping[str, object], *, session_id: str) -> SessionTag:

@@ -15,7 +15,7 @@ from netclaw_opencode.jsontypes import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class ManifestProblem:
-    """One mismatch: ``where`` (a key path in the manifest, or a schema file and a path in it), what is wrong, how to mend it.
+    """One mismatch: ``where`` (a key path in the manifest, or a schema file and a path in it), what is wrong, how to fix it.
 
     ``code`` is stable and stands in the table of ``authoring.codes``. ``file`` is the schema file, relative to the manifest's
     folder, that ``line`` and ``column`` belong to; without one they belong to the manifest.
@@ -23,7 +23,7 @@ class ManifestProblem:
 
     where: str
     what: str
-    mend: str
+    fix: str
     line: int | None = None
     column: int | None = None
     code: str = "bad_value"
@@ -31,11 +31,11 @@ class ManifestProblem:
 
     def __str__(self) -> str:
         place = self.where if self.line is None else f"{self.where} (line {self.line})"
-        return f"{place}: {self.what}; {self.mend}"
+        return f"{place}: {self.what}; {self.fix}"
 
     def to_wire(self) -> dict[str, object]:
         """The form used in ``details.problems`` of an error envelope."""
-        wire: dict[str, object] = {"code": self.code, "where": self.where, "what": self.what, "mend": self.mend}
+        wire: dict[str, object] = {"code": self.code, "where": self.where, "what": self.what, "mend": self.fix}
         if self.line is not None:
             wire["line"] = self.line
         return wire

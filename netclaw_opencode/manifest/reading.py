@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest import compact
 from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem, invalid
@@ -24,14 +24,14 @@ def load_manifest(path: Path | None = None) -> Manifest:
     """
     from netclaw_opencode._core.documents import read_yaml
 
-    source = bundled("skill.yaml") if path is None else path.absolute()
+    source = find_bundled("skill.yaml") if path is None else path.absolute()
     document = read_yaml(source)
     if not document.faults:
         try:
             return _manifest(document.value, source)
         except _OddFormError:
             pass
-    # Rare and slow: whoever has to mend the file gets the whole list, not the first stumble.
+    # Rare and slow: whoever has to fix the file gets the whole list, not the first stumble.
     from netclaw_opencode.manifest.checking import mismatches
 
     problems = mismatches(source, check_handlers=False)
@@ -44,7 +44,7 @@ def load_manifest(path: Path | None = None) -> Manifest:
 @cache
 def own_manifest() -> Manifest:
     """Our own manifest, read once in a process: from its compact form unless that is out of date."""
-    source = bundled("skill.yaml")
+    source = find_bundled("skill.yaml")
     content = compact.read_manifest(source)
     if content is None:
         return load_manifest()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.concurrency import together
+from netclaw_opencode._core.concurrency import gather
 from netclaw_opencode.errors import DriverError, InvalidInput, error_of
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.opencode.wire import reading, routes
@@ -174,14 +174,14 @@ class DirectoryWatcher:
         self._published.set()
         self._published = anyio.Event()
         for follower in self._followers:
-            follower.nudge()
+            follower.wake()
 
     async def _state(self, number: int, *, requests: bool) -> DirectoryState:
         statuses = reading.statuses(await self._http.call(routes.SESSION_STATUS, directory=self._directory))
         if not (statuses or requests):
             # Only a turn can wait.
             return DirectoryState(number, statuses)
-        permissions, questions = await together(self._requests("permission"), self._requests("question"))
+        permissions, questions = await gather(self._requests("permission"), self._requests("question"))
         return DirectoryState(number, statuses, (*permissions, *questions))
 
     async def _requests(self, kind: Literal["permission", "question"]) -> tuple[PendingRequest, ...]:

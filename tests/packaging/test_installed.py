@@ -30,7 +30,7 @@ def test_what_is_imported_is_the_wheel(installed: Installed) -> None:
     paths = installed.evaluate(
         "import netclaw_opencode, netclaw_opencode._core.resources as r\n"
         "print(netclaw_opencode.__file__)\n"
-        "for name in ('skill.yaml', 'SKILL.md', 'schemas/skill.schema.json', 'schemas/result.schema.json'): print(r.bundled(name))"
+        "for name in ('skill.yaml', 'SKILL.md', 'schemas/skill.schema.json', 'schemas/result.schema.json'): print(r.find_bundled(name))"
     ).splitlines()
     assert len(paths) == 5
     assert not [path for path in paths if not path.startswith(str(installed.prefix))]

@@ -87,12 +87,12 @@ def test_a_call_with_right_values_imports_no_jsonschema() -> None:
     """The examples of all actions are checked, in and out, without the library: importing it takes longer than a request."""
     code = """
 import sys
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.manifest import own_manifest, read_own_schemas
 read_own_schemas()
 for entry in own_manifest().actions.values():
     for example in entry.examples:
-        assert not problems_of(example.input, entry.input_schema, incoming=True) + problems_of(example.output, entry.output_schema)
+        assert not find_problems(example.input, entry.input_schema, incoming=True) + find_problems(example.output, entry.output_schema)
 sys.exit(" ".join({"jsonschema", "referencing", "yaml"} & set(sys.modules)) or 0)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)

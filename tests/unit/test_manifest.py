@@ -30,7 +30,7 @@ AROUND = {
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
     *("doctor", "install_opencode"),
 }
-# Said by a host or a face before there is an action: no action returns them.
+# Said by a host or an adapter before there is an action: no action returns them.
 NOT_OF_ACTIONS = {"invalid_manifest", "unknown_action", "name_clash"}
 
 

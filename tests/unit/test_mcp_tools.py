@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.actions.registry import error_envelope
-from netclaw_opencode.actions.spill import length_of
+from netclaw_opencode.actions.spill import utf16_length
 from netclaw_opencode.adapters.cli import mcp_command
 from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.adapters.mcp import DEFAULT_CALL_SECONDS
@@ -115,11 +115,11 @@ def test_the_output_schema_takes_what_the_action_returns_and_nothing_else(name: 
     for example in entry.examples:
         envelope = {"ok": True, "action": name, "data": example.output}
         for each in (envelope, envelope | {"redacted": 1}):
-            assert problems_of(each, schema) == problems_of(each, OUTPUT) == ()
-        assert problems_of({**envelope, "data": {**example.output, "surprise": 1}}, schema)
+            assert find_problems(each, schema) == find_problems(each, OUTPUT) == ()
+        assert find_problems({**envelope, "data": {**example.output, "surprise": 1}}, schema)
     failed = error_envelope(name, InvalidInput("invalid_input", "wrong", details={"problems": []}))
-    assert problems_of(failed, schema) == problems_of(failed, OUTPUT) == ()
-    assert problems_of({"ok": True}, schema) and problems_of({"ok": True}, OUTPUT)
+    assert find_problems(failed, schema) == find_problems(failed, OUTPUT) == ()
+    assert find_problems({"ok": True}, schema) and find_problems({"ok": True}, OUTPUT)
 
 
 @each_tool
@@ -127,7 +127,7 @@ def test_the_input_schema_asks_for_what_the_door_asks_for(name: str) -> None:
     """The plain form accepts and refuses the same arguments as the schema file."""
     tool, entry = TOOLS[name], MANIFEST.actions[name]
     for arguments in (*(dict(example.input) for example in entry.examples), {}, {"surprise": 1}, {"session_id": 5}, {"prompt": ""}):
-        assert bool(problems_of(arguments, tool.input_schema)) == bool(problems_of(arguments, entry.input_schema))
+        assert bool(find_problems(arguments, tool.input_schema)) == bool(find_problems(arguments, entry.input_schema))
 
 
 @each_tool
@@ -187,7 +187,7 @@ def test_a_long_result_is_shortened_in_the_text_alone(tmp_path: Path) -> None:
     """The text keeps within its limit and names the file with the whole; the structured content is whole."""
     envelope: dict[str, object] = {"ok": True, "action": "run_task", "data": {"text": "é😀" * 5000}}
     answer = answer_of(envelope, folder=tmp_path / "results")
-    assert length_of(answer.text) <= TEXT_CHARS and answer.structured == envelope
+    assert utf16_length(answer.text) <= TEXT_CHARS and answer.structured == envelope
     kept = Path(json.loads(answer.text)["full_result"]["path"])
     assert json.loads(kept.read_text(encoding="utf-8")) == envelope
 
@@ -199,7 +199,7 @@ def test_an_error_says_code_cause_and_remedy_first(tmp_path: Path, size: int, sa
     answer = answer_of(error_envelope("run_task", error), folder=tmp_path / "results")
     lines = answer.text.split("\n")
     assert answer.is_error and lines[0].startswith(f"permission_required: {said}") and lines[1].startswith("Next: answer it")
-    assert length_of(answer.text) <= TEXT_CHARS
+    assert utf16_length(answer.text) <= TEXT_CHARS
     if size == 1:
         assert json.loads(lines[2])["error"]["details"] == {"pending": [{"id": "per_1"}]}
 

@@ -1,9 +1,7 @@
-"""The command line, a face: it turns flags into one call of an action, and the envelope into JSON or readable text.
+"""The command line: it turns flags into one call of an action, and the envelope into JSON or readable text.
 
 Owns nothing of the driver. Only ``main`` is public; everything is imported when it is needed, so that ``--help`` stays
-quick. Shell completion is click's own::
-
-    eval "$(_NETCLAW_OPENCODE_COMPLETE=bash_source netclaw-opencode)"     # or zsh_source, or fish_source piped to source
+quick.
 """
 
 from __future__ import annotations

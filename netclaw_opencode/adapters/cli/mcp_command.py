@@ -51,7 +51,7 @@ def _mcp(call_seconds: float | None) -> int:
 def environment(call_seconds: float | None) -> dict[str, str]:
     """The environment with the cap that a flag, a variable or else the default sets."""
     asked = {time_budget.SETTING: f"{call_seconds:g}"} if call_seconds is not None else {}
-    return time_budget.capped({**os.environ, **asked}, DEFAULT_CALL_SECONDS)
+    return time_budget.with_default_cap({**os.environ, **asked}, DEFAULT_CALL_SECONDS)
 
 
 def _missing() -> str | None:

@@ -117,7 +117,7 @@ def run(call: Call, work: Work, *, leave: Leave) -> dict[str, object]:
         return anyio.run(_run, call, work, leave)
     except KeyboardInterrupt:
         return error_envelope(call.action, Interrupted("cancelled", "cancelled before anything was started"))
-    except Exception as error:  # noqa: BLE001 - a face: whatever broke, the caller gets an envelope
+    except Exception as error:  # noqa: BLE001 - an adapter: whatever broke, the caller gets an envelope
         return error_envelope(call.action, _defect(error))
     finally:
         for view in call.views:

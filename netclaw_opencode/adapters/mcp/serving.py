@@ -27,7 +27,7 @@ from netclaw_opencode import __version__
 from netclaw_opencode.actions.registry import error_envelope
 from netclaw_opencode.adapters.mcp.answers import answer_of
 from netclaw_opencode.adapters.mcp.elicitation import ask_until_done
-from netclaw_opencode.adapters.mcp.progress import ProgressPlugin, telling
+from netclaw_opencode.adapters.mcp.progress import ProgressPlugin, report_progress
 from netclaw_opencode.adapters.mcp.tools import OUTPUT, RESOURCES, ToolDescription, instructions_of, page_of, prompt_of, tools_of
 from netclaw_opencode.errors import DriverError, Interrupted, InvalidInput
 from netclaw_opencode.host import Host
@@ -106,7 +106,7 @@ class _Protocol:
         async def report(count: float, line: str) -> None:
             await context.session.report_progress(count, message=line)
 
-        async with telling(report) if asked else nullcontext():
+        async with report_progress(report) if asked else nullcontext():
             arguments = params.arguments or {}
             envelope = await self._calls.run(params.name, arguments)
             envelope = await ask_until_done(context.session, context.request_id, envelope, arguments, run=self._calls.run)

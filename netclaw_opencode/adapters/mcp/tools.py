@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest import ActionEntry, Manifest
 from netclaw_opencode.manifest.plain_form import brief, envelope_schema, first_sentences, plain
@@ -93,7 +93,7 @@ def page_of(manifest: Manifest, address: str) -> str | None:
 
 @cache
 def _error_schema() -> JsonObject:
-    envelope = read_json(bundled("schemas/result.schema.json")).value
+    envelope = read_json(find_bundled("schemas/result.schema.json")).value
     schema: object = envelope
     for step in ("$defs", "failure", "properties", "error"):
         schema = schema[step] if isinstance(schema, Mapping) else {}
@@ -122,7 +122,7 @@ def prompt_of(manifest: Manifest) -> str:
         f"{RESOURCES}some_action tells all. Commands in an answer's `next` are to be read the same way. "
         "`--prompt-file` has no counterpart: give the whole prompt as `prompt`. "
         "The references are not here: tools describe themselves, and every error says what helps.\n\n"
-        + _body(bundled("SKILL.md").read_text(encoding="utf-8"))
+        + _body(find_bundled("SKILL.md").read_text(encoding="utf-8"))
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.opencode.wire.contract import OPERATIONS, Operation
-from netclaw_opencode.opencode.wire.reading import bad
+from netclaw_opencode.opencode.wire.reading import bad_response
 
 _FIELD = re.compile(r"(?P<path>(?:\(\w+=[^)]*\)|[^!=>(])+)(?P<always>!?)(?:(?P<limit>[=>])(?P<values>[\w|]+))?")
 _STEP = re.compile(r"\(\w+=[\w.-]+\)|\[\]|\{\}|[\w-]+")
@@ -69,7 +69,7 @@ def drift(document: object, operations: Sequence[Operation] = OPERATIONS) -> tup
     Raises ``ActionFailed`` (``bad_response``) where the document is no API description at all.
     """
     if not isinstance(document, Mapping) or not isinstance(document.get("paths"), Mapping):
-        raise bad("/doc holds no API description")
+        raise bad_response("/doc holds no API description")
     described = _Described(document)
     return tuple(found for operation in operations for found in _of_operation(described, operation))
 
