@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, leftovers, rules, sessions, stopping
+from netclaw_opencode.driver import rules, sessions, stopping
 from netclaw_opencode.driver.looks import last_turn
 from netclaw_opencode.driver.tags import SessionTag, own_tags
 from netclaw_opencode.driver.verdict import judge
@@ -47,6 +47,9 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
     )
     connection = await context.driver.connect()
     notes = await context.driver.sweep_orphans(connection, left_seconds=time_budget.current().clamp(_CREATE_SECONDS, stops=False))
+    # Imported here, as elsewhere in this module: a look at sessions needs no key and no sweep.
+    from netclaw_opencode.driver import keys
+
     key = keys.read_key(arguments, action="create_session")
     new = True
     if key is None:
@@ -94,6 +97,8 @@ async def _directory_states(
     """What runs and waits in each directory, read side by side; and the directories that could not be read, with the reason."""
     if len(directories) == 1:
         return {directories[0]: await connection.directory_state(directories[0])}, []
+    from netclaw_opencode.driver import leftovers
+
     states: dict[str, DirectoryState] = {}
     skipped: list[dict[str, object]] = []
 

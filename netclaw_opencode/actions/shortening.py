@@ -142,6 +142,8 @@ def _scalar_paths(value: Mapping[str, object], place: JsonPath, required: frozen
 def _widen(limits: _Limits, name: str, most: int, fits: Callable[[_Limits], bool]) -> _Limits:
     """The limits with the largest value of one of them that still fits."""
     least = getattr(limits, name)
+    if fits(replace(limits, **{name: most})):
+        least = most
     while least < most:
         middle = (least + most + 1) // 2
         if fits(replace(limits, **{name: middle})):

@@ -35,7 +35,7 @@ def to_compact_json(value: object) -> str:
 
 def utf16_length(text: str) -> int:
     """How long the text is for a host that counts UTF-16 units, where an emoji is two."""
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
 def shorten(

@@ -233,7 +233,11 @@ class Driver:
         if audit is not None:
             audit.require()
         handler = RequestHandler(self._decide, policy=policy, audit=audit, on_request=on_request or policy.on_request or "refuse")
-        return Turns(await self.connect(), requests=handler, emit=self._emit)
+        connection = await self.connect()
+        if sending:
+            # Opens while the session is made; a prompt is sent when it is open (F31).
+            connection.events.start()
+        return Turns(connection, requests=handler, emit=self._emit)
 
     def offers_questions(self, on_request: OnRequest | None) -> bool:
         """Return whether the agent of a new session may ask questions: only if a hook, the policy or the caller can answer (F60)."""

@@ -14,7 +14,7 @@ import anyio
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode._core.concurrency import gather
-from netclaw_opencode.driver import permissions, rules
+from netclaw_opencode.driver import rules
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.opencode.wire import routes
 from netclaw_opencode.opencode.wire.http import HttpNotFoundError
@@ -166,6 +166,9 @@ async def stop(
 
 async def _round(done: _Stop) -> None:
     """Abort what runs, refuse what waits, and look."""
+    # Imported here: whoever only looks at sessions stops none.
+    from netclaw_opencode.driver import permissions
+
     connection, session = done.connection, done.session
     done.ids = tuple(item.id for item in await connection.tree(session))
     state = await connection.directory_state(session.directory)

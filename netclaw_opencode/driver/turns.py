@@ -233,6 +233,8 @@ class Turns:
                 return
 
     def _is_worth_a_look(self, turn: Turn, state: DirectoryState, news: Subscription) -> bool:
+        if state.number <= turn.old_reading:
+            return False
         if state.error is not None:
             return turn.failed_looks.last is None
         if state.status_of(turn.session.id) is None or any(item.session_id in (news.session_ids or ()) for item in state.pending):

@@ -26,6 +26,7 @@ from netclaw_opencode import hookspecs
 from netclaw_opencode.actions.registry import ActionDefinition, Registry
 from netclaw_opencode.errors import CODES, DriverError
 from netclaw_opencode.hookspecs import ENTRY_POINT_GROUP, SkillInfo
+from netclaw_opencode.host.installed import may_have_entry_points
 
 if TYPE_CHECKING:
     from netclaw_opencode.manifest import ManifestProblem
@@ -90,6 +91,8 @@ class PluginLoader:
 
     def offer_entry_points(self, *, besides: str) -> None:
         """Every entry point of the group, in the order of their names; ``besides`` is a value that is loaded already."""
+        if not may_have_entry_points(ENTRY_POINT_GROUP, besides=besides):
+            return
         from importlib.metadata import entry_points
 
         for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: (found.name, found.value)):

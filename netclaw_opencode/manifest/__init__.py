@@ -6,7 +6,7 @@ from pathlib import Path
 
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem
-from netclaw_opencode.manifest.reading import load_checked_manifest, load_manifest, own_manifest
+from netclaw_opencode.manifest.reading import load_checked_manifest, load_manifest, own_manifest, read_own_schemas
 
 
 def check_manifest(path: Path | None = None, *, check_handlers: bool = False) -> list[ManifestProblem]:
@@ -35,4 +35,5 @@ __all__ = [
     "load_checked_manifest",
     "load_manifest",
     "own_manifest",
+    "read_own_schemas",
 ]

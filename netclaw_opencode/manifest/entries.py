@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netclaw_opencode._core.documents import read_json
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
 
@@ -94,12 +93,21 @@ class ActionEntry:
 
     def _schema(self, path: Path) -> JsonObject:
         if path not in self._schemas:
+            # Imported here, as in ``reading``: most schemas of ours are known without it.
+            from netclaw_opencode._core.documents import read_json
+
             document = read_json(path)
             if document.faults or not isinstance(document.value, dict):
                 what = document.faults[0].what if document.faults else "it is not a JSON object"
                 raise invalid(path, [ManifestProblem(f"actions[{self.name}]", f"{path.name}: {what}", "restore the schema file")])
             self._schemas[path] = document.value
         return self._schemas[path]
+
+    def remember(self, schemas: Mapping[Path, JsonObject]) -> None:
+        """Take the action's schemas from what was read of many; one that was read already stays the same object."""
+        for path in (self.input_path, self.output_path):
+            if path in schemas:
+                self._schemas.setdefault(path, schemas[path])
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,11 @@ class DirectoryWatcher:
         self.state = DirectoryState()
 
     @property
+    def begun(self) -> int:
+        """Number of the newest reading that has begun."""
+        return self._begun
+
+    @property
     def in_use(self) -> bool:
         """Whether anybody uses it now."""
         return self._users > 0
@@ -128,16 +133,19 @@ class DirectoryWatcher:
 
     async def _keep_reading(self) -> None:
         time_budget.detach()
+        # Whoever begins to follow looks by itself, or is about to send: what ran before the send says nothing of the turn.
+        is_due = False
         try:
             with self._reading:
                 while self._users:
                     # A caller that asks while a reading runs gets the next one.
                     self._wake = anyio.Event()
-                    if self._wanted > self._begun or self._followers:
+                    if self._wanted > self._begun or (is_due and self._followers):
                         await self._read_once()
                     if self._wanted <= self._begun:
-                        with anyio.move_on_after(self._interval):
+                        with anyio.move_on_after(self._interval) as pause:
                             await self._wake.wait()
+                        is_due = pause.cancelled_caught
         finally:
             self._reading = anyio.CancelScope()
             self._runs = False

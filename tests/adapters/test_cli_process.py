@@ -32,7 +32,7 @@ def test_help_imports_nothing_heavy(words: str) -> None:
 
 
 def test_a_call_imports_no_rich_and_no_protocol_server() -> None:
-    """A call with good arguments that prints JSON pays for HTTP, schemas and an event loop, not for what it has no use for."""
+    """A call with good arguments that prints JSON pays for HTTP and an event loop, not for what it has no use for."""
     code = (
         "import sys\nfrom netclaw_opencode.adapters.cli import main\nsys.argv[1:] = ['inspect', 'get-session-status']\n"
         "try:\n    main()\nexcept SystemExit as ending:\n"
@@ -40,7 +40,7 @@ def test_a_call_imports_no_rich_and_no_protocol_server() -> None:
     )
     done = run_python(code, OPENCODE_API_URL="http://127.0.0.1:9", OPENCODE_SERVER_PASSWORD="nobody answers there")
     assert '"server_unreachable"' in done.stdout
-    assert done.stderr == "['httpx', 'jsonschema', 'anyio', 'pluggy', 'asyncio', 'psutil'] 5\n"
+    assert done.stderr == "['httpx', 'anyio', 'pluggy', 'asyncio', 'psutil'] 5\n"
 
 
 def test_help_reads_only_the_schema_of_the_called_action() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from netclaw_opencode.host import OWN_PLUGIN, Host
+from netclaw_opencode.host.installed import may_have_entry_points
 from netclaw_opencode.host.plugin_loader import HostProblem
 from tests.adapters.host_plugins import Plugin, action, codes
 
@@ -152,3 +155,54 @@ def test_a_trace_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.CRITICAL):
         host = Host(exclude=(OWN_PLUGIN,), entry_points=False, plugins={"a": Plugin("a", action("one", "a"))}, trace=trace)
     assert (host.plugins, host.problems) == (("a",), ())
+
+
+# --- the quick look before importlib.metadata
+
+
+OURS = "netclaw_opencode.plugin"
+
+
+def may_have(folder: Path) -> bool:
+    """What the quick look says of one folder."""
+    return may_have_entry_points("netclaw.skills", besides=OURS, path=[str(folder), str(folder / "missing")])
+
+
+@pytest.mark.parametrize(
+    ("entry_points", "others"),
+    [
+        (f"opencode-driver = {OURS}", False),
+        (f"opencode-driver={OURS}\n\n[console_scripts]\nx = y:z", False),
+        (f"opencode-driver = {OURS}\nother = theirs", True),
+        ("other = theirs", True),
+    ],
+)
+def test_only_a_package_with_another_entry_point_is_worth_a_search(tmp_path: Path, entry_points: str, others: bool) -> None:
+    """Our own entry point alone is no reason to import importlib.metadata; another one is."""
+    install(tmp_path, "found", entry_points)
+    (tmp_path / "without-1.0.dist-info").mkdir()
+    (tmp_path / "file.egg-info").write_text("Name: file", encoding="utf-8")
+    assert may_have(tmp_path) is others
+
+
+def test_what_the_quick_look_cannot_read_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive, an egg, a broken file and a finder of somebody else's each mean: look properly."""
+    assert not may_have(tmp_path)
+    archive = tmp_path / "packages.zip"
+    archive.write_bytes(b"PK")
+    assert may_have(archive)
+    assert may_have(tmp_path / "thing.egg")
+    install(tmp_path, "broken", "other = theirs")
+    (tmp_path / "broken-1.0.dist-info" / "entry_points.txt").write_bytes(b"\xff\xfe")
+    assert may_have(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, SimpleNamespace(find_distributions=lambda _: [])])
+    assert may_have(tmp_path / "empty")
+
+
+def test_a_host_without_other_plugins_starts_lean() -> None:
+    """Neither the search for entry points, nor YAML, nor the validator of schemas is imported before something needs it."""
+    code = (
+        "import sys\nfrom netclaw_opencode.host import Host\nHost()\nprint({'importlib.metadata', 'yaml', 'jsonschema'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -21,6 +21,7 @@ from mcp.shared.exceptions import MCPError
 
 from netclaw_opencode import __version__
 from netclaw_opencode._core.validation import find_problems
+from netclaw_opencode.adapters.mcp.tools import RESOURCES
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import Gated, Hang, OfflineModel, Text, ToolCall
 from netclaw_opencode.testing.binary import opencode_binary
@@ -70,7 +71,7 @@ def text_of(result: types.CallToolResult) -> str:
 
 @pytest.mark.parametrize("mode", get_args(Mode))
 def test_a_client_lists_the_tools_and_runs_a_task(environ: dict[str, str], mode: Mode) -> None:
-    """By the handshake and without it: every action with its hints, the skill as a prompt, and a task with its whole envelope."""
+    """By the handshake and without it: every action with its hints and its resource, the skill as a prompt, a task with its envelope."""
 
     async def main() -> None:
         async with connected(environ, mode=mode) as client:
@@ -82,11 +83,17 @@ def test_a_client_lists_the_tools_and_runs_a_task(environ: dict[str, str], mode:
             assert [prompt.name for prompt in (await client.list_prompts()).prompts] == [MANIFEST.name]
             (message,) = (await client.get_prompt(MANIFEST.name)).messages
             assert isinstance(message.content, types.TextContent) and "## Procedure" in message.content.text
+            addresses = {str(item.uri) for item in (await client.list_resources()).resources}
+            assert addresses == {RESOURCES + name for name in MANIFEST.actions}
+            (page,) = (await client.read_resource(RESOURCES + "run_task")).contents
+            assert isinstance(page, types.TextResourceContents)
+            with pytest.raises(MCPError):
+                await client.read_resource(RESOURCES + "run_everything")
             # The client itself checks the structured content against the tool's output schema.
             result = await client.call_tool("run_task", {"prompt": "hello"})
         envelope = result.structured_content
         assert (result.is_error, envelope["ok"], envelope["data"]["text"]) == (False, True, "hello")
-        assert find_problems(envelope, ENVELOPE) == ()
+        assert find_problems(envelope, ENVELOPE) == find_problems(envelope, json.loads(page.text)["output_schema"]) == ()
         told = json.loads(text_of(result))
         assert len(text_of(result)) <= 1800 and told["data"]["text"] == "hello"
 

@@ -44,6 +44,17 @@ def test_the_bundled_manifest_is_sound(installed: Installed) -> None:
     assert installed.evaluate(code) in ("[]", "()")
 
 
+def test_the_bundled_manifest_is_read_in_its_compact_form(installed: Installed) -> None:
+    """The files that make the start quick travel in the wheel and agree with the manifest and the schemas beside them."""
+    code = (
+        "import sys\n"
+        "from netclaw_opencode.manifest import compact, own_manifest as m\n"
+        "known = compact.read_schemas(m().source.parent / 'schemas' / 'actions')\n"
+        "print(all(known[e.input_path] == e.input_schema for e in m().actions.values()), 'yaml' in sys.modules)"
+    )
+    assert installed.evaluate(code) == "True False"
+
+
 def test_the_plugin_is_found_by_its_entry_point(installed: Installed) -> None:
     """A host that looks into the group ``netclaw.skills`` finds the skill and can load it."""
     code = (

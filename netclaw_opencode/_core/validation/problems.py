@@ -1,7 +1,7 @@
 """Checking JSON values against JSON Schemas, in words that tell the reader what to change.
 
 Owns the messages: each names the field, the value (shortened, escaped), the rule and, where the schema has one, an
-example. ``jsonschema`` does the walking and is imported when something is checked. Nothing here fetches anything: a
+example. ``jsonschema`` does the walking and is imported when something may be wrong (``fitting``). Nothing here fetches anything: a
 reference that leaves its own schema is an error, never a request.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from netclaw_opencode._core.validation.fitting import surely_fits
 from netclaw_opencode._core.validation.patterns import ecma
 from netclaw_opencode._core.validation.wording import SchemaProblem, as_mapping, describe_error, extend_path, shorten
 from netclaw_opencode.errors import InvalidInput
@@ -47,6 +48,8 @@ def find_problems(instance: object, schema: JsonObject, *, incoming: bool = Fals
     if odd is not None and odd.rule != _FINITE:
         # The walk below may not be given what JSON cannot hold: printing or descending it can fail by itself.
         return (odd,)
+    if odd is None and surely_fits(instance, schema):
+        return ()
     found = tuple(islice(_walk(instance, _validator(schema)), limit))
     return (odd,) if odd is not None and not found else found
 

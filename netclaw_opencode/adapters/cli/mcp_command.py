@@ -40,8 +40,10 @@ def _mcp(call_seconds: float | None) -> int:
         click.echo(f"{PROGRAM} mcp: a host talks to this by the Model Context Protocol; end it with Ctrl-D or Ctrl-C", err=True)
     # What the SDK logs is for whoever asks by --debug, as with everything else.
     logging.getLogger(SDK).addHandler(logging.NullHandler())
+    from netclaw_opencode.adapters.cli.running import collect_garbage_again
     from netclaw_opencode.adapters.mcp.serving import serve
 
+    collect_garbage_again()
     serve(environment(call_seconds))
     return EXIT_DONE
 

@@ -6,6 +6,7 @@ and reports that by ``stopping`` events; a second one ends the process at once. 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -127,6 +128,7 @@ async def _run(call: Call, work: Work, leave: Leave) -> dict[str, object]:
         beside.start_soon(_tick, call.views)
         try:
             async with open_host(call) as host:
+                collect_garbage_again()
                 with scope:
                     envelope = dict(await work(host))
                 if scope.cancelled_caught:
@@ -137,6 +139,13 @@ async def _run(call: Call, work: Work, leave: Leave) -> dict[str, object]:
             envelope = envelope or error_envelope(call.action, error)
         beside.cancel_scope.cancel()
     return envelope
+
+
+def collect_garbage_again() -> None:
+    """End the pause that ``main`` began: what was imported meanwhile stays, and need not be looked at again."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 async def _watch_signals(call: Call, scope: anyio.CancelScope, leave: Leave, *, task_status: TaskStatus[None]) -> None:
@@ -203,4 +212,16 @@ def leave_now(envelope: dict[str, object], show: Callable[[dict[str, object]], i
         os._exit(Interrupted.exit_code)
 
 
-__all__ = ["Call", "InvokingHost", "Leave", "View", "Work", "leave_now", "one_action", "open_host", "read_settings", "run"]
+__all__ = [
+    "Call",
+    "InvokingHost",
+    "Leave",
+    "View",
+    "Work",
+    "collect_garbage_again",
+    "leave_now",
+    "one_action",
+    "open_host",
+    "read_settings",
+    "run",
+]

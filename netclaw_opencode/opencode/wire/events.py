@@ -108,15 +108,19 @@ class EventHub:
         """Whether the stream is up now; while it is not, callers poll more often."""
         return self._connected.is_set()
 
+    def start(self) -> None:
+        """Begin to open the stream, unless that was done before: for a caller that will soon need it."""
+        if not self._started:
+            self._started = True
+            self._awaited_since = anyio.current_time()
+            self._tasks.start_soon(self._keep_reading)
+
     async def wait_ready(self, *, within_seconds: float) -> None:
         """Return once the stream said ``server.connected``: only then may a prompt be sent (F31).
 
         Raises ``OutOfTime`` (``request_timeout``) or the error that kept the stream from opening.
         """
-        if not self._started:
-            self._started = True
-            self._awaited_since = anyio.current_time()
-            self._tasks.start_soon(self._keep_reading)
+        self.start()
         with anyio.move_on_after(within_seconds):
             await self._connected.wait()
             return
