@@ -164,7 +164,7 @@ def _at_exit(close: Callable[[], None]) -> None:
 
 
 def _handler(run: Run, action: str) -> Callable[..., str]:
-    """A tool's handler: one JSON text, whatever happens; what the host tells of itself by keywords is not needed."""
+    """A tool's handler: one JSON text, whatever happens; what the host says of itself by keywords is not needed."""
 
     def handle(args: object = None, **_context: object) -> str:
         return _text(_envelope(run, action, {} if args is None else args))
@@ -224,7 +224,7 @@ def _schema(name: str, entry: ActionEntry) -> dict[str, object]:
 
 
 def _owner_of(name: str) -> str | None:
-    """The toolset that has the tool, as the host's registry says, where there is one."""
+    """The toolset that has the tool, as the host's registry says, if there is one."""
     registry: object = getattr(sys.modules.get("tools.registry"), "registry", None)
     ask = getattr(registry, "get_toolset_for_tool", None)
     owner = ask(name) if callable(ask) else None

@@ -22,7 +22,7 @@ from netclaw_opencode.errors import InvalidInput, Refused
 DEFAULT_URL = "http://localhost:4096"
 DEFAULT_USERNAME = "opencode"
 SMALLEST_OUTPUT = 500
-"""The smallest limit for printed JSON, in characters: what an envelope needs that tells where the rest is."""
+"""The smallest limit for printed JSON, in characters: what an envelope needs that says where the rest is."""
 SHORTEST_CALL_SECONDS = 10.0
 """The shortest cap on calls, in seconds: below it nothing would be left for stopping and cleaning up."""
 _SECRET_SUFFIXES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
@@ -35,7 +35,7 @@ _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "metadata.g
 class Settings:
     """One reading of the environment.
 
-    ``url_given`` tells an address that the user chose from the default one: only the default may give way to a server
+    ``url_given`` distinguishes an address that the user chose from the default one: only the default may give way to a server
     that we started ourselves and remember in the state file.
     """
 
@@ -204,7 +204,7 @@ def _check_credentials(username: str, password: str | None) -> None:
 
 
 def max_chars(environ: Mapping[str, str]) -> int | None:
-    """``OPENCODE_DRIVER_MAX_CHARS``, or None where it is not set; raises ``InvalidInput``."""
+    """``OPENCODE_DRIVER_MAX_CHARS``, or None if it is not set; raises ``InvalidInput``."""
     text = environ.get("OPENCODE_DRIVER_MAX_CHARS")
     if not text:
         return None
@@ -231,7 +231,7 @@ def _call_seconds(environ: Mapping[str, str]) -> float | None:
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
-    """The folder that remembers our server (``OPENCODE_DRIVER_STATE_DIR``); raises ``InvalidInput`` where it is not absolute."""
+    """The folder that remembers our server (``OPENCODE_DRIVER_STATE_DIR``); raises ``InvalidInput`` if it is not absolute."""
     given = _absolute(environ, "OPENCODE_DRIVER_STATE_DIR")
     if given is not None:
         return given

@@ -99,7 +99,7 @@ def parse_yaml(text: str) -> Document:
 def read_json(path: Path, *, places: bool = False) -> Document:
     """Read one JSON document; never raises for what is in the file, nor for a file that cannot be read.
 
-    ``places`` also notes where each value stands, which only whoever reports faults of its meaning needs.
+    ``places`` also notes where each value stands, which is needed to report what it means.
     """
     text = read_text(path)
     return _unreadable(text) if isinstance(text, Fault) else parse_json(text, places=places)

@@ -16,7 +16,7 @@ _ROOTS = (_PACKAGE / "_bundled", _PACKAGE.parent)
 def find_bundled(relative: str) -> Path:
     """The absolute path of a bundled file or folder, such as ``"skill.yaml"`` or ``"schemas/result.schema.json"``.
 
-    Raises ``ValueError`` for a path that is absolute or leads upwards, ``FileNotFoundError`` where the installation lacks it.
+    Raises ``ValueError`` for a path that is absolute or leads upwards, ``FileNotFoundError`` if the installation lacks it.
     """
     wanted = PurePosixPath(relative)
     if wanted.is_absolute() or ".." in wanted.parts or "\\" in relative or not wanted.parts:

@@ -1,7 +1,7 @@
 """How long one call may take in all: its own deadline, and the operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``).
 
 Owns the sharing: the work, then the stop and the clean-up, then what it takes to hand the result over. The dispatcher sets it for
-each call; whoever waits for something asks how much is left.
+each call; code that waits asks how much is left.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STOP_SHARE = 0.7
 
 @dataclass(slots=True)
 class CallBudget:
-    """The time of one call; ``cut_limit`` is the longest limit that was cut to what there is, 0 where none was."""
+    """The time of one call; ``cut_limit`` is the longest limit that was cut to what there is, 0 if none was."""
 
     clock: Callable[[], float]
     began: float
@@ -43,7 +43,7 @@ class CallBudget:
 
     @property
     def ends(self) -> float:
-        """When everything must be over, on the clock; infinity where nothing says so."""
+        """When everything must be over, on the clock; infinity if nothing says so."""
         capped = self.began + self.cap_seconds - _HANDOVER_SECONDS if self.cap_seconds is not None else float("inf")
         return min(self.deadline + self.stop_seconds, capped)
 
@@ -59,7 +59,7 @@ class CallBudget:
         return most
 
     def note(self) -> str | None:
-        """One sentence on a limit that was cut, or None where none was."""
+        """One sentence on a limit that was cut, or None if none was."""
         if self.cap_seconds is None or not self.cut_limit:
             return None
         return f"{SETTING} is {self.cap_seconds:g}, so the call could not use the {self.cut_limit:g} s that it was given"
@@ -74,7 +74,7 @@ _current: ContextVar[CallBudget | None] = ContextVar("netclaw_opencode_call_time
 
 
 def current() -> CallBudget:
-    """The time of the call that is running here; one without an end where there is none."""
+    """The time of the call that is running here; one without an end if there is none."""
     return _current.get() or CallBudget(time.monotonic, 0.0)
 
 
@@ -110,14 +110,14 @@ def detach() -> None:
 
 
 def remaining_to_deadline(default: float) -> float:
-    """The seconds until the running call's own deadline; ``default`` where there is no call, or one without a deadline."""
+    """The seconds until the running call's own deadline; ``default`` if there is no call, or one without a deadline."""
     here = current()
     ends = min(here.deadline, here.ends)
     return ends - here.clock() if ends != float("inf") else default
 
 
 def remaining(default: float) -> float:
-    """The seconds that are left of the running call; ``default`` where there is no call, or one without an end."""
+    """The seconds that are left of the running call; ``default`` if there is no call, or one without an end."""
     here = current()
     return here.ends - here.clock() if here.ends != float("inf") else default
 

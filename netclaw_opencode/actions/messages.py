@@ -170,7 +170,7 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
 
 
 async def _last_prompt(connection: Connection, session: Session) -> str:
-    """The id of a session's last prompt, whoever sent it."""
+    """The id of a session's last prompt, from any caller."""
     history = connection.history(session)
     newest = await history.read_newest()
     if not newest:

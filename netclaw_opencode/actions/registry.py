@@ -66,7 +66,7 @@ class Registry:
         self._actions: dict[str, ActionDefinition] = {}
 
     def register(self, definition: ActionDefinition) -> None:
-        """Add an action; raises ``InvalidInput`` (``name_clash``) where the name is taken."""
+        """Add an action; raises ``InvalidInput`` (``name_clash``) if the name is taken."""
         present = self._actions.get(definition.name)
         if present is not None:
             raise InvalidInput(
@@ -235,7 +235,7 @@ async def _run(call: ActionCall, definition: ActionDefinition, budget: CallBudge
         raise OutOfTime("request_timeout", f"{call.action} did not end within its {definition.deadline_seconds:g} s")
     raise OutOfTime(
         "call_timeout",
-        f"{call.action} did not end within {cap_seconds:g} s ({time_budget.SETTING}) and was cancelled; its work was told to stop",
+        f"{call.action} did not end within {cap_seconds:g} s ({time_budget.SETTING}) and was cancelled; its work was asked to stop",
         details={"call_seconds": cap_seconds},
     )
 
@@ -261,7 +261,7 @@ def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
 
 
 def _check_output(output: JsonObject, definition: ActionDefinition) -> JsonObject:
-    """The output, with a note where it is not what its schema promises: what was done and paid for is not thrown away for that."""
+    """The output, with a note if it is not what its schema promises: what was done and paid for is not thrown away for that."""
     from netclaw_opencode._core.validation import find_problems
 
     problems = find_problems(output, definition.output_schema)
@@ -269,10 +269,10 @@ def _check_output(output: JsonObject, definition: ActionDefinition) -> JsonObjec
         return output
     if not isinstance(output, Mapping):
         raise TypeError(f"{definition.name} returned no object")
-    told = "the output breaks its schema: " + "; ".join(problem.message for problem in problems)
-    _log.error("action %s: %s", definition.name, told)
+    note = "the output breaks its schema: " + "; ".join(problem.message for problem in problems)
+    _log.error("action %s: %s", definition.name, note)
     notes = output.get("notes")
-    return {**output, "notes": [*(notes if isinstance(notes, list) else ()), told]}
+    return {**output, "notes": [*(notes if isinstance(notes, list) else ()), note]}
 
 
 def _without_secrets(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:

@@ -40,7 +40,7 @@ class Note:
 
 @dataclass(slots=True)
 class Cut:
-    """A cut-down envelope; ``notes`` tell which lists and objects lost how much (a cut string says it itself)."""
+    """A cut-down envelope; ``notes`` say which lists and objects lost how much (a cut string says it itself)."""
 
     envelope: dict[str, object] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -102,7 +102,7 @@ class _Attempt:
         return replace(widest, text=min(text, widest.text), items=min(items, widest.items), figures=min(figures, widest.figures))
 
     def steps(self) -> Cut | None:
-        """The first step that fits, loosened as far as it goes on fitting; None where no step does."""
+        """The first step that fits, loosened as far as it goes on fitting; None if no step does."""
         for step in _STEPS:
             limits = self._limits(*step)
             if self._enough(limits):
@@ -112,7 +112,7 @@ class _Attempt:
         return None
 
     def cut(self, limits: _Limits, *, harsh: bool = False) -> Cut:
-        """The envelope within the limits; raises ``_TooManyValuesError`` where that cannot fit, unless ``harsh``."""
+        """The envelope within the limits; raises ``_TooManyValuesError`` if that cannot fit, unless ``harsh``."""
         made = Cut()
         work = _Cutter(limits, frozenset(self.figures[limits.figures :]), made.notes, most=self.room, harsh=harsh)
         made.envelope = {name: work.cut(value, (name,)) for name, value in self.envelope.items()}

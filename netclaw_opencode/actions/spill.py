@@ -48,9 +48,9 @@ def shorten(
 ) -> dict[str, object]:
     """The envelope in at most ``max_chars`` characters as ``text`` writes it; 0 stands for no limit.
 
-    A larger one goes whole into a new file in ``folder``, and the member ``full_result`` of what is returned tells where.
+    A larger one goes whole into a new file in ``folder``, and the member ``full_result`` of what is returned says where.
     ``max_chars`` is at least ``settings.SMALLEST_OUTPUT``; ``schema`` is the action's output schema, by which as much of ``data`` as can be
-    stays valid. Where no file can be written ``full_result`` says why: the call's outcome is worth more than its length.
+    stays valid. If no file can be written ``full_result`` says why: the call's outcome is worth more than its length.
     """
     if not max_chars or "full_result" in envelope:
         return dict(envelope)

@@ -174,21 +174,21 @@ def _model(facts: Facts) -> Judgement:
 
 def _permissions(facts: Facts) -> Judgement:
     if not facts.rules or _WORKING_AGENT not in facts.rules:
-        return ("unknown", "the server does not tell the rules of its agents") if facts.reachable else _NO_SERVER
+        return ("unknown", "the server does not list the rules of its agents") if facts.reachable else _NO_SERVER
     asks = [(rule.permission, rule.pattern) for rule in asking_rules(facts.rules[_WORKING_AGENT])]
     more = [ask for ask in asks if ask not in _DEFAULT_ASKS]
     usual = _list_some(list(dict.fromkeys(permission for permission, pattern in asks if (permission, pattern) in _DEFAULT_ASKS)))
     if not more:
         return "ok", f"asked for: {usual} (OpenCode's own defaults); everything else runs unasked" if asks else "nothing is asked for"
-    told = _list_some([permission if pattern == "*" else f"{permission} {pattern}" for permission, pattern in more])
+    shown = _list_some([permission if pattern == "*" else f"{permission} {pattern}" for permission, pattern in more])
     rules = facts.policy.permissions if isinstance(facts.policy, Policy) else ()
     if rules:
-        return "ok", f"asked for: {told}; a policy file with {len(rules)} rules answers"
+        return "ok", f"asked for: {shown}; a policy file with {len(rules)} rules answers"
     permission, pattern = more[0]
     return (
         "warn",
-        f"asked for: {told}; nobody answers, so a blocking call ends with permission_required",
-        # The words come from the project's configuration, and whoever reads this may run it.
+        f"asked for: {shown}; nobody answers, so a blocking call ends with permission_required",
+        # The words come from the project's configuration, and a reader of this may run it.
         f"netclaw-opencode inspect check-policy --permission {shlex.quote(permission)} --pattern {shlex.quote(pattern)}",
     )
 
@@ -205,7 +205,7 @@ def asking_rules(rules: tuple[PermissionRule, ...]) -> Iterator[PermissionRule]:
 
 def _questions(facts: Facts) -> Judgement:
     if not facts.rules or _WORKING_AGENT not in facts.rules:
-        return ("unknown", "the server does not tell the rules of its agents") if facts.reachable else _NO_SERVER
+        return ("unknown", "the server does not list the rules of its agents") if facts.reachable else _NO_SERVER
     last = [rule.action for rule in facts.rules[_WORKING_AGENT] if rule.permission in ("question", "*") and rule.pattern == "*"]
     if last and last[-1] == "deny":
         return "ok", "the agent cannot ask"
@@ -223,10 +223,10 @@ def _data_directory(facts: Facts) -> Judgement:
             sharing[item.data_dir].append(item.pid)
     for folder, pids in sharing.items():
         if len(pids) > 1:
-            told = ", ".join(str(pid) for pid in pids)
+            shown = ", ".join(str(pid) for pid in pids)
             return (
                 "warn",
-                f"{len(pids)} servers (pid {told}) share the database in {folder}: they lock each other out",
+                f"{len(pids)} servers (pid {shown}) share the database in {folder}: they lock each other out",
                 "use one server, or give each an XDG_DATA_HOME of its own",
             )
     return "ok", f"{len(facts.neighbours)} server(s) of this user run, none shares a data directory"
@@ -238,10 +238,10 @@ def _strays(facts: Facts) -> Judgement:
     known = facts.record.pid if facts.record is not None and facts.record_alive else None
     strays = [item.pid for item in facts.neighbours if item.mark is not None and item.pid != known and item.mark != facts.server_mark]
     if strays:
-        told = ", ".join(str(pid) for pid in strays)
+        shown = ", ".join(str(pid) for pid in strays)
         return (
             "warn",
-            f"pid {told}: started by this skill, but unknown to {facts.settings.state_dir}; another state folder may know it",
+            f"pid {shown}: started by this skill, but unknown to {facts.settings.state_dir}; another state folder may know it",
             f"ps -o pid,lstart,args -p {','.join(str(pid) for pid in strays)}",
         )
     return "ok", "none"
@@ -251,7 +251,7 @@ def _leftovers(facts: Facts) -> Judgement:
     if facts.leftovers is None:
         return _UNSEEN if facts.reachable else _NO_SERVER
     if facts.leftovers:
-        return "warn", f"{len(facts.leftovers)} session(s) of ours that nobody waits for any more", "netclaw-opencode server cleanup"
+        return "warn", f"{len(facts.leftovers)} session(s) of ours that no caller waits for any more", "netclaw-opencode server cleanup"
     return "ok", "none"
 
 
@@ -274,7 +274,7 @@ def _disk(facts: Facts) -> Judgement:
     if facts.disk_spaces is None:
         return _UNSEEN
     if not facts.disk_spaces:
-        return "unknown", "the file system does not tell"
+        return "unknown", "the file system does not say"
     least = min(facts.disk_spaces, key=lambda room: room.free_bytes)
     seen = f"{least.free_bytes / 1e9:.1f} GB free for {least.what}, {least.path}"
     if least.free_bytes < _FEW_BYTES:

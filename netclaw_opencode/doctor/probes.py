@@ -58,7 +58,7 @@ async def collect_facts(settings: Settings, connect: Callable[[], Awaitable[Conn
 
 
 async def _in_thread(step: Callable[[Facts], None], facts: Facts) -> None:
-    """One step that asks the system. What it would have told stays unknown where it takes too long or may not look."""
+    """One step that asks the system. What it would have seen stays unknown if it takes too long or is not permitted."""
     seen: Future[None] = Future()
 
     def run() -> None:
@@ -86,7 +86,7 @@ def place(directory: str, facts: Facts) -> None:
         facts.directory = error
         return
     try:
-        # As it was given, so that a refusal can tell where it really leads.
+        # As it was given, so that a refusal can say where it really leads.
         Places.from_settings(facts.settings).require(directory)
     except DriverError as error:
         facts.refused = error
@@ -167,7 +167,7 @@ async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) ->
             await connection.require_sessions(directory)
             facts.serves_sessions = True
         except DriverError as error:
-            # The rest would only tell the same once more.
+            # The rest would only repeat it.
             facts.serves_sessions = error
             return
         for step in (_catalogue, _rules, _leftovers):

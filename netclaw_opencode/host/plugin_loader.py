@@ -35,7 +35,7 @@ ProblemCode = Literal["import_failed", "invalid_manifest", "bad_hook", "bad_regi
 
 TIERS = ("inspect", "run", "reply", "server")
 
-# sys.exit() in somebody's plugin is a defect of the plugin, not the end of the host.
+# sys.exit() in a plugin is a defect of the plugin, not the end of the host.
 PLUGIN_FAILURES = (Exception, SystemExit)
 
 _PREFIX = "netclaw_"
@@ -298,7 +298,7 @@ def import_from(directory: Path, module: str) -> ModuleType:
     """Import ``module`` from ``directory``, or else as installed; ``sys.path`` is not touched.
 
     Only the top-level name is looked up in the directory; what is below it is found through its package, also later. So
-    no other file of the directory can stand in for a module that somebody else imports. Raises ``ImportError`` where the
+    no other file of the directory can stand in for a module that other code imports. Raises ``ImportError`` if the
     top-level name belongs to another file already.
     """
     importlib.invalidate_caches()

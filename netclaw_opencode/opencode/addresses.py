@@ -25,7 +25,7 @@ _UNCALLED_SECONDS = 3.0
 _SILENT_SECONDS = 30.0
 """A server that accepts and is silent for so long does not become ready by waiting: the slowest first answer took 24 s (F2)."""
 _UNCONNECTED_SECONDS = 2.5
-"""Packets that are dropped are dropped by a filter: nobody becomes reachable by waiting (R2)."""
+"""Packets that are dropped are dropped by a filter: waiting does not help (R2)."""
 _SAYING_SECONDS = 0.3
 _PAUSE_SECONDS = 0.1
 
@@ -100,7 +100,7 @@ def find_live_record(settings: Settings) -> state.ServerRecord | None:
 
 
 def is_alive(record: state.ServerRecord) -> bool:
-    """Whether the recorded process runs. One of another PID namespace cannot be looked up: there its port tells."""
+    """Whether the recorded process runs. One of another PID namespace cannot be looked up: its port is looked at instead."""
     here = identity.this_process()
     if record.process.shares_namespace(here):
         return inspection.is_alive(record.pid, record.start_ticks)

@@ -1,7 +1,7 @@
 """Where the agent may work.
 
 Owns the check of a directory (absolute, there, a folder) and the roots: a coding agent writes files and runs commands, so
-the system's own folders and the bare home directory are no place for it unless somebody says so.
+the system's own folders and the bare home directory are no place for it unless ``roots`` say so.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Places:
         return cls(settings.roots, settings.home, Trust.from_settings(settings, only_plugins=address.without_project_code))
 
     def require(self, directory: str, *, given: str | None = None) -> None:
-        """Refuse a directory in which no work may begin: outside, or with code that nobody has trusted.
+        """Refuse a directory in which no work may begin: outside, or with untrusted code.
 
         Args:
             directory: where links lead is what counts.

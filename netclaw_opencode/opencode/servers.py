@@ -30,7 +30,7 @@ _ABORT_SECONDS = 10.0
 _PORT_TRIES = 3
 _LOCK = "server"
 _LOG = "server.log"
-"""Beside the state file; the record tells it to people, and no path of the record is ever removed."""
+"""Beside the state file; the record shows it to people, and no path of the record is ever removed."""
 _LOCK_SECONDS = 60.0
 _LISTED = 1000
 _DIRECTORIES_AT_ONCE = 8
@@ -197,7 +197,7 @@ class StopResult:
 async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> StopResult:
     """Stop the server that we started: abort what runs, then end the process with its children, then forget it.
 
-    Raises ``Refused`` (``kill_refused``) where the process is not provably ours.
+    Raises ``Refused`` (``kill_refused``) if the process is not provably ours.
     """
     async with locks.hold(settings.state_dir, _LOCK, within_seconds=_LOCK_SECONDS) as mine:
         if not mine:

@@ -1,4 +1,4 @@
-"""Checking JSON values against JSON Schemas, in words that tell the reader what to change.
+"""Checking JSON values against JSON Schemas, in words that say what to change.
 
 Owns the messages: each names the field, the value (shortened, escaped), the rule and, where the schema has one, an
 example. ``jsonschema`` does the walking and is imported when something may be wrong (``fitting``). Nothing here fetches anything: a
@@ -42,7 +42,7 @@ def find_problems(instance: object, schema: JsonObject, *, incoming: bool = Fals
 
     Any ``Mapping`` counts as an object, lists and tuples as arrays. Booleans are no numbers, NaN and infinities are
     nothing, ``5.0`` is no integer. ``incoming`` also refuses text that cannot be written as UTF-8 (an argument with
-    broken bytes). Raises ``InvalidInput`` (``invalid_manifest``) where the schema itself cannot be used.
+    broken bytes). Raises ``InvalidInput`` (``invalid_manifest``) if the schema itself cannot be used.
     """
     odd = _find_non_json(instance, incoming=incoming)
     if odd is not None and odd.rule != _FINITE:

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words: the field, the value (shortened, escaped), the rule and, where there is one, an example.
+"""What is wrong with a value, in words: the field, the value (shortened, escaped), the rule and, if there is one, an example.
 
 Owns every message of the validation. ``problems`` finds what there is to say; the words of ``jsonschema`` are not used,
 since they print values whole.
@@ -50,7 +50,7 @@ class SchemaProblem:
 
     ``path`` is the field (``model.providerID``, ``answers[0]``; empty for the whole value), ``value_shortened`` the value
     made safe to print, ``rule`` what holds instead, ``hint`` an example or the nearest known name. ``message`` says all.
-    ``steps`` is the path in its parts and ``keyword`` that of the schema, for whoever sorts problems or looks for their place.
+    ``steps`` is the path in its parts and ``keyword`` that of the schema, for code that sorts problems or looks for their place.
     """
 
     path: str

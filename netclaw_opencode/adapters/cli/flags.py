@@ -64,9 +64,9 @@ def options_of(flags: Sequence[Flag]) -> list[click.Parameter]:
 def arguments_from(given: Mapping[str, object], flags: Sequence[Flag], *, notices: list[str] | None = None) -> dict[str, object]:
     """The action's arguments from click's parameters; flags that were not used are left out.
 
-    ``notices`` gets what the caller should be told although the call goes on.
+    ``notices`` gets what the caller should know although the call goes on.
 
-    Raises ``InvalidInput`` where a file cannot be read, JSON is malformed, or not exactly one of the two prompt flags is used.
+    Raises ``InvalidInput`` if a file cannot be read, JSON is malformed, or not exactly one of the two prompt flags is used.
     """
     arguments: dict[str, object] = {}
     for flag in flags:

@@ -38,7 +38,7 @@ def _mcp(call_seconds: float | None) -> int:
         return EXIT_USAGE
     if sys.stdin.isatty():
         click.echo(f"{PROGRAM} mcp: a host talks to this by the Model Context Protocol; end it with Ctrl-D or Ctrl-C", err=True)
-    # What the SDK logs is for whoever asks by --debug, as with everything else.
+    # What the SDK logs is shown with --debug, as with everything else.
     logging.getLogger(SDK).addHandler(logging.NullHandler())
     from netclaw_opencode.adapters.cli.running import collect_garbage_again
     from netclaw_opencode.adapters.mcp.serving import serve

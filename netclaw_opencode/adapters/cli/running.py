@@ -44,7 +44,7 @@ class InvokingHost(Protocol):
 
 
 class View(Protocol):
-    """Something that shows progress: told each event, and called ten times a second."""
+    """Something that shows progress: it gets each event, and is called ten times a second."""
 
     def on_event(self, event: ProgressEvent) -> None:
         """Take note of an event."""
@@ -184,8 +184,8 @@ def _details(call: Call) -> dict[str, object]:
 
 
 def _cancelled(call: Call) -> DriverError:
-    told = "; ".join((*(event.message for event in call.stopped), *call.deleted))
-    return Interrupted("cancelled", f"cancelled by {_name(call.signal_number)}" + (f": {told}" if told else ""), details=_details(call))
+    done = "; ".join((*(event.message for event in call.stopped), *call.deleted))
+    return Interrupted("cancelled", f"cancelled by {_name(call.signal_number)}" + (f": {done}" if done else ""), details=_details(call))
 
 
 def _left(call: Call) -> DriverError:

@@ -22,9 +22,9 @@ _PAUSE_SECONDS = 0.05
 
 @asynccontextmanager
 async def hold(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIterator[bool]:
-    """Hold the lock ``name``, or yield False where another holder does not let go ``within_seconds``.
+    """Hold the lock ``name``, or yield False if another holder does not let go ``within_seconds``.
 
-    Raises ``ActionFailed`` (``state_corrupt``) where the state folder cannot be used.
+    Raises ``ActionFailed`` (``state_corrupt``) if the state folder cannot be used.
     """
     path = require_private_folder(state_dir) / f"{name}.lock"
     handle: int | None = None
@@ -37,7 +37,7 @@ async def hold(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIte
         yield handle is not None
     finally:
         if handle is not None:
-            # While it is still held: whoever opens the path from now on makes a new file.
+            # While it is still held: a process that opens the path from now on makes a new file.
             path.unlink(missing_ok=True)
             os.close(handle)
 
@@ -52,7 +52,7 @@ def remove_stale(state_dir: Path) -> None:
 
 
 def _try_acquire(path: Path) -> int | None:
-    """The open, locked file; None where another process (or another call of this one) has it."""
+    """The open, locked file; None if another process (or another call of this one) has it."""
     try:
         handle = open_private(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:

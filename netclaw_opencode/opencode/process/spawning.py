@@ -138,7 +138,7 @@ async def _become_ready(
         if code is not None:
             text = read_log_tail(log_file, offset)
             if ports.is_taken(port):
-                # The reason is not told by the server itself (F4).
+                # The server itself does not say the reason (F4).
                 raise ServerProblem("port_in_use", f"port {port} on 127.0.0.1 was taken by another program", details={"port": port})
             raise ServerProblem(
                 "server_start_failed",

@@ -33,7 +33,7 @@ _NOT_RUNNING = -1
 class ServerRecord:
     """A server that we started.
 
-    ``boot_id``, ``pid_namespace`` and ``start_ticks`` tell its process from every other of the same pid; ``mark`` is the
+    ``boot_id``, ``pid_namespace`` and ``start_ticks`` distinguish its process from every other of the same pid; ``mark`` is the
     random one of this start, which stands in the environment of everything below it.
     """
 
@@ -58,7 +58,7 @@ class ServerRecord:
 
 
 def read(state_dir: Path) -> ServerRecord | None:
-    """The record, or None where there is none.
+    """The record, or None if there is none.
 
     Raises ``ActionFailed`` (``state_corrupt``) for a file that is damaged or that others could have written.
     """

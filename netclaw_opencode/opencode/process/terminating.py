@@ -98,7 +98,7 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
 
 @contextmanager
 def _pinned(pid: int) -> Iterator[int | None]:
-    """A handle on the process, on Linux; None where there is no such thing."""
+    """A handle on the process, on Linux; None if there is no such thing."""
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         yield None
         return

@@ -1,7 +1,7 @@
 """Find the files that make OpenCode run code when it opens a directory.
 
 Measured on OpenCode 1.18.33 (see docs/safety.md): from the directory up to the root of its git repository, or up to the root
-of the file system where there is none. A directory without such files costs a few ``stat`` calls.
+of the file system if there is none. A directory without such files costs a few ``stat`` calls.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ALWAYS_PLUGIN = "plugin"
 
 @dataclass(frozen=True, slots=True)
 class CodeFile:
-    """A file with what it makes OpenCode run; ``problem`` says why it cannot be told."""
+    """A file with what it makes OpenCode run; ``problem`` says why that is unknown."""
 
     path: Path
     runs: tuple[str, ...]
@@ -135,7 +135,7 @@ def _scan_config(path: Path) -> Iterator[CodeFile]:
 
 
 def _identify(path: Path) -> _Seen | str | None:
-    """The file's identity; a text says what is wrong with it; None where there is none."""
+    """The file's identity; a text says what is wrong with it; None if there is none."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -173,11 +173,11 @@ def _read_config(seen: _Seen) -> _Config:
     except jsonc.JsoncError as error:
         return _Config(problem=str(error))
     runs = list(describe_effects(document))
-    told = [sentence for _, sentence in runs]
+    sentences = [sentence for _, sentence in runs]
     if "{env:" in text or "{file:" in text:
-        told.append("puts environment variables or files of yours into itself ({env:…}, {file:…})")
+        sentences.append("puts environment variables or files of yours into itself ({env:…}, {file:…})")
     plugin = any(key in (*PLUGIN_KEYS, "__proto__", "") for key, _ in runs)
-    return _Config(tuple(told), _canonical(document), plugin, tuple(local_plugins(document)))
+    return _Config(tuple(sentences), _canonical(document), plugin, tuple(local_plugins(document)))
 
 
 def _canonical(document: object) -> str:
@@ -215,7 +215,7 @@ def _digest_of_tree(folder: Path) -> str:
             path = Path(place, name)
             parts.append(f"{path.relative_to(folder)}\0{_digest(path)}")
         if len(parts) > _MOST_FILES:
-            # Never equal to a digest that somebody trusted.
+            # Never equal to a digest that a user trusted.
             return f"more than {_MOST_FILES} files"
     return _sha("\n".join(parts).encode("utf-8", "surrogateescape"))
 

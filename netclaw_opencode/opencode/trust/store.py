@@ -50,7 +50,7 @@ class Trust:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, only_plugins: bool = False) -> Trust:
-        """Take the trust that the settings and their state folder tell."""
+        """Read the trust of the settings and their state folder."""
         return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins)
 
     def find(self, directory: str) -> tuple[CodeFile, ...]:
@@ -59,7 +59,7 @@ class Trust:
         return tuple(item for item in found if item.plugin or item.problem or not self.only_plugins)
 
     def require(self, directory: str) -> None:
-        """Refuse a directory that runs code which nobody has trusted.
+        """Refuse a directory that runs untrusted code.
 
         Raises:
             Refused: ``untrusted_project``; nothing was opened.
@@ -92,7 +92,7 @@ class Trust:
         self._write([*(item for item in self.folders() if item.directory != directory), kept])
 
     def revoke(self, directory: str) -> bool:
-        """Forget what was trusted for a directory, whoever named it; returns whether there was anything."""
+        """Forget what was trusted for a directory, whichever directory it was named for; returns whether there was anything."""
         before = self.folders()
         names = {str(item.path) for item in self.find(directory)}
         after = [
@@ -132,12 +132,12 @@ def _folders(wire: Mapping[str, object]) -> list[TrustedFolder]:
 
 
 def _untrusted(directory: str, files: list[CodeFile], *, changed: bool) -> Refused:
-    told = "; ".join(f"{item.path}: {', '.join(item.runs)}" for item in files[:_TOLD])
+    shown = "; ".join(f"{item.path}: {', '.join(item.runs)}" for item in files[:_TOLD])
     more = f"; and {len(files) - _TOLD} more file(s), see details" if len(files) > _TOLD else ""
-    why = "that has changed since it was trusted" if changed else "that nobody has trusted"
+    why = "that has changed since it was trusted" if changed else "that the user has not trusted"
     return Refused(
         "untrusted_project",
-        f"OpenCode would run code of {directory} {why} ({told}{more}); nothing was opened",
+        f"OpenCode would run code of {directory} {why} ({shown}{more}); nothing was opened",
         next=f"look at these files, then: {COMMAND} {shlex.quote(directory)}",
         details={"directory": directory, "changed": changed, "files": [item.to_wire() for item in files]},
     )

@@ -38,7 +38,7 @@ def still_alive(family: Sequence[psutil.Process]) -> list[psutil.Process]:
 
 
 def session_deleted(listed: Sequence[str] | None, session_id: str | None, *, private: bool) -> Claim:
-    """``listed``: the ids that the server listed after the task, None where it could not be asked.
+    """``listed``: the ids that the server listed after the task, None if it could not be asked.
 
     On a private server there may be no session at all; on the user's own only ours must be gone.
     """
