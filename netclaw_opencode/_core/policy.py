@@ -174,7 +174,8 @@ def matches(text: str, pattern: str) -> bool:
 def load_policy(path: Path | None) -> Policy:
     """Read a policy file; without one, nothing is allowed.
 
-    Raises ``InvalidInput`` (``invalid_policy``) that lists every problem with line and column.
+    Raises:
+        InvalidInput: ``invalid_policy``, that lists every problem with line and column.
     """
     if path is None:
         return Policy()

@@ -1,7 +1,7 @@
 """Dispatch actions: every call of every adapter goes through ``Registry.invoke``.
 
-Owns the order of a call (validate in, veto, run, validate out, envelope) and the turning of every exception into the
-error envelope. It must not know where an action comes from or what it does.
+The order of a call: validate the input, ask for vetoes, run, validate the output, make the envelope. Every exception becomes an error
+envelope. Nothing here knows where an action comes from or what it does.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ class Registry:
         self._actions: dict[str, ActionDefinition] = {}
 
     def register(self, definition: ActionDefinition) -> None:
-        """Add an action; raises ``InvalidInput`` (``name_clash``) if the name is taken."""
+        """Add an action.
+
+        Raises:
+            InvalidInput: ``name_clash``, if the name is taken.
+        """
         present = self._actions.get(definition.name)
         if present is not None:
             raise InvalidInput(
@@ -89,7 +93,11 @@ class Registry:
         return iter(self._actions.values())
 
     def get(self, name: str) -> ActionDefinition:
-        """The action of that name; ``-`` and ``_`` are the same. Raises ``InvalidInput`` (``unknown_action``)."""
+        """The action of that name; ``-`` and ``_`` are the same.
+
+        Raises:
+            InvalidInput: ``unknown_action``.
+        """
         definition = self._actions.get(name.replace("-", "_"))
         if definition is None:
             near = difflib.get_close_matches(name.replace("-", "_"), self._actions, n=3)
@@ -276,7 +284,7 @@ def _check_output(output: JsonObject, definition: ActionDefinition) -> JsonObjec
 
 
 def _without_secrets(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
-    """The last look: whatever let a known secret in (an agent that prints its environment), it is hidden here."""
+    """Hide known secrets, however they came in (an agent may print its environment)."""
     if not secrets:
         return envelope
     shown = {name: hide_in_json(value, secrets) for name, value in envelope.items()}

@@ -1,8 +1,7 @@
-"""An envelope cut down until it fits, with what matters most left whole.
+"""Cut an envelope down until it fits, and leave what matters most whole.
 
-Owns the order of the cuts: long strings first, then long lists (from their end), then figures deep inside, then short strings and
-lists, and at last whole members (those that the schema does not require, the deepest first). It knows no action, no file and
-no way of writing; ``spill`` does.
+The order of the cuts: long strings, long lists (from their end), numbers deep inside, short strings and lists, and at last whole members
+(those that the schema does not require, the deepest first). Pure: ``spill`` writes the files.
 """
 
 from __future__ import annotations
@@ -58,10 +57,13 @@ class _Limits:
 
 
 def cut_down(envelope: Mapping[str, object], *, room: int, fits: Callable[[Cut], bool], schema: Mapping[str, object] | None = None) -> Cut:
-    """The envelope cut as little as makes it fit; ``room`` is about the number of characters that there are.
+    """Cut the envelope as little as makes it fit.
 
-    ``schema`` describes the envelope's ``data``: what it requires is left out last. What every envelope has is never left
-    out, so a ``fits`` that wants less than that is not met.
+    Args:
+        envelope: The envelope; what every envelope has is never left out, even if ``fits`` then fails.
+        room: About the number of characters that there are.
+        fits: Whether a cut-down envelope is short enough.
+        schema: The schema of the envelope's ``data``; what it requires is left out last.
     """
     required = frozenset(_required_paths(envelope.get("data"), schema or {}, schema or {}, ("data",)))
     # Where even the frame that the schema wants is too large, a reader has more of the text than of the figures.

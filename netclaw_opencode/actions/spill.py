@@ -1,7 +1,6 @@
-"""Results that are too large for a host: the whole in a private file, a shortened envelope for the caller.
+"""Write results that are too large for a host into a private file, and shorten the envelope for the caller.
 
-Owns the folder of such files (who may read it, how many stay, for how long) and the member ``full_result`` of an envelope.
-How an envelope is cut is decided in ``shortening``; when it is too large is decided by the adapter.
+``shortening`` decides how an envelope is cut, the adapter when it is too large. Old files are removed here.
 """
 
 from __future__ import annotations

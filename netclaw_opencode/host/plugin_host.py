@@ -1,8 +1,7 @@
-"""The reference host: loads plugins, lends them one driver, and dispatches actions.
+"""The reference host: load plugins, lend them one driver, dispatch actions.
 
-Owns the pluggy manager, the calling of hooks plugin by plugin, and the life of one ``ActionContext``, asynchronous or
-behind one blocking portal. How a plugin gets in is the work of ``netclaw_opencode.host.plugin_loader``; what an action does is none of
-its business.
+Hooks are called plugin by plugin, so that a failure has a name. Callers are asynchronous, or block on an event loop in a thread.
+``plugin_loader`` decides which plugins get in.
 """
 
 from __future__ import annotations
@@ -161,7 +160,7 @@ class Host:
 
     @contextmanager
     def _cancellable(self, action: str) -> Iterator[ActionContext]:
-        """A call that is cancelled when the host is left meanwhile; raises ``Interrupted`` then."""
+        """Run a call that is cancelled, and raises ``Interrupted``, if the host is left meanwhile."""
         from anyio import CancelScope
 
         if self._context is None:

@@ -110,7 +110,8 @@ def is_alive(record: state.ServerRecord) -> bool:
 def require_private(address: Address) -> None:
     """Refuse a server on this machine that answered without a password and that other machines can reach, too.
 
-    Raises ``ServerProblem`` (``unauthenticated_server``).
+    Raises:
+        ServerProblem: ``unauthenticated_server``.
     """
     if address.password is None and is_loopback(address.url):
         port = urlsplit(address.url).port or 80
@@ -137,12 +138,17 @@ async def requires_password(address: Address) -> bool:
 
 
 async def probe_health(client: HttpClient, *, within_seconds: float | None = None) -> Health:
-    """Health and version, by short probes (F2: a request in a server's first moments may hang for ever).
+    """Ask for health and version by short probes (F2: a request in a server's first moments may hang for ever).
 
-    Probes are repeated, each with twice the time of the one before, as long as the running call has time (or for ``within_seconds``),
-    and for half a minute at most. Where not even a connection can be made, that is said after three seconds.
+    Probes are repeated, each with twice the time of the one before, for half a minute at most. If not even a connection can be made, the
+    error comes after three seconds.
 
-    Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``.
+    Args:
+        client: The server.
+        within_seconds: Time for all probes; None for what the running call has left.
+
+    Raises:
+        ServerProblem: ``server_unreachable``, ``auth_failed``, ``not_opencode`` or ``server_not_ready``.
     """
     began = anyio.current_time()
     time_left = within_seconds or min(time_budget.remaining_to_deadline(_UNCALLED_SECONDS), _SILENT_SECONDS)

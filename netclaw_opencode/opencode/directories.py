@@ -88,7 +88,8 @@ def _refused(directory: str, real: Path, why: str) -> InvalidInput:
 def check_directory(path: str) -> str:
     """An absolute, existing folder. The server would accept anything (F21).
 
-    Raises ``InvalidInput`` naming the path and what is wrong with it.
+    Raises:
+        InvalidInput: Naming the path and what is wrong with it.
     """
     example = f"; for example {_EXAMPLE}"
     if not path or any(ord(char) < 32 or ord(char) == 127 for char in path):

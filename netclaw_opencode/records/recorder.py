@@ -224,7 +224,11 @@ class RecordFile:
 
 
 def open_record(path: Path | None, *, secret: str | None, clock: Callable[[], float] = time.monotonic) -> Recorder:
-    """The record of that file, or none for None. Raises ``InvalidInput`` if the file cannot be one."""
+    """The record of that file, or none for None.
+
+    Raises:
+        InvalidInput: If the file cannot be one.
+    """
     if path is None:
         return NO_RECORD
     record = FileRecorder(RecordFile(path), clock=clock)

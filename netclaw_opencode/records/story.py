@@ -69,7 +69,11 @@ class Reading:
 
 
 def read(path: Path) -> Reading:
-    """Read a whole record. Raises ``InvalidInput`` if there is no such file, or it is none that can be read."""
+    """Read a whole record.
+
+    Raises:
+        InvalidInput: If there is no such file, or it is none that can be read.
+    """
     tellers: dict[str, _StoryBuilder] = {}
     damaged = foreign = 0
     cut = full = False

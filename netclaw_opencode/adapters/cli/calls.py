@@ -93,7 +93,11 @@ def _absolute(path: object) -> Path:
 
 
 def list_actions(asked: str | None, limit: int | None = None) -> int:
-    """Print the table of actions; raises ``DriverError`` if the limit's setting is wrong."""
+    """Print the table of actions.
+
+    Raises:
+        DriverError: If the limit's setting is wrong.
+    """
     max_chars(os.environ)
     rows = [
         {

@@ -31,7 +31,8 @@ _KINDS = (
 def read_text(path: str, *, flag: str, max_bytes: int = MAX_BYTES, notices: list[str] | None = None) -> str:
     """The text of the file, or of standard input where ``path`` is ``-``; a byte order mark is left out, with a notice.
 
-    Raises ``InvalidInput`` (``invalid_input``) naming flag, path and reason.
+    Raises:
+        InvalidInput: ``invalid_input``, naming flag, path and reason.
     """
     shown = "standard input" if path == "-" else repr(path)
     raw = _read_stdin(flag, max_bytes) if path == "-" else _read_file(path, flag, max_bytes)

@@ -66,7 +66,8 @@ def arguments_from(given: Mapping[str, object], flags: Sequence[Flag], *, notice
 
     ``notices`` gets what the caller should know although the call goes on.
 
-    Raises ``InvalidInput`` if a file cannot be read, JSON is malformed, or not exactly one of the two prompt flags is used.
+    Raises:
+        InvalidInput: If a file cannot be read, JSON is malformed, or not exactly one of the two prompt flags is used.
     """
     arguments: dict[str, object] = {}
     for flag in flags:

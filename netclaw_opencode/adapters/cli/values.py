@@ -52,7 +52,11 @@ def _item(text: str, schema: Mapping[str, object], *, nested: bool, flag: str) -
 
 
 def parse_json(text: str, *, flag: str) -> object:
-    """Strict JSON: no NaN, no key twice, no abyss of brackets. Raises ``InvalidInput`` with line and column."""
+    """Strict JSON: no NaN, no key twice, no abyss of brackets.
+
+    Raises:
+        InvalidInput: With line and column.
+    """
     try:
         return strict_json.parse(text)
     except json.JSONDecodeError as error:

@@ -73,7 +73,11 @@ def find_binary(configured: str | None, *, search_path: str | None = None, state
 
 
 def read_binary(path: str) -> Binary:
-    """The program with its version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
+    """The program with its version.
+
+    Raises:
+        ServerProblem: ``binary_not_found``, ``unsupported_version``.
+    """
     version = _packaged_version(path) or _run_version(path)
     check_version(version)
     return Binary(path, version)

@@ -1,7 +1,6 @@
-"""Locks between processes of one user: one starts the server at a time, one sends to a session at a time.
+"""Lock between processes of one user: one starts the server at a time, one sends to a session at a time.
 
-Owns lock files beside the state file. The kernel frees a lock when its process dies, and a lock that is let go takes its
-file along, so that nothing is left.
+Lock files stand beside the state file. The kernel frees a lock when its process dies; a lock that is released takes its file along.
 """
 
 from __future__ import annotations
@@ -24,7 +23,13 @@ _PAUSE_SECONDS = 0.05
 async def hold(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIterator[bool]:
     """Hold the lock ``name``, or yield False if another holder does not let go ``within_seconds``.
 
-    Raises ``ActionFailed`` (``state_corrupt``) if the state folder cannot be used.
+    Args:
+        state_dir: Folder of the lock files.
+        name: Name of the lock.
+        within_seconds: How long another holder is waited for; 0 for one try.
+
+    Raises:
+        ActionFailed: ``state_corrupt``: the state folder cannot be used.
     """
     path = require_private_folder(state_dir) / f"{name}.lock"
     handle: int | None = None

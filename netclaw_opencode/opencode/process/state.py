@@ -60,7 +60,8 @@ class ServerRecord:
 def read(state_dir: Path) -> ServerRecord | None:
     """The record, or None if there is none.
 
-    Raises ``ActionFailed`` (``state_corrupt``) for a file that is damaged or that others could have written.
+    Raises:
+        ActionFailed: ``state_corrupt``, for a file that is damaged or that others could have written.
     """
     path = state_dir / _NAME
     try:

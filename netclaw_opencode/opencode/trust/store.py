@@ -106,7 +106,11 @@ class Trust:
         return True
 
     def folders(self) -> list[TrustedFolder]:
-        """Read what was trusted, oldest first; raises ``ActionFailed`` (``state_corrupt``)."""
+        """Read what was trusted, oldest first.
+
+        Raises:
+            ActionFailed: ``state_corrupt``.
+        """
         path = self.state_dir / _NAME
         content = read_private(path)
         if content is None:

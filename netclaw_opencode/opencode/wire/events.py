@@ -118,7 +118,8 @@ class EventHub:
     async def wait_ready(self, *, within_seconds: float) -> None:
         """Return once the stream said ``server.connected``: only then may a prompt be sent (F31).
 
-        Raises ``OutOfTime`` (``request_timeout``) or the error that kept the stream from opening.
+        Raises:
+            OutOfTime: ``request_timeout``, or the error that kept the stream from opening.
         """
         self.start()
         with anyio.move_on_after(within_seconds):

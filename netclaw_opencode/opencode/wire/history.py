@@ -135,7 +135,11 @@ class History:
         return self._steps.get(message_id)
 
     async def read_newest(self, limit: int = NEWEST, *, limit_seconds: float | None = None) -> tuple[Step, ...]:
-        """Read the newest messages, oldest first. Raises ``ActionFailed`` (``session_not_found``)."""
+        """Read the newest messages, oldest first.
+
+        Raises:
+            ActionFailed: ``session_not_found``.
+        """
         self.newest = await self._read_page(limit, None, limit_seconds=limit_seconds)
         return self.newest
 

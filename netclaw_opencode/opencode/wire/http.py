@@ -103,10 +103,18 @@ class HttpClient:
     ) -> object:
         """Make one request and return its JSON (None for 204).
 
-        ``ids`` fill the route's path and must have been checked (``driver.ids``). ``directory`` is the scope that most
-        routes need (F20). The time limit is total, from connect to last byte: that of the running call, or less where
-        ``limit_seconds`` or the route says so. Raises ``ServerProblem``, ``OutOfTime`` (``request_timeout``) or
-        ``ActionFailed``.
+        Args:
+            route: What is called.
+            ids: Fill the route's path; they must have been checked (``ids.check_id``).
+            directory: The scope that most routes need (F20).
+            query: Further query parameters.
+            body: The JSON that is sent.
+            limit_seconds: A shorter limit than that of the running call, from connect to last byte.
+
+        Raises:
+            ServerProblem: There is no OpenCode server that answers as one.
+            OutOfTime: ``request_timeout``.
+            ActionFailed: The answer cannot be used.
         """
         return (await self._call(route, ids=ids, directory=directory, query=query, body=body, limit_seconds=limit_seconds)).content
 
@@ -262,7 +270,11 @@ def _path(route: Route, ids: Mapping[str, str]) -> str:
 
 
 def parse_json(content: bytes | bytearray, route: Route) -> object:
-    """Parse strictly: no NaN, no key twice, no endless nesting. Raises ``ActionFailed`` (``bad_response``)."""
+    """Parse strictly: no NaN, no key twice, no endless nesting.
+
+    Raises:
+        ActionFailed: ``bad_response``.
+    """
     try:
         return strict_json.parse(content)
     except ValueError as error:
@@ -329,7 +341,7 @@ def _error_text(content: bytes | bytearray) -> str:
 
 
 def sanitize(text: str, *, limit: int = 400) -> str:
-    """Text from elsewhere, made harmless for one line of a message: shortened, no control characters."""
+    """Make foreign text harmless for one line of a message: shortened to ``limit`` characters, without control characters."""
     cleaned = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(cleaned.split())[:limit]
 
