@@ -107,7 +107,7 @@ def is_ready(environ: Mapping[str, str] = os.environ) -> bool:
     return shutil.which(environ.get("OPENCODE_DRIVER_BINARY") or "opencode", path=environ.get("PATH")) is not None
 
 
-def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def build_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment, with a cap on calls where the operator has set none."""
     return time_budget.with_default_cap(environ, DEFAULT_CALL_SECONDS)
 
@@ -138,7 +138,7 @@ class _Calls:
                 from netclaw_opencode.host import Host
                 from netclaw_opencode.settings import Settings
 
-                host = Host(Settings.from_environment(environment())).__enter__()
+                host = Host(Settings.from_environment(build_environment())).__enter__()
                 for problem in host.problems:
                     _log.warning("%s", problem)
                 self._host = host
@@ -231,4 +231,4 @@ def _owner_of(name: str) -> str | None:
     return owner if isinstance(owner, str) else None
 
 
-__all__ = ["COMMAND", "PREFIX", "TOOLSET", "PluginContext", "environment", "is_ready", "register"]
+__all__ = ["COMMAND", "PREFIX", "TOOLSET", "PluginContext", "build_environment", "is_ready", "register"]

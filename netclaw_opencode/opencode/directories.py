@@ -64,18 +64,18 @@ class Places:
             if any(real.is_relative_to(root.resolve()) for root in self.roots):
                 return
             allowed = ", ".join(map(str, self.roots))
-            raise _refused(directory, real, f"is outside the allowed roots ({allowed})")
+            raise _refusal(directory, real, f"is outside the allowed roots ({allowed})")
         if real in _BARE or real == _real(self.home):
-            raise _refused(directory, real, "is no project but the whole home or file system")
+            raise _refusal(directory, real, "is no project but the whole home or file system")
         if any(real.is_relative_to(item) for item in _SYSTEM):
-            raise _refused(directory, real, "belongs to the system")
+            raise _refusal(directory, real, "belongs to the system")
 
 
 def _real(home: Path | None) -> Path | None:
     return home.resolve() if home is not None else None
 
 
-def _refused(directory: str, real: Path, why: str) -> InvalidInput:
+def _refusal(directory: str, real: Path, why: str) -> InvalidInput:
     shown = repr(directory[:200]) + (f" (really {str(real)[:200]!r})" if str(real) != directory else "")
     return InvalidInput(
         "invalid_input",

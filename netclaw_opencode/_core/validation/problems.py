@@ -68,7 +68,7 @@ def find_schema_problems(schema: JsonObject, *, patterns: bool = True) -> tuple[
     found = list(islice(_walk(schema, _validator(Draft202012Validator.META_SCHEMA)), MAX_PROBLEMS))
     if not found:
         for path, node in iter_subschemas(schema):
-            found += _self_contained(node, path, schema)
+            found += _find_outside_references(node, path, schema)
             found += _searchable(node, path, patterns=patterns)
     return tuple(found)
 
@@ -168,7 +168,7 @@ def _walk(instance: object, validator: Validator) -> Iterator[SchemaProblem]:
         raise InvalidInput("invalid_manifest", f"the schema cannot be used: {type(error).__name__}") from error
 
 
-def _self_contained(node: JsonObject, path: str, root: JsonObject) -> Iterator[SchemaProblem]:
+def _find_outside_references(node: JsonObject, path: str, root: JsonObject) -> Iterator[SchemaProblem]:
     for keyword in ("$ref", "$dynamicRef"):
         reference = node.get(keyword)
         if isinstance(reference, str) and not _leads_somewhere(reference, root):

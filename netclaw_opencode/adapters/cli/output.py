@@ -164,7 +164,7 @@ def reader_left() -> int:
     return EXIT_FAILED
 
 
-def write_failed(error: OSError) -> int:
+def report_write_failure(error: OSError) -> int:
     """The result could not be written (a full disk): said on stderr, since stdout is what failed."""
     _give_up_stdout()
     click.echo(f"{PROGRAM}: the result could not be written: {error.strerror or error}", err=True)
@@ -185,13 +185,13 @@ __all__ = [
     "limit_for",
     "notice",
     "reader_left",
+    "report_write_failure",
     "requested_format",
     "requested_max_chars",
     "show",
     "show_error",
     "show_interrupted",
     "show_usage_error",
-    "write_failed",
     "write_json",
     "write_line",
 ]

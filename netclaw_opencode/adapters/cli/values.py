@@ -60,12 +60,12 @@ def parse_json(text: str, *, flag: str) -> object:
     try:
         return strict_json.parse(text)
     except json.JSONDecodeError as error:
-        raise _refused(flag, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise _input_error(flag, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     except ValueError as error:
-        raise _refused(flag, str(error)) from error
+        raise _input_error(flag, str(error)) from error
 
 
-def _refused(flag: str, reason: str) -> InvalidInput:
+def _input_error(flag: str, reason: str) -> InvalidInput:
     return InvalidInput("invalid_input", f"{flag}: {reason}")
 
 

@@ -53,10 +53,10 @@ async def ask_until_done(
         data = _object(waited["data"])
         if data.get("state") == "waiting":
             envelope = {**envelope, "data": {**_object(envelope["data"]), "pending": data["pending"]}}
-    return {**envelope, "data": await _ended(action, _object(data.get("result")), arguments, session_id=session_id, run=run)}
+    return {**envelope, "data": await _run_to_end(action, _object(data.get("result")), arguments, session_id=session_id, run=run)}
 
 
-async def _ended(action: str, result: JsonObject, arguments: JsonObject, *, session_id: str, run: Run) -> JsonObject:
+async def _run_to_end(action: str, result: JsonObject, arguments: JsonObject, *, session_id: str, run: Run) -> JsonObject:
     """The output of a call whose turn came to its end; the session of a task goes, unless it is to be kept."""
     if action != "run_task":
         return result

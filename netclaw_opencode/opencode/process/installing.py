@@ -71,7 +71,7 @@ async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds
             )
         free = neighbours.free_bytes(state_dir)
         if free is not None and free < _NEEDED_BYTES:
-            raise _full(state_dir, f"{free // 1024**2} MB are free, {_NEEDED_BYTES // 1024**2} MB are needed")
+            raise _disk_full_error(state_dir, f"{free // 1024**2} MB are free, {_NEEDED_BYTES // 1024**2} MB are needed")
         fresh = target.with_name(_NEW)
         try:
             await anyio.to_thread.run_sync(_prepare, fresh)
@@ -85,7 +85,7 @@ async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds
             raise ServerProblem("install_failed", "the installed program does not print its version") from error
         except OSError as error:
             if is_full(error):
-                raise _full(state_dir, error.strerror or "") from error
+                raise _disk_full_error(state_dir, error.strerror or "") from error
             raise ServerProblem("install_failed", f"{state_dir}: {error.strerror or error}") from error
         finally:
             with anyio.CancelScope(shield=True):
@@ -114,17 +114,17 @@ async def _run_npm(npm: str, fresh: Path, environ: Mapping[str, str], report: Ca
             with anyio.CancelScope(shield=True):
                 await terminating.terminate_tree(started.pid, start_ticks)
     if started.returncode:
-        raise _failed(log.read_text(encoding="utf-8", errors="replace"), started.returncode, fresh)
+        raise _install_error(log.read_text(encoding="utf-8", errors="replace"), started.returncode, fresh)
 
 
 def _start_npm(npm: str, log: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--include=optional"]
-    own, nothing = _environment(environ), subprocess.DEVNULL
+    own, nothing = _npm_environment(environ), subprocess.DEVNULL
     with log.open("wb") as sink:
         return subprocess.Popen(command, cwd=log.parent, env=own, stdin=nothing, stdout=sink, stderr=sink, start_new_session=True)
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def _npm_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The user's environment, with its npm settings, but neither our secrets nor what sends an installation elsewhere."""
     return {name: value for name, value in environ.items() if not name.upper().startswith(_NOT_FOR_NPM)}
 
@@ -143,7 +143,7 @@ def _check(node: str, fresh: Path, environ: Mapping[str, str]) -> None:
     home = fresh / "home"
     home.mkdir()
     # OpenCode makes folders in its home, whatever it is asked.
-    own = {name: value for name, value in _environment(environ).items() if not name.startswith("XDG_")} | {"HOME": str(home)}
+    own = {name: value for name, value in _npm_environment(environ).items() if not name.startswith("XDG_")} | {"HOME": str(home)}
     package = fresh / "node_modules" / "opencode-ai"
     program = fresh / "node_modules" / ".bin" / installed_path(fresh).name
     answer = ""
@@ -178,7 +178,7 @@ def _put_in_place(fresh: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _full(state_dir: Path, why: str) -> DriverError:
+def _disk_full_error(state_dir: Path, why: str) -> DriverError:
     return ServerProblem(
         "install_failed",
         f"there is no room at {state_dir}: {why}",
@@ -186,11 +186,11 @@ def _full(state_dir: Path, why: str) -> DriverError:
     )
 
 
-def _failed(text: str, code: int, fresh: Path) -> DriverError:
+def _install_error(text: str, code: int, fresh: Path) -> DriverError:
     # npm says first what is wrong, and then much about itself.
     output = redact(" ".join(text.replace("npm error", " ").split())[:_SHOWN])
     if "ENOSPC" in text:
-        return _full(fresh.parent, "npm says ENOSPC")
+        return _disk_full_error(fresh.parent, "npm says ENOSPC")
     if "EINTEGRITY" in text:
         return ServerProblem(
             "install_failed",

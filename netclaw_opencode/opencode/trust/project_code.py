@@ -162,7 +162,7 @@ class _Config:
 
 @lru_cache(maxsize=4096)
 def _read_config(seen: _Seen) -> _Config:
-    content = _content(Path(seen.path))
+    content = _read_content(Path(seen.path))
     if isinstance(content, str):
         return _Config(problem=content)
     text = content.decode("utf-8", "replace")
@@ -227,7 +227,7 @@ def _digest(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _read_digest(seen: _Seen) -> str:
-    content = _content(Path(seen.path))
+    content = _read_content(Path(seen.path))
     return _sha(content) if isinstance(content, bytes) else f"({content})"
 
 
@@ -235,7 +235,7 @@ def _scan_package(path: Path) -> Iterator[CodeFile]:
     seen = _identify(path)
     if seen is None:
         return
-    content = _content(path) if isinstance(seen, _Seen) else seen
+    content = _read_content(path) if isinstance(seen, _Seen) else seen
     if isinstance(content, str):
         yield CodeFile(path, (), "", problem=content)
         return
@@ -261,17 +261,17 @@ def _scan_commands(folder: Path) -> Iterator[CodeFile]:
         folders.sort()
         for name in sorted(names):
             path = Path(place, name)
-            content = _content(path) if name.endswith(".md") else b""
+            content = _read_content(path) if name.endswith(".md") else b""
             if isinstance(content, bytes) and b"!`" in content:
                 yield CodeFile(path, ("is a command that runs a shell command when it is used",), _sha(content))
 
 
 def _whole_file(path: Path, what: str) -> CodeFile:
-    content = _content(path)
+    content = _read_content(path)
     return CodeFile(path, (f"is {what}",), _sha(content)) if isinstance(content, bytes) else CodeFile(path, (), "", problem=content)
 
 
-def _content(path: Path) -> bytes | str:
+def _read_content(path: Path) -> bytes | str:
     """The bytes of a regular file, or why there are none; a pipe in its place does not hang us."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COMMAND = "netclaw-opencode server trust"
 _NAME = "trusted.json"
 _VERSION = 1
-_TOLD = 4
+_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Trust:
         unknown = [item for item in found if not any(kept.files.get(str(item.path)) == item.digest for kept in trusted)]
         if unknown:
             changed = any(str(item.path) in kept.files for kept in trusted for item in unknown)
-            raise _untrusted(directory, unknown, changed=changed)
+            raise _untrusted_error(directory, unknown, changed=changed)
 
     def _below_root(self, path: Path) -> bool:
         return any(path.is_relative_to(root.resolve()) for root in self.roots)
@@ -116,7 +116,7 @@ class Trust:
         if content is None:
             return []
         try:
-            return _folders(cast("JsonObject", strict_json.parse(content)))
+            return _parse_folders(cast("JsonObject", strict_json.parse(content)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise state_corrupt(path, "it is not a list of trusted folders of this version") from error
 
@@ -125,7 +125,7 @@ class Trust:
         replace_private(require_private_folder(self.state_dir) / _NAME, json.dumps(wire).encode())
 
 
-def _folders(wire: Mapping[str, object]) -> list[TrustedFolder]:
+def _parse_folders(wire: Mapping[str, object]) -> list[TrustedFolder]:
     folders = wire["folders"]
     if wire["version"] != _VERSION or not isinstance(folders, list):
         raise ValueError("another version")
@@ -135,9 +135,9 @@ def _folders(wire: Mapping[str, object]) -> list[TrustedFolder]:
     ]
 
 
-def _untrusted(directory: str, files: list[CodeFile], *, changed: bool) -> Refused:
-    shown = "; ".join(f"{item.path}: {', '.join(item.runs)}" for item in files[:_TOLD])
-    more = f"; and {len(files) - _TOLD} more file(s), see details" if len(files) > _TOLD else ""
+def _untrusted_error(directory: str, files: list[CodeFile], *, changed: bool) -> Refused:
+    shown = "; ".join(f"{item.path}: {', '.join(item.runs)}" for item in files[:_SHOWN])
+    more = f"; and {len(files) - _SHOWN} more file(s), see details" if len(files) > _SHOWN else ""
     why = "that has changed since it was trusted" if changed else "that the user has not trusted"
     return Refused(
         "untrusted_project",
