@@ -217,7 +217,7 @@ def _shapes(manifest: Manifest) -> dict[str, Schema]:
 
 
 def _beyond_turn(schema: Schema, shapes: Mapping[str, Schema]) -> Schema | None:
-    """What an output has beside the fields of a turn, or None where it is not a turn."""
+    """What an output has beside the fields of a turn, or None if it is not a turn."""
     turn = _properties(shapes["turn"])
     mine = _properties(schema)
     if any(mine.get(name) != part for name, part in turn.items()):

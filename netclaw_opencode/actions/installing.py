@@ -25,14 +25,14 @@ async def install_opencode(arguments: JsonObject, context: ActionContext) -> Jso
     began = context.clock()
     settings = context.settings
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         context.driver.emit(ProgressEvent("status", line, at_seconds=context.clock() - began))
 
     found = await installing.install(
         settings.state_dir,
         settings.environ or os.environ,
         within_seconds=time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 600)),
-        tell=tell,
+        report=report,
     )
     output: dict[str, object] = {
         "path": found.path,

@@ -269,12 +269,12 @@ def test_a_claim_about_processes_needs_a_look_at_them() -> None:
     """A running process is found running, an ended one gone, and one that was never seen proves nothing."""
     child = idle_process()
     family = proof.family_of(child.pid)
-    assert not proof.server_stopped(family).holds
+    assert not proof.check_server_stopped(family).holds
     assert child.stdin is not None
     child.stdin.close()
     child.wait()
-    assert proof.server_stopped(family).holds
-    assert not proof.server_stopped([]).holds
+    assert proof.check_server_stopped(family).holds
+    assert not proof.check_server_stopped([]).holds
     assert proof.family_of(None) == []
 
 
@@ -292,4 +292,4 @@ def test_a_claim_about_processes_needs_a_look_at_them() -> None:
 )
 def test_a_claim_about_sessions_rests_on_a_list(listed: list[str] | None, session_id: str | None, private: bool, holds: bool) -> None:
     """On a private server none may be left; on the user's own only ours must be gone; not asked is not gone."""
-    assert proof.session_deleted(listed, session_id, private=private).holds is holds
+    assert proof.check_session_deleted(listed, session_id, private=private).holds is holds

@@ -120,7 +120,7 @@ def plan(environ: Mapping[str, str], shell: str | None, startup: str | None) -> 
 
 
 def install(wanted: Plan, *, dry_run: bool) -> dict[str, object]:
-    """Write the script and the marked lines, where they are not there already.
+    """Write the script and the marked lines, if they are not there already.
 
     Args:
         wanted: What goes where.
@@ -149,7 +149,7 @@ def install(wanted: Plan, *, dry_run: bool) -> dict[str, object]:
 
 
 def uninstall(wanted: Plan, *, dry_run: bool) -> dict[str, object]:
-    """Remove the marked lines and the script, where they are there.
+    """Remove the marked lines and the script, if they are there.
 
     Raises:
         InvalidInput: A file cannot be read or written.
