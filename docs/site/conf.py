@@ -56,6 +56,7 @@ html_theme = "furo"
 html_title = f"netclaw-opencode {release}"
 html_show_sphinx = False
 html_copy_source = False
+smartquotes = False
 
 REPOSITORY = os.environ.get("SITE_REPOSITORY", "").rstrip("/")
 """Where the files of this commit can be read, such as https://github.com/OWNER/netclaw-opencode/blob/COMMIT; a link to a file that is

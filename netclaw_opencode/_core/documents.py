@@ -99,7 +99,7 @@ def parse_yaml(text: str) -> Document:
 def read_json(path: Path, *, places: bool = False) -> Document:
     """Read one JSON document; never raises for what is in the file, nor for a file that cannot be read.
 
-    ``places`` also notes where each value stands, which only whoever reports faults of its meaning needs.
+    ``places`` also notes where each value stands, which is needed to report what it means.
     """
     text = read_text(path)
     return _unreadable(text) if isinstance(text, Fault) else parse_json(text, places=places)
@@ -275,11 +275,11 @@ class _YamlReader:
         text: str = getattr(event, "value", "")
         quoted = bool(getattr(event, "style", None))  # None or "" for plain ones, as the two loaders have it
         if not self._waits_for_key():
-            self._place(text if quoted else _typed(text), line)
+            self._place(text if quoted else _parse_scalar(text), line)
             return
         place = self._open[-1]
         place.key = text
-        if not quoted and (text == "<<" or not isinstance(_typed(text), str)):
+        if not quoted and (text == "<<" or not isinstance(_parse_scalar(text), str)):
             self._fault(f"the key {text[:60]!r} is not text", "quote it, or write merged values out", line)
         place.drop = text in place.container
         if place.drop:
@@ -314,7 +314,7 @@ class _YamlReader:
         return (*place.steps, key)
 
 
-def _typed(text: str) -> object:
+def _parse_scalar(text: str) -> object:
     """A plain scalar as JSON would see it; whatever JSON does not know is text."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]

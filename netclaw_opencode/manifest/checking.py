@@ -188,7 +188,7 @@ _FORM_CODES = {
 
 
 def _resolved(folder: Path, relative: str) -> Path | None:
-    """The path below ``folder``, or None where it leads out of it or nowhere (a loop of links, a NUL)."""
+    """The path below ``folder``, or None if it leads out of it or nowhere (a loop of links, a NUL)."""
     try:
         path = (folder / relative).resolve()
     except (OSError, ValueError, RuntimeError):

@@ -105,7 +105,11 @@ class Connection:
         return refused >= _REFUSALS and error.details.get("reason") == "refused" and is_loopback(self.http.url)
 
     async def session(self, session_id: str) -> Session:
-        """Return a session by id; raises ``ActionFailed`` (``session_not_found``)."""
+        """Return a session by id.
+
+        Raises:
+            ActionFailed: ``session_not_found``.
+        """
         try:
             return reading.session(await self.http.call(routes.SESSION_GET, ids={"session_id": session_id}))
         except HttpNotFoundError as error:

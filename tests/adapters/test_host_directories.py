@@ -190,13 +190,13 @@ def test_a_plugin_module_may_be_an_installed_one(make: Maker, tmp_path: Path, mo
 def test_a_failing_import_leaves_no_module_behind(make: Maker) -> None:
     """After a failed import the name is free again, so a fixed plugin loads in the same process."""
     folder = make("dirtest-fixed")
-    module = folder / "dirtest_mended.py"
+    module = folder / "dirtest_fixed.py"
     good = module.read_text(encoding="utf-8")
     module.write_text("1/0", encoding="utf-8")
     host = host_of(folder)
     assert codes(host) == [("dirtest-fixed", "import_failed")]
     assert "ZeroDivisionError" in host.problems[0].message
-    assert "dirtest_mended" not in sys.modules
+    assert "dirtest_fixed" not in sys.modules
     module.write_text(good + "\n# longer than before, so that no cached bytecode fits\n", encoding="utf-8")
     assert host_of(folder).problems == ()
 

@@ -311,6 +311,6 @@ def test_a_directory_in_which_no_task_may_work_is_told(tmp_path: Path) -> None:
         (roots, elsewhere, "outside the allowed roots"),
     ):
         facts = Facts(settings)
-        probes.place(str(directory), facts)
+        probes.probe_directory(str(directory), facts)
         told = check(facts, "directory")
         assert (told.status, words in told.seen, facts.directory) == ("fail", True, str(directory))

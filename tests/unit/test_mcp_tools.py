@@ -229,7 +229,7 @@ def test_the_cap_on_calls_is_the_flag_or_the_variable_or_80_seconds(
 ) -> None:
     """What the server is given as settings is what the operator said last."""
     monkeypatch.setenv("OPENCODE_DRIVER_CALL_SECONDS", variable)
-    environ = mcp_command.environment(given)
+    environ = mcp_command.build_environment(given)
     assert environ["OPENCODE_DRIVER_CALL_SECONDS"] == cap
     assert Settings.from_environment(environ).call_seconds == float(cap)
 

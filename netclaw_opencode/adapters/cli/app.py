@@ -39,28 +39,23 @@ def run(argv: Sequence[str]) -> int:
     from netclaw_opencode.adapters.cli import output
 
     try:
-        return _run(list(argv), output.requested_format(argv))
+        requested = output.requested_format(argv)
+        try:
+            code = _root().main(list(argv), prog_name=PROGRAM, standalone_mode=False)
+            return code if isinstance(code, int) else EXIT_DONE
+        except click.UsageError as error:
+            return output.show_usage_error(error, requested, limit=output.requested_max_chars(argv))
+        except (click.Abort, KeyboardInterrupt):
+            return output.show_interrupted(requested)
+        except DriverError as error:
+            return output.show_error(PROGRAM, error, requested, limit=output.requested_max_chars(argv))
     except BrokenPipeError:
         return output.reader_left()
     except OSError as error:
-        return output.write_failed(error)
+        return output.report_write_failure(error)
 
 
-def _run(argv: list[str], asked: str | None) -> int:
-    from netclaw_opencode.adapters.cli import output
-
-    try:
-        code = _root().main(argv, prog_name=PROGRAM, standalone_mode=False)
-        return code if isinstance(code, int) else EXIT_DONE
-    except click.UsageError as error:
-        return output.show_usage_error(error, asked, limit=output.requested_max_chars(argv))
-    except (click.Abort, KeyboardInterrupt):
-        return output.show_interrupted(asked)
-    except DriverError as error:
-        return output.show_error(PROGRAM, error, asked, limit=output.requested_max_chars(argv))
-
-
-class MissingCommand(click.UsageError):
+class MissingCommandError(click.UsageError):
     """A group was named, but no command of it: the text form is the group's help."""
 
     def __init__(self, ctx: click.Context) -> None:
@@ -71,7 +66,7 @@ class MissingCommand(click.UsageError):
             click.echo(self.ctx.get_help(), err=True)
 
 
-class UnknownCommand(click.UsageError):
+class UnknownCommandError(click.UsageError):
     """There is no such command; the message names the nearest one."""
 
     error_code = "unknown_action"
@@ -82,7 +77,7 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
-            raise MissingCommand(ctx)
+            raise MissingCommandError(ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -309,7 +304,7 @@ def _no_such_command(ctx: click.Context, name: str, here: Iterable[str]) -> NoRe
             hint = f"did you mean '{PROGRAM} {elsewhere[near[0]].tier} {near[0]}'?"
         else:
             hint = f"there are: {', '.join(here)}."
-    raise UnknownCommand(f"there is no command {name!r}; {hint}", ctx)
+    raise UnknownCommandError(f"there is no command {name!r}; {hint}", ctx)
 
 
 def _names(ctx: click.Context) -> list[str]:
@@ -321,4 +316,4 @@ def _error_name(code: str) -> str:
     return f"{code} ({known.exit_code})" if known is not None else code
 
 
-__all__ = ["MissingCommand", "UnknownCommand", "run"]
+__all__ = ["MissingCommandError", "UnknownCommandError", "run"]

@@ -86,7 +86,7 @@ class Calls:
 
 
 def _say(text: str) -> None:
-    """One line for whoever set the server up; hosts keep what comes on stderr."""
+    """One line for the person who set the server up; hosts keep what comes on stderr."""
     sys.stderr.write(f"netclaw-opencode mcp: {' '.join(text.split())[:_LONGEST_NOTICE]}\n")
 
 

@@ -55,7 +55,7 @@ class CheckAvailabilityProviders(Result):
 
     Attributes:
         connected: Ids of the providers that have credentials.
-        default_model: The model used where none is named, as provider/model.
+        default_model: The model used if none is named, as provider/model.
     """
 
     connected: tuple[str, ...]
@@ -64,11 +64,11 @@ class CheckAvailabilityProviders(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckAvailabilityApiDrift(Result):
-    """One difference.
+    """One operation.
 
     Attributes:
         operation: The operation, as method and path.
-        what: What is not as this skill rests on.
+        what: What is wrong with it.
     """
 
     operation: str
@@ -82,7 +82,7 @@ class CheckAvailabilityApi(Result):
     Attributes:
         checked: Whether there was a description to compare with.
         operations: Number of operations compared.
-        drift: Every difference.
+        drift: Operations that the server does not offer.
     """
 
     checked: bool

@@ -106,7 +106,7 @@ def imported(package: Package, declared: Declared, *, seconds: float = IMPORT_SE
 
 
 def _environment() -> dict[str, str]:
-    """The caller's, and the folder that this package is imported from, also where it is not installed."""
+    """The caller's, and the folder that this package is imported from, also if it is not installed."""
     here = str(Path(__file__).resolve().parents[3])
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),

@@ -118,7 +118,7 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 
 def check(path: Path, *, import_code: bool = False, seconds: float = SECONDS) -> PackageReport | None:
-    """``check_package`` for the package at a path; None where there is none."""
+    """``check_package`` for the package at a path; None if there is none."""
     package = package_at(path)
     return None if package is None else check_package(package, import_code=import_code, seconds=seconds)
 

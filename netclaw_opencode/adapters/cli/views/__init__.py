@@ -46,7 +46,7 @@ VIEWS = {
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console that adds nothing of its own: no markup, no highlighting, no wrapping where nobody looks."""
+    """A console that adds nothing of its own: no markup, no highlighting, no wrapping unless it is a terminal."""
     width = None if stream.isatty() else 4096
     return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=width is not None, width=width)
 
@@ -63,7 +63,7 @@ def print_envelope(envelope: Mapping[str, object], *, shown_live: bool = False) 
 
 
 def print_piece(console: Console, piece: RenderableType) -> None:
-    """Print; without the blanks that rich fills lines with, where nobody looks at a screen."""
+    """Print; without the blanks that rich fills lines with, if it is not a terminal."""
     if console.is_terminal:
         console.print(piece)
         return

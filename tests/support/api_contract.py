@@ -1,7 +1,7 @@
-"""What this package rests on of OpenCode's API, as data.
+"""What the driver rests on of OpenCode's API, as data.
 
 Owns one row for each route that may be called: its operation, the query parameters and body fields that we send, the
-fields of the answer that ``client.reading`` rests on. ``drift`` compares it with the server's own description.
+fields of the answer that ``wire.reading`` rests on. ``api_drift`` compares it with the server's own description.
 
 A field is written as a path, with what is expected of it:
 

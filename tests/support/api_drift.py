@@ -1,7 +1,9 @@
-"""The server's own API description (OpenAPI 3.1) compared with what we rest on.
+"""Compare the server's own API description (OpenAPI 3.1), field by field, with what the driver rests on.
+
+For each new OpenCode: at run time ``check_availability`` compares only methods and paths.
 
 Pure: a document goes in, differences come out, each with the operation that it belongs to. Owns the reading of schemas
-(``$ref``, alternatives, required names, values); what we rest on stands in ``contract``.
+(``$ref``, alternatives, required names, values); what the driver rests on stands in ``api_contract``.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.opencode.wire.contract import OPERATIONS, Operation
 from netclaw_opencode.opencode.wire.reading import bad_response
+from tests.support.api_contract import OPERATIONS, Operation
 
 _FIELD = re.compile(r"(?P<path>(?:\(\w+=[^)]*\)|[^!=>(])+)(?P<always>!?)(?:(?P<limit>[=>])(?P<values>[\w|]+))?")
 _STEP = re.compile(r"\(\w+=[\w.-]+\)|\[\]|\{\}|[\w-]+")
