@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.adapters.cli import app
 from netclaw_opencode import host
+from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.records.recorder import FileRecorder, RecordFile
 from netclaw_opencode.settings import Settings
