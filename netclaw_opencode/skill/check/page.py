@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from netclaw_opencode._core.documents import Document, parse_yaml
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.skill.check.findings import Edit, Finding, finding, of_faults
+from netclaw_opencode.skill.check.rules import Severity
 
 _TOP_LINE = re.compile(r"([A-Za-z][\w-]*):[ \t]+(\S.*?)[ \t]*\Z")
 _PLAIN_START = re.compile(r"[^\s\"'|>\[\]{}&*!%@`#,?-]")
@@ -84,10 +85,15 @@ def read_page(file: str, text: str) -> tuple[Page | None, list[Finding]]:
 
 
 def _dashes(file: str, lines: list[str]) -> Iterator[Finding]:
-    for number, line in enumerate(lines[1:], 2):
-        if "---" in line:
-            message = "the specification's validator takes the --- in this line for the end of the frontmatter"
-            yield finding(file, "frontmatter_dashes", message, line=number, column=line.index("---") + 1)
+    number = next((number for number, line in enumerate(lines[1:], 2) if "---" in line), None)
+    if number is None:
+        return
+    line = lines[number - 1]
+    left = parse_yaml("\n".join([*lines[1 : number - 1], line.partition("---")[0]]))
+    usable = left.whole and isinstance(left.value, dict) and all(left.value.get(key) for key in ("name", "description"))
+    message = "the specification's validator takes the --- in this line for the end of the frontmatter"
+    at_most: Severity = "warning" if usable else "error"
+    yield finding(file, "frontmatter_dashes", message, line=number, column=line.index("---") + 1, at_most=at_most)
 
 
 def _syntax(file: str, front: Document, lines: list[str]) -> Iterator[Finding]:
