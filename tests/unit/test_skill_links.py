@@ -62,6 +62,10 @@ RIGHT: dict[str, tuple[str, dict[str, str]]] = {
     "repository-around": ("[all](../../../docs/all.md#part)", {"../../../docs/all.md": "# All\n"}),
     "from-the-repository": ("[all](/docs/all.md)", {"../../../docs/all.md": "# All\n"}),
     "mention-in-the-repository": ("Run `scripts/build.sh`.", {"../../../scripts/build.sh": "", "scripts/own.sh": "own.sh"}),
+    "mention-as-an-example": (
+        "For example `scripts/rotate.py`; a `references/schema.md` would help.",
+        {"scripts/a.py": "a.py", "references/a.md": "# A\n"},
+    ),
     "mention-of-their-own-project": ("Look at the project's `src/scripts/build.sh` and `scripts/build.sh`.", {}),
     "anchors": (
         "[a](#step-1-read--write) [b](#step-1-read--write-1) [c](#here) [d](#top)\n\n"

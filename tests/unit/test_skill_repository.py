@@ -1,4 +1,4 @@
-"""``skill validate`` over whole repositories, and what lets one live with it: configuration, comments, baseline, fixes.
+"""``skill validate`` over whole repositories: what is found where, what cannot be read, how it is summed up, the configuration.
 
 The repositories are made here. Folders that cannot be read need a user who is not root: where the tests run as root, the check is run
 with the rights of nobody for that one call.
@@ -19,27 +19,15 @@ import pytest
 from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.skill.check.config import Config, ConfigurationError, find_config, matches, read_config
 from netclaw_opencode.skill.check.repository import check_all, find
+from tests.support.skills import codes, configure, make_repository, write_skill
 
-SAYS = "description: Keeps notes. Use it when one is wanted.\n"
 Run = Callable[..., tuple[int, str]]
-
-
-def write(root: Path, name: str, body: str = "Keep them.\n", front: str = SAYS, folder: str = "skills") -> Path:
-    """A skill below ``root``; returns its folder."""
-    home = root / folder / name
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "SKILL.md").write_text(f"---\nname: {name}\n{front}---\n\n{body}", encoding="utf-8")
-    return home
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository with one right skill and one whose link leads nowhere."""
-    root = tmp_path / "repository"
-    (root / ".git").mkdir(parents=True)
-    write(root, "right")
-    write(root, "wrong", "[a](gone.md)\n")
-    return root
+    return make_repository(tmp_path)
 
 
 @pytest.fixture
@@ -53,39 +41,41 @@ def validate(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
     return call
 
 
-def codes(out: str) -> dict[str, list[str]]:
-    """The codes of a JSON report by the name of the skill."""
-    packages = json.loads(out)["packages"]
-    return {package["name"] or Path(package["path"]).name: [found["code"] for found in package["findings"]] for package in packages}
-
-
 # ---- whole repositories
 
 
 def test_skills_are_found_at_every_depth(repository: Path, validate: Run) -> None:
     """Hidden folders of agents too; not those of version control and of dependencies, and not another tool's skill.yaml."""
-    write(repository, "deep", folder="a/b/c/skills")
-    write(repository, "hidden", folder=".claude/skills")
+    write_skill(repository, "deep", folder="a/b/c/skills")
+    write_skill(repository, "hidden", folder=".claude/skills")
     for folder in (".git", "node_modules/x", ".venv/lib", "a/node_modules"):
-        write(repository, "theirs", folder=folder)
+        write_skill(repository, "theirs", folder=folder)
     (repository / "tool").mkdir()
     (repository / "tool" / "skill.yaml").write_text("name: something-else\n", encoding="utf-8")
     code, out = validate(repository)
     assert (code, codes(out)) == (1, {"hidden": [], "deep": [], "right": [], "wrong": ["file_missing"]})
 
 
+def test_a_template_is_passed_over(repository: Path, validate: Run) -> None:
+    """It is copied under another name; that it was is said, and named it is checked."""
+    home = write_skill(repository, "template", front="description: x\nversion: 1\n", folder=".")
+    code, out = validate(repository, "--format", "text", "--ignore", "file_missing")
+    assert code == 0 and out.splitlines()[-1] == "passed over as a template: template"
+    assert codes(validate(home)[1]) == {"template": ["unknown_key"]}
+
+
 def test_a_lower_case_page_is_one(repository: Path, validate: Run) -> None:
     """As the specification's validator reads it."""
-    home = write(repository, "lower")
+    home = write_skill(repository, "lower")
     (home / "SKILL.md").rename(home / "skill.md")
     assert codes(validate(home)[1]) == {"lower": []}
 
 
 def test_two_skills_of_one_name_are_told(repository: Path, validate: Run) -> None:
     """Below one root of skills; two plugins may each have one."""
-    write(repository, "right", folder="skills/more")
+    write_skill(repository, "right", folder="skills/more")
     for plugin in ("a", "b"):
-        write(repository, "same", folder=f"plugins/{plugin}/skills")
+        write_skill(repository, "same", folder=f"plugins/{plugin}/skills")
     report = json.loads(validate(repository)[1])
     found = [
         (package["path"], one["message"])
@@ -99,7 +89,7 @@ def test_two_skills_of_one_name_are_told(repository: Path, validate: Run) -> Non
 def test_processes_beside_each_other_find_the_same(repository: Path) -> None:
     """In the same order."""
     for number in range(12):
-        write(repository, f"skill-{number}", f"[a]({number}.md)\n")
+        write_skill(repository, f"skill-{number}", f"[a]({number}.md)\n")
     packages = find([str(repository)], config=Config(), changed=False)
     assert check_all(packages, jobs=2) == check_all(packages, jobs=1)
 
@@ -141,8 +131,8 @@ def test_what_cannot_be_read_is_a_finding(what: str) -> None:
     root = Path(tempfile.mkdtemp(prefix="netclaw-unreadable-"))  # pytest's own folder lets nobody in
     try:
         root.chmod(0o755)
-        home = write(root, "right", "See references/a.md.\n")
-        write(root, "other", folder="more", body="[a](gone.md)\n")
+        home = write_skill(root, "right", "See references/a.md.\n")
+        write_skill(root, "other", folder="more", body="[a](gone.md)\n")
         (home / "references").mkdir()
         (home / "references" / "a.md").write_text("# A\n", encoding="utf-8")
         (root / what).chmod(0)
@@ -158,7 +148,7 @@ def test_what_cannot_be_read_is_a_finding(what: str) -> None:
 def test_many_skills_end_in_a_summary(repository: Path, validate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings and skills by code, the whole in one sentence, and what is not shown."""
     for number in range(30):
-        home = write(repository, f"skill-{number}", "[a](#no)\n" if number % 2 else "Keep them.\n")
+        home = write_skill(repository, f"skill-{number}", "[a](#no)\n" if number % 2 else "Keep them.\n")
         (home / "references").mkdir()
         (home / "references" / "old.md").write_text("# Old\n", encoding="utf-8")
     monkeypatch.chdir(repository)
@@ -198,11 +188,6 @@ def test_changed_files_may_be_gone(repository: Path, validate: Run) -> None:
 
 
 # ---- configuration
-
-
-def configure(root: Path, text: str, name: str = ".netclaw-skill.toml") -> None:
-    """Write a configuration."""
-    (root / name).write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -276,166 +261,3 @@ def test_globs() -> None:
     assert matches("a/*", "a/b") and matches("a/*", "a/b/c") and not matches("a", "ab")
     assert matches("**/x", "x") and matches("**/x", "a/b/x/c") and matches("a/**/z.md", "a/z.md") and not matches("b/**", "ab/c")
     assert matches("a?.md", "ab.md") and not matches("a.md", "abmd")
-
-
-# ---- comments
-
-
-@pytest.mark.parametrize(
-    ("body", "left"),
-    [
-        ("[a](gone.md) <!-- netclaw-skill: allow file_missing -->", []),
-        ("<!-- netclaw-skill: allow file_missing -->\n[a](gone.md)", []),
-        ("<!-- netclaw-skill: allow file_missing, anchor_missing -->\n[a](gone.md) [b](#gone)", []),
-        ("<!-- netclaw-skill: allow anchor_missing -->\n[a](gone.md)", ["file_missing"]),
-        ("<!-- netclaw-skill: allow file_missing -->\n\n[a](gone.md)", ["file_missing"]),
-        (
-            "<!-- netclaw-skill: off file_missing -->\n\n[a](gone.md)\n\n<!-- netclaw-skill: on file_missing -->\n\n[b](away.md)",
-            ["file_missing"],
-        ),
-        ("[b](away.md)\n\n<!-- netclaw-skill: off file_missing -->\n\n[a](gone.md)", ["file_missing"]),
-        ("<!-- netclaw-skill: allow file_mising -->\n[a](gone.md)", ["unknown_exception", "file_missing"]),
-        ("<!-- netclaw-skill: on file_missing -->", ["unknown_exception"]),
-    ],
-)
-def test_a_comment_makes_an_exception(body: str, left: list[str], repository: Path, validate: Run) -> None:
-    """For its line or the next one, or for a block; one that means nothing is told."""
-    home = write(repository, "noted", f"{body}\n")
-    assert codes(validate(home)[1]) == {"noted": left}
-
-
-def test_frontmatter_has_comments_too(repository: Path, validate: Run) -> None:
-    """In YAML's own form, at the end of the line or above it."""
-    for front in ("version: 1  # netclaw-skill: allow unknown_key\n", "# netclaw-skill: allow unknown_key\nversion: 1\n"):
-        assert codes(validate(write(repository, "noted", front=SAYS + front))[1]) == {"noted": []}
-
-
-# ---- baseline
-
-
-def test_a_baseline_leaves_only_what_is_new(repository: Path, validate: Run, tmp_path: Path) -> None:
-    """Lines may move; what is mended is told, and what is new fails; a baseline that is none is an error."""
-    baseline = repository / "known.json"
-    assert validate(repository, "--baseline", baseline)[0] == 2
-    assert validate(repository, "--baseline", baseline, "--write-baseline")[0] == 0
-    write(repository, "wrong", "More text.\n\n[a](gone.md)\n")
-    code, out = validate(repository, "--baseline", baseline)
-    assert (code, codes(out), json.loads(out)["known"]) == (0, {"right": [], "wrong": []}, 1)
-    write(repository, "wrong", "[a](gone.md)\n[b](away.md)\n")
-    code, out = validate(repository, "--baseline", baseline)
-    assert code == 1 and "'away.md'" in out and "'gone.md'" not in out
-    write(repository, "wrong")
-    code, out = validate(repository, "--baseline", baseline, "--format", "text")
-    assert code == 0 and "1 of the baseline no longer found" in out
-    moved = tmp_path / "elsewhere"
-    shutil.copytree(repository, moved)
-    write(moved, "wrong", "[a](gone.md)\n")
-    configure(moved, 'baseline = "known.json"')
-    assert validate(moved)[0] == 0
-    baseline.write_text('{"version": 9}', encoding="utf-8")
-    assert validate(repository, "--baseline", baseline)[0] == 2
-    assert validate(repository, "--write-baseline")[0] == 2
-
-
-# ---- fixes
-
-BROKEN = "---\r\nname: other\r\ndescription: Keeps notes: short ones.\r\nlicense: 2\r\n---\r\n\r\nKeep them: always.\r\n"
-MENDED = '---\nname: notes\ndescription: "Keeps notes: short ones."\nlicense: "2"\n---\n\nKeep them: always.\n'
-
-
-def test_what_is_safe_is_mended(repository: Path, validate: Run) -> None:
-    """Line ends, byte order mark, quotes and the folder's name; the rest of the text and its mode stay as they are."""
-    home = write(repository, "notes")
-    page = home / "SKILL.md"
-    page.write_bytes(b"\xef\xbb\xbf" + BROKEN.encode())
-    page.chmod(0o640)
-    code, out = validate(home, "--fix")
-    assert (code, codes(out), page.read_text(encoding="utf-8")) == (0, {"notes": []}, MENDED)
-    assert (json.loads(out)["fixed"], page.stat().st_mode & 0o777, list(home.iterdir())) == (5, 0o640, [page])
-    assert validate(home, "--fix", "--format", "text")[1] == f"✓ notes ({home}): nothing to mend\n"
-
-
-@pytest.mark.parametrize(
-    "front",
-    [
-        "description: Keeps notes: short ones.\n  And long ones.\n",  # quoting one of the lines would not do
-        "description: {a: b}\n",
-        "description: Keeps notes.\nversion: 1.0.0\n",
-        "description: Keeps notes.\nallowed_tools: Read\n",
-    ],
-)
-def test_what_could_change_the_skill_is_left(front: str, repository: Path, validate: Run) -> None:
-    """Only told."""
-    home = write(repository, "notes", front=front)
-    before = (home / "SKILL.md").read_bytes()
-    assert validate(home, "--fix")[0] == 1
-    assert (home / "SKILL.md").read_bytes() == before
-
-
-def test_nothing_is_mended_through_a_link(repository: Path, validate: Run) -> None:
-    """What lies elsewhere is not ours to write."""
-    home = write(repository, "notes")
-    (repository / "page.md").write_bytes(BROKEN.encode())
-    (home / "SKILL.md").unlink()
-    (home / "SKILL.md").symlink_to("../../page.md")
-    assert validate(home, "--fix")[0] == 1
-    assert (repository / "page.md").read_bytes() == BROKEN.encode()
-
-
-# ---- hosts and rules
-
-READ = "Claude Code and NetClaw read 'argument-hint'; the specification has no such key"
-
-
-@pytest.mark.parametrize(
-    ("host", "front", "expected"),
-    [
-        (
-            "spec",
-            "argument-hint: x\n",
-            [("error", "unknown_key", READ)],
-        ),
-        ("claude", "argument-hint: x\n", []),
-        ("claude", "disable-model-invocation: true\nhooks:\n  x: y\n", []),
-        ("hermes", "version: 1.0.0\nplatforms: [linux]\n", []),
-        ("openclaw", 'metadata: {"openclaw": {"requires": {"bins": ["jq"]}}}\nhomepage: https://example.org\n', []),
-        ("netclaw", "user-invocable: false\n", []),
-        ("claude", "user_invocable: false\n", [("warning", "misspelt_key", "'user_invocable' looks like 'user-invocable'")]),
-        ("claude", "allowed-tools:\n  - Read\n", []),
-        (
-            "claude,spec",
-            "argument-hint: x\n",
-            [("error", "unknown_key", READ)],
-        ),
-    ],
-)
-def test_what_a_host_documents_is_right_there(
-    host: str, front: str, expected: list[tuple[str, str, str]], repository: Path, validate: Run
-) -> None:
-    """And who reads a key is said where another set of rules does not know it."""
-    home = write(repository, "notes", front=SAYS + front)
-    (package,) = json.loads(validate(home, "--for", host)[1])["packages"]
-    assert [(found["severity"], found["code"], found["message"]) for found in package["findings"]] == expected
-
-
-def test_no_remedy_takes_a_key_from_the_host_that_reads_it(repository: Path, validate: Run) -> None:
-    """Below metadata it would be switched off."""
-    home = write(repository, "notes", front=SAYS + "disable-model-invocation: true\n")
-    (package,) = json.loads(validate(home)[1])["packages"]
-    assert (
-        package["findings"][0]["remedy"]
-        == "check with --for claude,netclaw,openclaw if the skill is for these; for every host, leave the key out"
-    )
-
-
-def test_rules_are_listed_and_explained(validate: Run) -> None:
-    """With the hosts that hold them, and where each says so."""
-    listed = json.loads(validate("--list-rules")[1])
-    assert all(rule["summary"] and rule["remedy"] and rule["example"] and rule["hosts"] for rule in listed["rules"])
-    assert all(held["source"] for rule in listed["rules"] for held in rule["hosts"].values())
-    assert all(host["document"] and host["version"] for host in listed["hosts"])
-    only = json.loads(validate("--list-rules", "--for", "claude")[1])["rules"]
-    assert 0 < len(only) < len(listed["rules"]) and all("claude" in rule["hosts"] for rule in only)
-    text = validate("--explain", "unknown_key", "--format", "text")[1]
-    assert text.startswith("unknown_key: A key is not known there.") and "agentskills.io" in text and "allow unknown_key" in text
-    assert "file_missing" in validate("--list-rules", "--format", "text")[1]

@@ -166,7 +166,9 @@ class Links:
             return
         top = self.package.folder / bare.partition("/")[0]
         strong = started or (_exists(top) and mention.where != "prose")
-        hosts = () if strong and self._at_most(name) == "error" else (CONTRACT,)
+        if mention.in_example or self._at_most(name) != "error":
+            strong = False
+        hosts = () if strong else (CONTRACT,)
         candidates = list(self._candidates(name, bare))
         yield self._missing(name, path, "mention_missing", (mention.line, mention.column), candidates, hosts=hosts)
 

@@ -26,6 +26,8 @@ _NAMED = re.compile(
     rf"(?<![\w/.~$}})>-])((?:(?:{_START}|\.)/)?(?:references|assets|scripts)/[\w@+./-]*\w\.[A-Za-z]\w{{0,7}})(?![\w/*<{{$-])"
 )
 _FROM_FOLDER = re.compile(rf"((?:{_START})/[\w@+./-]*\w)(?![\w/*<{{$-])")
+# Words by which a writer marks what follows as made up.
+_EXAMPLE = re.compile(r"\b(?:examples?|e\.g|such as|for instance|would|imagine|might)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 
 
@@ -47,6 +49,7 @@ class Mention:
     line: int
     column: int
     where: Literal["code", "command", "prose"] = "code"
+    in_example: bool = False
 
 
 @dataclass(slots=True)
@@ -120,7 +123,8 @@ def _inline(page: Markdown, tokens: Sequence[Token], lines: list[str], first: in
             where: Literal["code", "prose"] = "code" if token.type == "code_inline" else "prose"
             for path in _named(token.content):
                 row = _row(lines, number, path)
-                page.mentions.append(Mention(path, row + 1, _column(lines, row, path), where))
+                invented = row < len(lines) and bool(_EXAMPLE.search(lines[row]))
+                page.mentions.append(Mention(path, row + 1, _column(lines, row, path), where, invented))
 
 
 def _named(text: str) -> Iterator[str]:

@@ -28,6 +28,7 @@ NOT_OURS = {
     *(".git", ".hg", ".svn", ".jj", ".venv", "venv", ".tox", ".nox", ".tools"),
     *("node_modules", "bower_components", "site-packages", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
 }
+TEMPLATES = {"template", "_template", "skill-template", "template-skill"}
 _OUR_MANIFEST = re.compile(rb"^actions[ \t]*:", re.MULTILINE)
 
 Kind = Literal["missing", "file", "folder", "link", "other"]
@@ -121,32 +122,42 @@ def package_at(path: Path) -> Package | None:
     return None
 
 
-def find_packages(top: Path, *, is_excluded: Callable[[Path], bool]) -> tuple[list[Package], list[tuple[Path, Finding]]]:
-    """Find every package at and below ``top``, and the folders that could not be listed.
+@dataclass(frozen=True, slots=True)
+class Below:
+    """What lies below a folder: packages, folders that could not be listed, and templates, which are copied under another name."""
+
+    packages: list[Package]
+    unreadable: list[tuple[Path, Finding]]
+    templates: list[Path]
+
+
+def find_packages(top: Path, *, is_excluded: Callable[[Path], bool]) -> Below:
+    """Find every package at and below ``top``.
 
     Args:
         top: A folder, which may itself be a package.
         is_excluded: Whether the user's configuration leaves a folder out; asked for folders below ``top``.
     """
     root = repository_of(top) or top
-    packages: list[Package] = []
-    unreadable: list[tuple[Path, Finding]] = []
+    found = Below([], [], [])
     pending = [top]
     while pending:
         folder = pending.pop()
         listed = list_folder(folder)
         if isinstance(listed, Fault):
-            unreadable.append((folder, finding("", "unreadable", f"the folder cannot be listed: {listed.what}")))
+            found.unreadable.append((folder, finding("", "unreadable", f"the folder cannot be listed: {listed.what}")))
             continue
         names = {name for name, kind in listed}
         if names & {PAGE, "skill.md", MANIFEST}:
             foreign = folder != top and MANIFEST in names and not _is_our_manifest(folder / MANIFEST)
             package = Package(folder, foreign, root)
-            if package.has_manifest or package.has_page:
-                packages.append(package)
+            if folder != top and folder.name in TEMPLATES:
+                found.templates.append(folder)
+            elif package.has_manifest or package.has_page:
+                found.packages.append(package)
         below = [folder / name for name, kind in listed if kind == "folder" and name not in NOT_OURS]
         pending += reversed([each for each in below if not is_excluded(each)])
-    return packages, unreadable
+    return found
 
 
 def list_folder(folder: Path) -> list[tuple[str, Kind]] | Fault:
@@ -200,6 +211,7 @@ __all__ = [
     "PAGE",
     "PLUGIN",
     "PROJECT",
+    "Below",
     "Kind",
     "Package",
     "find_packages",

@@ -28,10 +28,11 @@ _Task = tuple[Package, tuple[str, ...], Mapping[str, Severity], bool]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What lies below the paths: the packages, and reports of paths that are none or cannot be listed."""
+    """What lies below the paths: packages, reports of paths that are none or cannot be listed, and templates passed over."""
 
     packages: tuple[Package, ...]
     troubles: tuple[PackageReport, ...]
+    templates: tuple[Path, ...] = ()
 
 
 def find(paths: Iterable[str], *, config: Config, changed: bool) -> Found:
@@ -44,6 +45,7 @@ def find(paths: Iterable[str], *, config: Config, changed: bool) -> Found:
     """
     packages: dict[Path, Package] = {}
     troubles: list[PackageReport] = []
+    templates: list[Path] = []
     for path in paths:
         given = Path(path).absolute()
         if changed:
@@ -53,11 +55,12 @@ def find(paths: Iterable[str], *, config: Config, changed: bool) -> Found:
         elif not os.path.lexists(given):
             troubles.append(_trouble(given, finding("", "path_missing", f"{path!r} is not there")))
         elif given.is_dir() and given.name not in ("SKILL.md", "skill.yaml"):
-            below, unreadable = find_packages(given, is_excluded=partial(config.is_excluded, named=given))
-            for package in below:
+            below = find_packages(given, is_excluded=partial(config.is_excluded, named=given))
+            templates += below.templates
+            for package in below.packages:
                 packages.setdefault(package.folder.resolve(), package)
-            troubles += [_trouble(folder, found) for folder, found in unreadable if not _covered(folder, below)]
-            if not below and not unreadable:
+            troubles += [_trouble(folder, found) for folder, found in below.unreadable if not _covered(folder, below.packages)]
+            if not below.packages and not below.unreadable:
                 troubles.append(_no_skill(given, path))
         else:
             package = package_at(given)
@@ -65,7 +68,7 @@ def find(paths: Iterable[str], *, config: Config, changed: bool) -> Found:
                 troubles.append(_no_skill(given, path))
             else:
                 packages.setdefault(package.folder.resolve(), package)
-    return Found(tuple(packages.values()), tuple(troubles))
+    return Found(tuple(packages.values()), tuple(troubles), tuple(templates))
 
 
 def _covered(folder: Path, packages: Sequence[Package]) -> bool:

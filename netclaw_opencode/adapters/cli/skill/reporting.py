@@ -36,6 +36,7 @@ class Checked:
         gone: Entries of the baseline that were found no more.
         fixed: Findings that ``--fix`` has mended.
         docs: Where the page of the rules can be read.
+        templates: Folders of templates that were passed over.
     """
 
     reports: tuple[PackageReport, ...]
@@ -46,6 +47,7 @@ class Checked:
     gone: int = 0
     fixed: int = 0
     docs: str | None = None
+    templates: tuple[Path, ...] = ()
 
     def count(self, severity: Severity) -> int:
         """How many findings of a severity all packages have."""
@@ -130,6 +132,8 @@ def summary(checked: Checked) -> list[str]:
     notes += [f"{_counted(checked.known, 'finding')} of the baseline left out"] if checked.known else []
     notes += [f"{checked.gone} of the baseline no longer found: write it anew (--write-baseline)"] if checked.gone else []
     notes += [f"{_counted(checked.fixed, 'finding')} mended"] if checked.fixed else []
+    names = ", ".join(one_line(folder.name, 60) for folder in checked.templates)
+    notes += [f"passed over as a template: {names}"] if names else []
     return [*lines, *(["; ".join(notes)] if notes else [])]
 
 

@@ -86,7 +86,15 @@ def _validate(paths: tuple[str, ...], flags: Flags) -> int:
         compared = compare(baseline, reports)
         reports, known, gone = compared.reports, compared.known, compared.gone
     checked = Checked(
-        reports, flags.strict or config.strict, hosts, flags.advice or config.advice, known=known, gone=gone, fixed=fixed, docs=flags.docs
+        reports,
+        flags.strict or config.strict,
+        hosts,
+        flags.advice or config.advice,
+        known=known,
+        gone=gone,
+        fixed=fixed,
+        docs=flags.docs,
+        templates=found.templates,
     )
     output.write_line(REPORTERS[form](checked))
     return EXIT_USAGE if checked.missing else EXIT_FAILED if checked.failed else EXIT_DONE
