@@ -37,7 +37,7 @@ def _index() -> Iterator[str]:
             "",
             f"## {area}",
             "",
-            f"| Code | What is wrong | How to mend it | {' | '.join(HOSTS)} |",
+            f"| Code | What is wrong | How to fix it | {' | '.join(HOSTS)} |",
             "|---|---|---|" + "---|" * len(HOSTS),
         )
         for row in RULES.values():

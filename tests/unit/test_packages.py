@@ -1,4 +1,4 @@
-"""Example packages: each right one has nothing to mend, each wrong one gives exactly the code in its folder's name.
+"""Example packages: each right one has nothing to fix, each wrong one gives exactly the code in its folder's name.
 
 A package that is dropped into ``tests/packages/valid`` or ``invalid`` is a test. What no repository can hold (a pipe, names
 that differ in case alone, thousands of files) is made here.

@@ -109,7 +109,7 @@ def test_what_is_safe_is_mended(repository: Path, validate: Run) -> None:
     code, out = validate(home, "--fix")
     assert (code, codes(out), page.read_text(encoding="utf-8")) == (0, {"notes": []}, MENDED)
     assert (json.loads(out)["fixed"], page.stat().st_mode & 0o777, list(home.iterdir())) == (5, 0o640, [page])
-    assert validate(home, "--fix", "--format", "text")[1] == f"✓ notes ({home}): nothing to mend\n"
+    assert validate(home, "--fix", "--format", "text")[1] == f"✓ notes ({home}): nothing to fix\n"
 
 
 @pytest.mark.parametrize(

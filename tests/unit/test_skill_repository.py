@@ -158,7 +158,7 @@ def test_many_skills_end_in_a_summary(repository: Path, validate: Run, monkeypat
         "error    file_missing        1 in 1 skill",
         "warning  anchor_missing     15 in 15 skills",
         "",
-        "32 skills checked for the Agent Skills specification: 1 error, 15 warnings; 16 with nothing to mend",
+        "32 skills checked for the Agent Skills specification: 1 error, 15 warnings; 16 with nothing to fix",
         "30 pieces of advice are not shown (--advice)",
     ]
     assert "orphan_file" in validate(".", "--format", "text", "--advice")[1]

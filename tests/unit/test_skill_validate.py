@@ -118,7 +118,7 @@ def test_our_own_exports_are_right(form: str, validate: Run, tmp_path: Path) -> 
     assert run(["skill", "export", "--to", str(tmp_path), "--format", form]) == 0
     (skill,) = tmp_path.rglob("SKILL.md")
     host = {"hermes": "hermes", "openclaw": "openclaw"}.get(form, "spec,netclaw")
-    assert ": nothing to mend" in validate("--strict", "--for", host, "--format", "text", skill.parent)[1]
+    assert ": nothing to fix" in validate("--strict", "--for", host, "--format", "text", skill.parent)[1]
 
 
 def test_nothing_is_run_unless_asked(validate: Run, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.skill.check.findings import Finding, finding
 from netclaw_opencode.skill.check.page import Page
 from netclaw_opencode.skill.check.places import MANIFEST, PAGE, PROJECT
-from netclaw_opencode.skill.check.project import ENTRY_POINTS, Project, Told
+from netclaw_opencode.skill.check.project import ENTRY_POINTS, Project, Stated
 
 # An MCP host calls the tool of a server mcp_<server>_<tool>; model providers take names of at most 64 characters.
 MAX_TOOL_NAME = 64
@@ -37,7 +37,7 @@ class Declared:
         return value.strip() if isinstance(value, str) else None
 
 
-def agreement_findings(declared: Declared | None, page: Page | None, project: Project) -> Iterator[Finding]:
+def check_agreement(declared: Declared | None, page: Page | None, project: Project) -> Iterator[Finding]:
     """Every difference."""
     if declared is not None:
         yield from _names(declared, page, project)
@@ -49,20 +49,20 @@ def agreement_findings(declared: Declared | None, page: Page | None, project: Pr
 
 def _names(declared: Declared, page: Page | None, project: Project) -> Iterator[Finding]:
     name, description = declared.text("name"), declared.text("description")
-    told = [*project.names] + ([_told(page, "name")] if page is not None and page.text("name") else [])
-    for other in told:
+    stated = [*project.names] + ([_stated(page, "name")] if page is not None and page.text("name") else [])
+    for other in stated:
         if name is not None and other.value != name:
             yield _at(other, "name_differs", f"the name is {other.value[:60]!r}, but {MANIFEST} says {name[:60]!r}")
     if page is not None and description and page.text("description"):
-        other = _told(page, "description")
+        other = _stated(page, "description")
         if not _plain(other.value).startswith(_plain(description).rstrip(".")):
             yield _at(other, "description_differs", f"it does not begin with the description in {MANIFEST}: {description[:80]!r}")
 
 
 def _licenses(declared: Declared, page: Page | None, project: Project) -> Iterator[Finding]:
     mine = declared.text("license")
-    told = [*project.licenses] + ([_told(page, "license")] if page is not None and page.text("license") else [])
-    for other in told:
+    stated = [*project.licenses] + ([_stated(page, "license")] if page is not None and page.text("license") else [])
+    for other in stated:
         if mine is not None and other.value.strip() != mine:
             yield _at(other, "license_differs", f"the licence is {other.value[:60]!r}, but {MANIFEST} says {mine[:60]!r}")
 
@@ -72,8 +72,8 @@ def _plugin(declared: Declared, project: Project) -> Iterator[Finding]:
     if plugin is None or project.plugins is None or plugin in {value.partition(":")[0].strip() for value in project.plugins}:
         return
     what = f"no entry point of the group {ENTRY_POINTS} leads to {plugin[:100]}"
-    mend = f'add [project.entry-points."{ENTRY_POINTS}"] with {(declared.text("name") or "my-skill")[:64]} = "{plugin[:100]}"'
-    yield finding(PROJECT, "entry_point_missing", what, mend, line=project.entry_points_line)
+    remedy = f'add [project.entry-points."{ENTRY_POINTS}"] with {(declared.text("name") or "my-skill")[:64]} = "{plugin[:100]}"'
+    yield finding(PROJECT, "entry_point_missing", what, remedy, line=project.entry_points_line)
 
 
 def _tool_names(declared: Declared) -> Iterator[Finding]:
@@ -88,29 +88,29 @@ def _tool_names(declared: Declared) -> Iterator[Finding]:
 
 
 def _versions(declared: Declared | None, page: Page | None, project: Project) -> Iterator[Finding]:
-    told: list[Told] = []
+    stated: list[Stated] = []
     if declared is not None and declared.text("version"):
         line, column = declared.document.place_of(("version",))
-        told.append(Told(declared.text("version") or "", MANIFEST, line or 1, column or 1))
+        stated.append(Stated(declared.text("version") or "", MANIFEST, line or 1, column or 1))
     if page is not None and page.version:
         line, column = page.front.place_of(("metadata", "version"))
-        told.append(Told(page.version, PAGE, line or 1, column or 1))
+        stated.append(Stated(page.version, PAGE, line or 1, column or 1))
     elif page is not None and declared is not None:
         yield finding(PAGE, "version_missing", "it has no metadata.version", 'add metadata: with "version": "…"')
-    told += project.versions
-    for other in told[1:]:
-        if _spelt(other.value) != _spelt(told[0].value):
-            what = f"the version is {other.value[:60]!r}, but {told[0].file} says {told[0].value[:60]!r}"
+    stated += project.versions
+    for other in stated[1:]:
+        if _spelt(other.value) != _spelt(stated[0].value):
+            what = f"the version is {other.value[:60]!r}, but {stated[0].file} says {stated[0].value[:60]!r}"
             yield _at(other, "version_differs", what)
 
 
-def _told(page: Page, key: str) -> Told:
+def _stated(page: Page, key: str) -> Stated:
     line, column = page.front.place_of((key,))
-    return Told(page.text(key) or "", PAGE, line or 1, column or 1)
+    return Stated(page.text(key) or "", PAGE, line or 1, column or 1)
 
 
-def _at(told: Told, code: str, what: str) -> Finding:
-    return finding(told.file, code, what, line=told.line, column=told.column)
+def _at(stated: Stated, code: str, what: str) -> Finding:
+    return finding(stated.file, code, what, line=stated.line, column=stated.column)
 
 
 def _plain(text: str) -> str:
@@ -122,4 +122,4 @@ def _spelt(version: str) -> str:
     return _PRE.sub(lambda match: _SPELT.get(match[1], match[1]), version.strip().lower().removeprefix("v"))
 
 
-__all__ = ["MAX_TOOL_NAME", "Declared", "agreement_findings"]
+__all__ = ["MAX_TOOL_NAME", "Declared", "check_agreement"]

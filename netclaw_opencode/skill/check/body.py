@@ -23,7 +23,7 @@ MAX_CHARACTERS = 10_000
 _KEY_LINE = re.compile(r"\s*(name|description|version)\s*:")
 
 
-def body_findings(page: Page, parsed: Markdown) -> Iterator[Finding]:
+def check_body(page: Page, parsed: Markdown) -> Iterator[Finding]:
     """What is wrong with the body, whatever it is about."""
     text = "\n".join(page.body).strip()
     if not text:
@@ -52,7 +52,7 @@ def _key_lines(page: Page) -> Iterator[Finding]:
             yield finding(page.file, "nested_key_line", message, line=number, column=match.start(1) + 1)
 
 
-def wording_findings(files: SkillFiles, hosts: frozenset[str]) -> Iterator[Finding]:
+def check_wording(files: SkillFiles, hosts: frozenset[str]) -> Iterator[Finding]:
     """What the scanners of the chosen hosts stop at; our contract asks for a text that passes all of them."""
     ours = CONTRACT in hosts
     for relative, text in files.texts.items():
@@ -68,4 +68,4 @@ def wording_findings(files: SkillFiles, hosts: frozenset[str]) -> Iterator[Findi
                 yield finding(relative, code, message, line=found.line, column=found.column, hosts=objecting)
 
 
-__all__ = ["MAX_CHARACTERS", "MAX_LINES", "SECTIONS", "body_findings", "wording_findings"]
+__all__ = ["MAX_CHARACTERS", "MAX_LINES", "SECTIONS", "check_body", "check_wording"]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netclaw_opencode._core.documents import Fault, read_bytes
-from netclaw_opencode.skill.check.findings import Edit, Finding, finding, of_faults
+from netclaw_opencode.skill.check.findings import Edit, Finding, finding, from_faults
 from netclaw_opencode.skill.check.hosts import CONTRACT, HOSTS
 from netclaw_opencode.skill.check.places import MANIFEST, PLUGIN, PROJECT, Kind, Package, is_inside, kind_of, walk
 
 LARGEST_TEXT = 16 * 1024 * 1024
-"""More text than this is told about and not looked into: no agent reads a file of that size."""
+"""More text than this is reported and not looked into: no agent reads a file of that size."""
 _LARGE = {"hermes": 256 * 1024, "openclaw": 1024 * 1024, CONTRACT: 1024 * 1024}  # what each host's document names
 
 _MARKDOWN = (".md", ".markdown", ".mdx")
@@ -116,14 +116,14 @@ def _read(files: SkillFiles, relative: str) -> Iterator[Finding]:
     if suffix in _NOT_TEXT:
         raw: bytes | Fault = _can_be_read(path)
         if isinstance(raw, Fault):
-            yield from of_faults(relative, [raw])
+            yield from from_faults(relative, [raw])
         return
     raw = read_bytes(path, limit=LARGEST_TEXT)
     if isinstance(raw, Fault):
         if raw.what.startswith("it is larger"):
             yield finding(relative, "too_large", f"{raw.what} and was not looked into")
         elif relative not in own:
-            yield from of_faults(relative, [raw])
+            yield from from_faults(relative, [raw])
         return
     if b"\0" in raw[:8192]:
         return

@@ -20,7 +20,7 @@ Handlers = Literal["none", "looked_up", "imported"]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A safe change: replace line ``line`` by ``text``; without a line, mend the ends of all lines or drop the byte order mark."""
+    """A safe change: replace line ``line`` by ``text``; without a line, normalize the ends of all lines or drop the byte order mark."""
 
     kind: Literal["line", "line_ends", "byte_order_mark"]
     line: int = 0
@@ -29,7 +29,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing to mend.
+    """One thing to fix.
 
     Args:
         file: Relative to the package, with slashes; empty for the package itself.
@@ -97,7 +97,7 @@ def finding(
     return Finding(file, line or 1, column or 1, code, message, text, hosts, at_most, "error", edit)
 
 
-def of_faults(file: str, faults: Iterable[Fault]) -> list[Finding]:
+def from_faults(file: str, faults: Iterable[Fault]) -> list[Finding]:
     """What kept a file from being read as plain data."""
     return [finding(file, fault.kind, fault.what, fault.mend, line=fault.line, column=fault.column) for fault in faults]
 
@@ -127,4 +127,4 @@ def judge(findings: Iterable[Finding], hosts: frozenset[str], changed: Mapping[s
     return kept
 
 
-__all__ = ["Edit", "Finding", "Handlers", "PackageReport", "finding", "gravest", "judge", "of_faults"]
+__all__ = ["Edit", "Finding", "Handlers", "PackageReport", "finding", "from_faults", "gravest", "judge"]

@@ -20,7 +20,7 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def apply_fixes(report: PackageReport) -> int:
-    """Carry out the edits of a report; returns how many findings they mend.
+    """Carry out the edits of a report; returns how many findings they fix.
 
     Raises:
         ConfigurationError: A file cannot be written.

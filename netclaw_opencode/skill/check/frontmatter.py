@@ -1,6 +1,6 @@
 """The frontmatter of ``SKILL.md`` against the rules of each host.
 
-Owns the keys and their values. Where a host documents a key, that is said and never mended away.
+Owns the keys and their values. Where a host documents a key, that is said and never removed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BOTH = ("name", "description")
 _NEEDED = {"name": ("spec", "hermes", CONTRACT), "description": ("spec", "claude", "hermes", "netclaw", "openclaw", CONTRACT)}
 
 
-def frontmatter_findings(package: Package, page: Page) -> Iterator[Finding]:
+def check_frontmatter(package: Package, page: Page) -> Iterator[Finding]:
     """Everything that is wrong with the keys and values."""
     yield from _keys(page)
     yield from _name(package, page)
@@ -227,4 +227,4 @@ def _shown(value: object) -> str:
     return {bool: "true or false", dict: "a map", list: "a list", type(None): "nothing"}.get(type(value), f"the number {str(value)[:30]}")
 
 
-__all__ = ["MAX_COMPATIBILITY", "MAX_DESCRIPTION", "MAX_NAME", "NAME", "frontmatter_findings", "is_name"]
+__all__ = ["MAX_COMPATIBILITY", "MAX_DESCRIPTION", "MAX_NAME", "NAME", "check_frontmatter", "is_name"]

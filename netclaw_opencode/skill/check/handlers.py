@@ -39,11 +39,11 @@ def named_in(declared: Declared) -> tuple[str | None, list[Named]]:
     return (plugin if plugin and _well_formed(f"{plugin}:x") else None), handlers
 
 
-def looked_up(package: Package, declared: Declared) -> Iterator[Finding]:
+def look_up_handlers(package: Package, declared: Declared) -> Iterator[Finding]:
     """What the source says; nothing is imported."""
     plugin, handlers = named_in(declared)
     sources: dict[str, ast.Module | Finding | str] = {}
-    told: set[Finding] = set()
+    reported: set[Finding] = set()
     if plugin is not None:
         found = _source(package, plugin)
         if found == "missing":
@@ -58,8 +58,8 @@ def looked_up(package: Package, declared: Declared) -> Iterator[Finding]:
         elif source == "missing":
             yield _at(declared, steps, "handler_missing", f"the module {module} is not in the package")
         elif isinstance(source, Finding):
-            if source not in told:
-                told.add(source)
+            if source not in reported:
+                reported.add(source)
                 yield source
         elif isinstance(source, ast.Module):
             wrong = _wrong(source, module, function)
@@ -67,7 +67,7 @@ def looked_up(package: Package, declared: Declared) -> Iterator[Finding]:
                 yield _at(declared, steps, *wrong)
 
 
-def imported(package: Package, declared: Declared, *, seconds: float = IMPORT_SECONDS) -> Iterator[Finding]:
+def import_handlers(package: Package, declared: Declared, *, seconds: float = IMPORT_SECONDS) -> Iterator[Finding]:
     """What an import says. Runs code of the package."""
     plugin, handlers = named_in(declared)
     if plugin is None and not handlers:
@@ -94,13 +94,13 @@ def imported(package: Package, declared: Declared, *, seconds: float = IMPORT_SE
             yield _at(declared, (), "import_failed", f"no process could be started to import its modules: {error.strerror or error}")
             return
         try:
-            told = json.loads(answer.read_text(encoding="utf-8"))
+            answered = json.loads(answer.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             yield _at(declared, (), "import_failed", f"importing its modules ended the process (exit code {done.returncode})")
             return
-    if told["plugin"] is not None:
-        yield _at(declared, ("plugin",), "import_failed", told["plugin"])
-    for (steps, _), wrong in zip(handlers, told["handlers"], strict=True):
+    if answered["plugin"] is not None:
+        yield _at(declared, ("plugin",), "import_failed", answered["plugin"])
+    for (steps, _), wrong in zip(handlers, answered["handlers"], strict=True):
         if wrong is not None:
             yield _at(declared, steps, *wrong)
 
@@ -190,11 +190,11 @@ def _answer(folder: str, asked: str, answer: str) -> None:
     """The process of its own: import what is asked for as a host does, and write down why it cannot be used."""
     question = json.loads(Path(asked).read_text(encoding="utf-8"))
     sys.path[:0] = [folder, str(Path(folder, "src"))]
-    told = {
+    answered = {
         "plugin": import_problem(question["plugin"]) if question["plugin"] else None,
         "handlers": [handler_problem(handler) for handler in question["handlers"]],
     }
-    Path(answer).write_text(json.dumps(told), encoding="utf-8")
+    Path(answer).write_text(json.dumps(answered), encoding="utf-8")
     # Threads that the package has started do not keep this process.
     os._exit(0)
 
@@ -203,4 +203,4 @@ if __name__ == "__main__":
     _answer(*sys.argv[1:4])
 
 
-__all__ = ["IMPORT_SECONDS", "imported", "looked_up", "named_in"]
+__all__ = ["IMPORT_SECONDS", "import_handlers", "look_up_handlers", "named_in"]

@@ -44,14 +44,14 @@ class Links:
     def findings(self) -> Iterator[Finding]:
         """Everything that leads nowhere or elsewhere, and the files that nothing leads to."""
         for name, page in self.pages.items():
-            told: set[str] = set()
+            reported: set[str] = set()
             for link in page.links:
-                if link.target not in told:
-                    told.add(link.target)
+                if link.target not in reported:
+                    reported.add(link.target)
                     yield from self._link(name, page, link)
             for mention in page.mentions:
-                if mention.path not in told:
-                    told.add(mention.path)
+                if mention.path not in reported:
+                    reported.add(mention.path)
                     yield from self._mention(name, mention)
         yield from self._orphans()
 

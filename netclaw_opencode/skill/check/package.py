@@ -15,13 +15,13 @@ from types import FrameType
 
 from netclaw_opencode._core.documents import Fault, read_text, read_yaml
 from netclaw_opencode.manifest import ManifestProblem, doubts_of
-from netclaw_opencode.skill.check.agreement import Declared, agreement_findings
-from netclaw_opencode.skill.check.body import body_findings, wording_findings
+from netclaw_opencode.skill.check.agreement import Declared, check_agreement
+from netclaw_opencode.skill.check.body import check_body, check_wording
 from netclaw_opencode.skill.check.exceptions import apply_exceptions
 from netclaw_opencode.skill.check.files import LARGEST_TEXT, SkillFiles, read_files
-from netclaw_opencode.skill.check.findings import Finding, Handlers, PackageReport, finding, judge, of_faults
-from netclaw_opencode.skill.check.frontmatter import frontmatter_findings
-from netclaw_opencode.skill.check.handlers import imported, looked_up, named_in
+from netclaw_opencode.skill.check.findings import Finding, Handlers, PackageReport, finding, from_faults, judge
+from netclaw_opencode.skill.check.frontmatter import check_frontmatter
+from netclaw_opencode.skill.check.handlers import import_handlers, look_up_handlers, named_in
 from netclaw_opencode.skill.check.hosts import CONTRACT, DEFAULT
 from netclaw_opencode.skill.check.links import Links
 from netclaw_opencode.skill.check.markdown import Markdown, parse_markdown
@@ -70,7 +70,7 @@ class _TooLongError(Exception):
 
 
 class _Check:
-    """One package under the lamp; what was found so far survives a time-out."""
+    """The check of one package; what was found so far survives a time-out."""
 
     def __init__(self, package: Package, hosts: frozenset[str]) -> None:
         self.package = package
@@ -90,14 +90,14 @@ class _Check:
         parsed = {name: self._parse(name, text, page) for name, text in self._markdown(files)}
         if page is not None:
             self.name = self.name or page.written("name") or None
-            self.found += frontmatter_findings(self.package, page)
-            self.found += body_findings(page, parsed[page.file])
+            self.found += check_frontmatter(self.package, page)
+            self.found += check_body(page, parsed[page.file])
         self.found += Links(files, parsed).findings()
-        self.found += wording_findings(files, self.hosts)
+        self.found += check_wording(files, self.hosts)
         if CONTRACT in self.hosts:
             project, wrong = read_project(self.package)
             self.found += wrong
-            self.found += agreement_findings(self.declared, page, project)
+            self.found += check_agreement(self.declared, page, project)
 
     def _parse(self, name: str, text: str, page: Page | None) -> Markdown:
         """A Markdown file without its frontmatter, and without lines that only a machine can have written."""
@@ -123,8 +123,8 @@ class _Check:
         if not text:  # empty, not read, or what a link leads to
             text = read_text(self.package.folder / self.package.page, limit=LARGEST_TEXT)
         if isinstance(text, Fault):
-            if kind != "link":  # a link that leads nowhere is told as that
-                self.found += of_faults(self.package.page, [text])
+            if kind != "link":  # a link that leads nowhere is reported as that
+                self.found += from_faults(self.package.page, [text])
             return None
         files.texts.setdefault(self.package.page, text)
         page, wrong = read_page(self.package.page, text)
@@ -140,14 +140,14 @@ class _Check:
             self.declared = Declared(document, document.value)
             self.name = self.declared.text("name")
         if document.faults and not document.whole:
-            self.found += of_faults(MANIFEST, document.faults)
+            self.found += from_faults(MANIFEST, document.faults)
         else:
             self.found += [_of_manifest(problem) for problem in doubts_of(source)]
 
     def handlers(self, *, import_code: bool) -> Handlers:
         if self.declared is None or named_in(self.declared) == (None, []):
             return "none"
-        self.found += imported(self.package, self.declared) if import_code else looked_up(self.package, self.declared)
+        self.found += import_handlers(self.package, self.declared) if import_code else look_up_handlers(self.package, self.declared)
         return "imported" if import_code else "looked_up"
 
 

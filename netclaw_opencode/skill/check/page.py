@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from netclaw_opencode._core.documents import Document, parse_yaml
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.skill.check.findings import Edit, Finding, finding, of_faults
+from netclaw_opencode.skill.check.findings import Edit, Finding, finding, from_faults
 from netclaw_opencode.skill.check.rules import Severity
 
 _TOP_LINE = re.compile(r"([A-Za-z][\w-]*):[ \t]+(\S.*?)[ \t]*\Z")
@@ -77,7 +77,7 @@ def read_page(file: str, text: str) -> tuple[Page | None, list[Finding]]:
         return None, [finding(file, "frontmatter_missing", "the frontmatter is opened by --- and never closed", remedy)]
     # The empty line stands for the first ---, so that lines count as in the file.
     front = parse_yaml("\n".join(["", *lines[1:end]]))
-    found = of_faults(file, front.faults) if front.whole else list(_syntax(file, front, lines[:end]))
+    found = from_faults(file, front.faults) if front.whole else list(_syntax(file, front, lines[:end]))
     found += _dashes(file, lines[:end])
     if not front.whole or not isinstance(front.value, dict):
         return None, found or [finding(file, "frontmatter_missing", "its frontmatter is not a map", line=2)]
@@ -99,8 +99,8 @@ def _dashes(file: str, lines: list[str]) -> Iterator[Finding]:
 def _syntax(file: str, front: Document, lines: list[str]) -> Iterator[Finding]:
     """What YAML stumbles over; with the quoted line where that is all it takes."""
     quoted = {number: text for number, line in enumerate(lines[1:], 2) if (text := quoted_line(line)) is not None}
-    mended = ["", *[quoted.get(number, line) for number, line in enumerate(lines[1:], 2)]]
-    helps = bool(quoted) and parse_yaml("\n".join(mended)).whole
+    changed = ["", *[quoted.get(number, line) for number, line in enumerate(lines[1:], 2)]]
+    helps = bool(quoted) and parse_yaml("\n".join(changed)).whole
     for fault in front.faults:
         found = finding(file, fault.kind, fault.what, fault.mend, line=fault.line, column=fault.column)
         number = fault.line or 0
@@ -108,14 +108,15 @@ def _syntax(file: str, front: Document, lines: list[str]) -> Iterator[Finding]:
             number = number if number in quoted else next(iter(quoted))
             remedy = f"quote the value: {quoted[number]}"
             edit = Edit("line", number, quoted[number])
-            yield finding(file, "syntax", fault.what, remedy, line=number, column=fault.column if number == fault.line else 1, edit=edit)
+            what = "not YAML: an unquoted value holds a colon and a blank"
+            yield finding(file, "syntax", what, remedy, line=number, column=fault.column if number == fault.line else 1, edit=edit)
         else:
             yield found
     if helps:
         reported = {fault.line for fault in front.faults} | {next(iter(quoted))}
         for number, text in quoted.items():
             if number not in reported:
-                message = "not YAML: the value holds a colon and a blank, and is not quoted"
+                message = "not YAML: an unquoted value holds a colon and a blank"
                 yield finding(file, "syntax", message, f"quote the value: {text}", line=number, edit=Edit("line", number, text))
 
 

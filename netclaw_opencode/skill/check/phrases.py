@@ -1,7 +1,7 @@
 """The wordings for which the scanners of NetClaw and of Hermes refuse a skill, or ask before they take it.
 
 Owns them as data: one row for each wording of a host, with how the host takes it. NetClaw reads ``SKILL.md`` as one text; Hermes reads
-every text file line by line, and exempts more than is told here (docstrings, lists of what is forbidden). The rows describe what each
+every text file line by line, and exempts more than is reported here (docstrings, lists of what is forbidden). The rows describe what each
 host looks for in our own notation; a verb, at most so many characters, and a noun are ``_near``.
 """
 
@@ -229,11 +229,11 @@ def _may_match(row: Phrase, small: str) -> bool:
 
 def _in_text(text: str, small: str) -> Iterator[PhraseFound]:
     for row, pattern in _compiled("netclaw"):
-        told = 0
+        reported = 0
         for match in pattern.finditer(text) if _may_match(row, small) else ():
             number = text.count("\n", 0, match.start()) + 1
-            if number != told:
-                told = number
+            if number != reported:
+                reported = number
                 yield PhraseFound(number, match.start() - text.rfind("\n", 0, match.start()), row, match[0])
 
 

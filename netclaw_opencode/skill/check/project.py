@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from netclaw_opencode._core.documents import Fault, read_json, read_text
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.skill.check.findings import Finding, finding, of_faults
+from netclaw_opencode.skill.check.findings import Finding, finding, from_faults
 from netclaw_opencode.skill.check.places import PLUGIN, PROJECT, Package, is_inside, kind_of
 
 ENTRY_POINTS = "netclaw.skills"
@@ -22,7 +22,7 @@ _ASSIGNED = re.compile(r"^(?:__version__|VERSION|version)\b[^=\n]{0,40}=\s*[\"']
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Stated:
     """A text that a file tells about the skill, and where."""
 
     value: str
@@ -35,9 +35,9 @@ class Told:
 class Project:
     """What a package's project files tell; ``plugins`` are the values of its entry points, None without a project."""
 
-    names: tuple[Told, ...] = ()
-    versions: tuple[Told, ...] = ()
-    licenses: tuple[Told, ...] = ()
+    names: tuple[Stated, ...] = ()
+    versions: tuple[Stated, ...] = ()
+    licenses: tuple[Stated, ...] = ()
     plugins: tuple[str, ...] | None = None
     entry_points_line: int = 1
 
@@ -59,7 +59,7 @@ def read_project(package: Package) -> tuple[Project, list[Finding]]:
 def _read_toml(package: Package) -> tuple[Project, list[Finding]]:
     text = read_text(package.folder / PROJECT)
     if isinstance(text, Fault):
-        return Project(), of_faults(PROJECT, [text])
+        return Project(), from_faults(PROJECT, [text])
     try:
         top: JsonObject = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -74,16 +74,16 @@ def _read_toml(package: Package) -> tuple[Project, list[Finding]]:
         return Project(), []
     versions, wrong = _version(package, text, top, project)
     license_ = project.get("license")
-    licenses = (Told(license_, PROJECT, _line(text, "license")),) if isinstance(license_, str) else ()
+    licenses = (Stated(license_, PROJECT, _line(text, "license")),) if isinstance(license_, str) else ()
     points = _map(_map(project.get("entry-points")).get(ENTRY_POINTS))
     plugins = tuple(value for value in points.values() if isinstance(value, str))
     return Project((), versions, licenses, plugins, _line(text, r"\[project\.entry-points", raw=True) or _line(text, "name")), wrong
 
 
-def _version(package: Package, text: str, top: JsonObject, project: JsonObject) -> tuple[tuple[Told, ...], list[Finding]]:
+def _version(package: Package, text: str, top: JsonObject, project: JsonObject) -> tuple[tuple[Stated, ...], list[Finding]]:
     version = project.get("version")
     if isinstance(version, str):
-        return (Told(version, PROJECT, _line(text, "version")),), []
+        return (Stated(version, PROJECT, _line(text, "version")),), []
     dynamic = project.get("dynamic")
     if not isinstance(dynamic, list) or "version" not in dynamic:
         return (), []
@@ -106,7 +106,7 @@ def _version_file(top: JsonObject) -> str | None:
     return None
 
 
-def _assigned(package: Package, relative: str) -> Told | None:
+def _assigned(package: Package, relative: str) -> Stated | None:
     for base in ("", "src/"):
         for name in (relative, f"{relative}.py", f"{relative}/__init__.py"):
             path = package.folder / f"{base}{name}"
@@ -116,23 +116,23 @@ def _assigned(package: Package, relative: str) -> Told | None:
             match = None if isinstance(text, Fault) else _ASSIGNED.search(text)
             if match is not None:
                 line = match.string.count("\n", 0, match.start()) + 1
-                return Told(match[1], path.relative_to(package.folder).as_posix(), line)
+                return Stated(match[1], path.relative_to(package.folder).as_posix(), line)
     return None
 
 
 def _read_plugin(package: Package) -> tuple[Project, list[Finding]]:
     document = read_json(package.folder / PLUGIN, places=True)
-    found = of_faults(PLUGIN, document.faults)
+    found = from_faults(PLUGIN, document.faults)
     if not document.whole or not isinstance(document.value, dict):
         return Project(), found or [finding(PLUGIN, "syntax", "it is not a JSON object", "begin with {")]
     top: JsonObject = document.value
 
-    def told(key: str) -> tuple[Told, ...]:
+    def stated(key: str) -> tuple[Stated, ...]:
         value = top.get(key)
         line, column = document.place_of((key,))
-        return (Told(value, PLUGIN, line or 1, column or 1),) if isinstance(value, str) else ()
+        return (Stated(value, PLUGIN, line or 1, column or 1),) if isinstance(value, str) else ()
 
-    return Project(told("name"), told("version"), told("license")), found
+    return Project(stated("name"), stated("version"), stated("license")), found
 
 
 def _line(text: str, key: str, *, raw: bool = False) -> int:
@@ -145,4 +145,4 @@ def _map(value: object) -> JsonObject:
     return value if isinstance(value, Mapping) else {}
 
 
-__all__ = ["ENTRY_POINTS", "Project", "Told", "read_project"]
+__all__ = ["ENTRY_POINTS", "Project", "Stated", "read_project"]

@@ -27,7 +27,7 @@ class Ground(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row; ``area`` is the heading under which the pages show it, ``fixable`` whether ``--fix`` can mend it."""
+    """One row; ``area`` is the heading under which the pages show it, ``fixable`` whether ``--fix`` can fix it."""
 
     code: str
     area: str

@@ -46,7 +46,7 @@ def _validate_params() -> Sequence[click.Parameter]:
         click.Option(["--strict"], is_flag=True, help="Let warnings fail, too."),
         click.Option(["--advice"], is_flag=True, help="Show advice, too; it never fails."),
         click.Option(["--ignore", "ignored"], multiple=True, metavar="CODE", help="Leave a code out; may be repeated."),
-        click.Option(["--fix"], is_flag=True, help="Mend what is safe (line ends, BOM, quoting, the folder's name) and check again."),
+        click.Option(["--fix"], is_flag=True, help="Fix what is safe (line ends, BOM, quoting, the folder's name) and check again."),
         click.Option(["--baseline"], type=click.Path(), default=None, metavar="FILE", help="Leave out the findings that FILE knows."),
         click.Option(["--write-baseline"], is_flag=True, help="Write every finding into the baseline, and fail for none."),
         click.Option(["--config"], type=click.Path(), default=None, metavar="FILE", help="The configuration, instead of the nearest one."),

@@ -34,7 +34,7 @@ class Checked:
         advice: Whether advice is shown.
         known: Findings left out because the baseline knows them.
         gone: Entries of the baseline that were found no more.
-        fixed: Findings that ``--fix`` has mended.
+        fixed: Findings that ``--fix`` has fixed.
         docs: Where the page of the rules can be read.
         templates: Folders of templates that were passed over.
     """
@@ -126,12 +126,12 @@ def summary(checked: Checked) -> list[str]:
     if len(checked.reports) > 1:
         right = sum(not checked.shown(report) for report in checked.reports)
         found = f"{_counted(checked.count('error'), 'error')}, {_counted(checked.count('warning'), 'warning')}"
-        lines.append(f"{_counted(len(checked.reports), 'skill')} checked for {_rules(checked)}: {found}; {right} with nothing to mend")
+        lines.append(f"{_counted(len(checked.reports), 'skill')} checked for {_rules(checked)}: {found}; {right} with nothing to fix")
     hidden = 0 if checked.advice else checked.count("advice")
     notes = [f"{hidden} pieces of advice are not shown (--advice)"] if hidden else []
     notes += [f"{_counted(checked.known, 'finding')} of the baseline left out"] if checked.known else []
     notes += [f"{checked.gone} of the baseline no longer found: write it anew (--write-baseline)"] if checked.gone else []
-    notes += [f"{_counted(checked.fixed, 'finding')} mended"] if checked.fixed else []
+    notes += [f"{_counted(checked.fixed, 'finding')} fixed"] if checked.fixed else []
     names = ", ".join(one_line(folder.name, 60) for folder in checked.templates)
     notes += [f"passed over as a template: {names}"] if names else []
     return [*lines, *(["; ".join(notes)] if notes else [])]
@@ -146,7 +146,7 @@ def _of_package(checked: Checked, report: PackageReport) -> str:
     counts = [_counted(report.errors, "error"), _counted(report.warnings, "warning")]
     if checked.advice and report.count("advice"):
         counts.append(f"{report.count('advice')} of advice")
-    told = ", ".join(counts) if shown else "nothing to mend"
+    told = ", ".join(counts) if shown else "nothing to fix"
     how = {"none": "", "looked_up": "; handlers looked up in the source, nothing was run", "imported": "; handlers imported"}
     name = report.name or report.folder.name
     return f"{'✗' if shown else '✓'} {name} ({path_of(report)}): {told}{how[report.handlers]}"

@@ -17,7 +17,7 @@ def explain(code: str, form: str) -> str:
         return json_text(_wire(rule))
     lines = [f"{rule.code}: {rule.summary}", "", f"  for example  {rule.example}", f"  what to do   {rule.remedy}"]
     if rule.fixable:
-        lines.append("  --fix        mends it where that is safe")
+        lines.append("  --fix        fixes it where that is safe")
     lines += ["", "who holds it"]
     for name, ground in rule.grounds.items():
         host = HOSTS[name]
