@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode.driver import watcher
-from netclaw_opencode.driver.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode import watcher
+from netclaw_opencode.opencode.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.opencode.wire.events import EventHub
 from netclaw_opencode.opencode.wire.http import HttpClient
 from tests.support.answering import response
@@ -292,7 +292,7 @@ def test_the_reading_outlives_the_call_that_began_it() -> None:
     """It has no bound of that call: the next caller's time is its own."""
 
     async def play(watcher: DirectoryWatcher, server: Server) -> None:
-        with time_budget.of_call(None, clock=lambda: 100.0, deadline_seconds=-50.0):
+        with time_budget.call_budget(None, clock=lambda: 100.0, deadline_seconds=-50.0):
             async with watcher.follow(OURS) as news:
                 await news.next()
                 assert (await watcher.read()).error is None

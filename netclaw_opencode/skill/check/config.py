@@ -101,7 +101,7 @@ def read_config(path: Path) -> Config | None:
     ours = path.name != "pyproject.toml"
     if isinstance(text, Fault):
         if ours:
-            raise ConfigurationError(f"{path}: {text.what}; {text.mend}")
+            raise ConfigurationError(f"{path}: {text.what}; {text.fix}")
         return None
     try:
         top = tomllib.loads(text)

@@ -99,7 +99,7 @@ def finding(
 
 def from_faults(file: str, faults: Iterable[Fault]) -> list[Finding]:
     """What kept a file from being read as plain data."""
-    return [finding(file, fault.kind, fault.what, fault.mend, line=fault.line, column=fault.column) for fault in faults]
+    return [finding(file, fault.kind, fault.what, fault.fix, line=fault.line, column=fault.column) for fault in faults]
 
 
 def gravest(severities: Iterable[Severity]) -> Severity | None:

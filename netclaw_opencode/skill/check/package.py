@@ -156,7 +156,7 @@ def _of_manifest(problem: ManifestProblem) -> Finding:
     place = problem.where.removeprefix(f"{file}: ")
     if place not in (file, "(top)"):
         message = f"{place}: {message}"
-    return finding(file, problem.code, message, problem.mend, line=problem.line, column=problem.column)
+    return finding(file, problem.code, message, problem.fix, line=problem.line, column=problem.column)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def _syntax(file: str, front: Document, lines: list[str]) -> Iterator[Finding]:
     changed = ["", *[quoted.get(number, line) for number, line in enumerate(lines[1:], 2)]]
     helps = bool(quoted) and parse_yaml("\n".join(changed)).whole
     for fault in front.faults:
-        found = finding(file, fault.kind, fault.what, fault.mend, line=fault.line, column=fault.column)
+        found = finding(file, fault.kind, fault.what, fault.fix, line=fault.line, column=fault.column)
         number = fault.line or 0
         if fault.kind == "syntax" and helps and quoted:
             number = number if number in quoted else next(iter(quoted))
