@@ -19,7 +19,6 @@ from netclaw_opencode._core import strict_json
 from netclaw_opencode._core.private_files import read_private, replace_private, require_own_folder, require_private_folder, state_corrupt
 from netclaw_opencode.opencode.process import identity
 from netclaw_opencode.opencode.process.identity import ProcessIdentity
-from netclaw_opencode.opencode.process.orphans import mark_of_version_1
 
 _VERSION = 2
 _NAME = "server.json"
@@ -98,6 +97,8 @@ def _upgrade_version_1(found: Mapping[str, object]) -> dict[str, object]:
     Where that fits the process that has the pid now, it is that one; where it does not (the clock may have been set since), the
     server counts as gone, and nothing is signalled.
     """
+    from netclaw_opencode.opencode.process.orphans import mark_of_version_1
+
     known = {name: value for name, value in found.items() if name != "create_time"}
     pid, create_time = found["pid"], found["create_time"]
     if not isinstance(pid, int) or not isinstance(create_time, int | float) or isinstance(pid, bool) or isinstance(create_time, bool):
