@@ -55,7 +55,7 @@ def _page(host: Host) -> Iterator[str]:
         yield f"`netclaw-opencode skill validate --for {host.name} PATH` checks by these." + (
             " It is the default." if host.name == "spec" else ""
         )
-    yield from ("", f"They rest on {host.document}. Read in this version: {host.version}.")
+    yield from ("", f"They rest on {host.document}. Read in this version: {host.version}. [Every rule](../rules.md) says how to fix it.")
     if host.keys:
         yield from (
             "",
@@ -71,15 +71,13 @@ def _page(host: Host) -> Iterator[str]:
     phrases = [row for row in PHRASES if row.host == host.name]
     if phrases:
         yield from ("", "## What its scanner stops at", "")
-        yield "`refuses` is [`scanner_phrase`](../rules.md#scanner_phrase), `asks` is [`scanner_doubt`](../rules.md#scanner_doubt)."
+        yield "`refuses` is the code `scanner_phrase`, `asks` is `scanner_doubt`."
         yield from ("", "| Wording | | Why | For example |", "|---|---|---|---|")
         yield from (f"| {row.id} | {row.level} | {_cell(row.why)} | {_code(row.example)} |" for row in phrases)
 
 
 def _row(row: Rule, host: Host) -> str:
-    return (
-        f"| [`{row.code}`](../rules.md#{row.code}) | {_cell(row.summary)} | {_code(row.example)} | {_cell(row.grounds[host.name].source)} |"
-    )
+    return f"| `{row.code}` | {_cell(row.summary)} | {_code(row.example)} | {_cell(row.grounds[host.name].source)} |"
 
 
 def _code(text: str) -> str:
