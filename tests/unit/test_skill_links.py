@@ -8,8 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netclaw_opencode.skill.check.config import Config
+from netclaw_opencode.skill.check.markdown import parse_markdown
 from netclaw_opencode.skill.check.package import check_package
 from netclaw_opencode.skill.check.places import Package
 from netclaw_opencode.skill.check.repository import check_all, find
@@ -81,6 +84,7 @@ RIGHT: dict[str, tuple[str, dict[str, str]]] = {
     "emoji-joiner": ("A family 👨‍👩‍👧 and a flag 🏴󠁧󠁢󠁥󠁮󠁧󠁿.", {}),
     "persian-joiner": ("می‌خواهم", {}),
     "template-is-filled-in": ("Use `assets/readme.md`.", {"assets/readme.md": "[a](#part)\n\n## Part\n"}),
+    "marked-section": ("<div><![if x]><![foo</div>\n\n<![CDATA[ <a href='gone.md'> ]]>", {}),
     "list-of-fences": ("1. Run:\n\n   ```sh\n   sh scripts/run.sh\n   ```", {"scripts/run.sh": "true"}),
 }
 WRONG: dict[str, tuple[str, dict[str, str], list[str]]] = {
@@ -141,6 +145,40 @@ def test_a_finding_has_its_place_and_the_nearest_path(
     """The line and column of the target, and the file that is most like it."""
     (one,) = [one for one in check_package(skill(tmp_path, body, files)).findings if one.severity != "advice"]
     assert (one.line, one.column, one.remedy) == (line, column, remedy)
+
+
+_PIECES = [
+    "<!",
+    "<![",
+    "<![CDATA[",
+    "]]>",
+    "<!--",
+    "-->",
+    "<a href='",
+    '"',
+    "'",
+    ">",
+    "<",
+    "</",
+    "<img src=",
+    "&#x;",
+    "[a](",
+    "]",
+    ")",
+    "![",
+    "<?",
+]
+_PIECES += ["```", "\n", "\n\n", "# ", "    ", "|", "\\", "{baseDir}/", "scripts/a.sh", "\x00", "\u200d", "[x]: <", "%ff", "---\n", "- "]
+
+
+@settings(max_examples=200, deadline=None)
+@given(pieces=st.lists(st.sampled_from(_PIECES) | st.text(max_size=3), max_size=25))
+def test_any_markdown_is_taken_apart(pieces: list[str]) -> None:
+    """Whatever stands in it, with places that exist."""
+    text = "".join(pieces)
+    page = parse_markdown(text)
+    lines = text.count("\n") + 1
+    assert all(1 <= one.line <= lines and one.column >= 1 for one in (*page.links, *page.mentions))
 
 
 def test_advice_is_what_a_copy_would_lose(tmp_path: Path) -> None:

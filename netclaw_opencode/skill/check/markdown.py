@@ -28,6 +28,7 @@ _NAMED = re.compile(
 _FROM_FOLDER = re.compile(rf"((?:{_START})/[\w@+./-]*\w)(?![\w/*<{{$-])")
 # Words by which a writer marks what follows as made up.
 _EXAMPLE = re.compile(r"\b(?:examples?|e\.g|such as|for instance|would|imagine|might)\b", re.IGNORECASE)
+_CDATA = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)", re.DOTALL)
 _COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 
 
@@ -158,7 +159,8 @@ def _html(page: Markdown, content: str, lines: list[str], first: int) -> None:
     if "<" not in content.replace("<!--", ""):
         return
     tags = _Tags()
-    tags.feed(content)
+    # Character data hold no link, and Python's parser fails on other marked sections.
+    tags.feed(_CDATA.sub(lambda match: "\n" * match[0].count("\n"), content).replace("<![", "   "))
     page.anchors |= set(tags.anchors)
     for value, below in tags.targets:
         row = _row(lines, first + below, value)
