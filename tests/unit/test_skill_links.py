@@ -178,7 +178,8 @@ def test_any_markdown_is_taken_apart(pieces: list[str]) -> None:
     text = "".join(pieces)
     page = parse_markdown(text)
     lines = text.count("\n") + 1
-    assert all(1 <= one.line <= lines and one.column >= 1 for one in (*page.links, *page.mentions))
+    places = [(link.line, link.column) for link in page.links] + [(mention.line, mention.column) for mention in page.mentions]
+    assert all(1 <= line <= lines and column >= 1 for line, column in places)
 
 
 def test_advice_is_what_a_copy_would_lose(tmp_path: Path) -> None:
