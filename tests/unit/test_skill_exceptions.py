@@ -160,6 +160,12 @@ READ = "Claude Code and NetClaw read 'argument-hint'; the specification has no s
         ("claude", "user_invocable: false\n", [("warning", "misspelt_key", "'user_invocable' looks like 'user-invocable'")]),
         ("claude", "allowed-tools:\n  - Read\n", []),
         (
+            "openclaw,hermes",
+            'metadata: {"openclaw": {"requires": {"bins": ["jq"]}, "primary_env": "X"}}\n',
+            [("warning", "misspelt_key", "metadata.openclaw.primary_env looks like 'primaryEnv'")],
+        ),
+        ("claude", 'metadata: {"openclaw": {"primary_env": "X"}}\n', []),
+        (
             "claude,spec",
             "argument-hint: x\n",
             [("error", "unknown_key", READ)],

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from netclaw_opencode._core.documents import Steps, parse_yaml
 from netclaw_opencode.skill.check.findings import Edit, Finding, finding
-from netclaw_opencode.skill.check.hosts import CONTRACT, HOSTS, METADATA_MAPS, SPEC_KEYS, readers_of
+from netclaw_opencode.skill.check.hosts import CONTRACT, HOSTS, METADATA_KEYS, METADATA_MAPS, SPEC_KEYS, readers_of
 from netclaw_opencode.skill.check.page import Page, quote
 from netclaw_opencode.skill.check.places import Package
 
@@ -175,6 +175,14 @@ def _metadata(page: Page) -> Iterator[Finding]:
             if not isinstance(value, str) and not (key in METADATA_MAPS and isinstance(value, dict)):
                 message = f"metadata.{key[:60]}: {_shown(value)} is not text"
                 yield finding(page.file, "metadata_not_text", message, at=page.place("metadata", key))
+            host = METADATA_MAPS.get(key)
+            for inner in value if host is not None and isinstance(value, dict) else ():
+                known = METADATA_KEYS[host or ""]
+                meant = None if inner in known else _nearest(inner, known)
+                if meant is not None:
+                    message = f"metadata.{key}.{inner[:60]} looks like {meant!r}"
+                    place = page.place("metadata", key, inner)
+                    yield finding(page.file, "misspelt_key", message, f"write {meant}:", at=place, hosts=(host or "",))
 
 
 def _values(page: Page) -> Iterator[tuple[Steps, object]]:

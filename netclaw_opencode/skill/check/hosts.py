@@ -90,6 +90,17 @@ CHOICES = tuple(name for name in HOSTS if name != CONTRACT)
 # Maps under metadata that a host reads as more than text.
 METADATA_MAPS: Mapping[str, str] = MappingProxyType({"hermes": "hermes", "openclaw": "openclaw", "clawdbot": "openclaw"})
 
+# The keys that a host documents below its map.
+METADATA_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "hermes": (
+            *("tags", "category", "related_skills", "requires_toolsets", "requires_tools", "fallback_for_toolsets", "fallback_for_tools"),
+            *("config", "blueprint"),
+        ),
+        "openclaw": ("always", "emoji", "homepage", "os", "requires", "primaryEnv", "install", "skillKey"),
+    }
+)
+
 # What stands for the skill's own folder, whoever documents it; longer ones first, so that none is cut in two.
 SKILL_FOLDERS = (
     *("${CLAUDE_SKILL_DIR}", "${HERMES_SKILL_DIR}", "${SKILL_DIR}", "$CLAUDE_SKILL_DIR", "$SKILL_DIR"),
@@ -125,6 +136,7 @@ __all__ = [
     "CONTRACT",
     "DEFAULT",
     "HOSTS",
+    "METADATA_KEYS",
     "METADATA_MAPS",
     "PLUGIN_FOLDERS",
     "PLUGIN_MARKS",
