@@ -65,6 +65,7 @@ ONLY_IN: Mapping[str, set[str]] = {
     "psutil": {"opencode.process", "adapters.cli.demo", "testing"},
     "pytest": {"testing"},
     "yaml": {"_core.documents"},
+    "markdown_it": {"skill.check.markdown"},
     "jsonschema": {"_core.validation"},
     "referencing": {"_core.validation"},
     "mcp": {"adapters.mcp.serving", "adapters.mcp.elicitation"},
@@ -72,7 +73,7 @@ ONLY_IN: Mapping[str, set[str]] = {
 }
 
 BROUGHT_BY = {"mcp_types": "mcp", "referencing": "jsonschema"}
-DISTRIBUTIONS = {"yaml": "pyyaml", "httpx_sse": "httpx-sse"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "httpx_sse": "httpx-sse", "markdown_it": "markdown-it-py"}
 MADE = {
     *(".git", ".venv", ".tools", "build", "dist", "__pycache__"),
     *(".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
