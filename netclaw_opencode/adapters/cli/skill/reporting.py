@@ -128,7 +128,7 @@ def summary(checked: Checked) -> list[str]:
         found = f"{_counted(checked.count('error'), 'error')}, {_counted(checked.count('warning'), 'warning')}"
         lines.append(f"{_counted(len(checked.reports), 'skill')} checked for {_rules(checked)}: {found}; {right} with nothing to fix")
     hidden = 0 if checked.advice else checked.count("advice")
-    notes = [f"{hidden} pieces of advice are not shown (--advice)"] if hidden else []
+    notes = [f"{hidden} piece{'s' if hidden > 1 else ''} of advice {'are' if hidden > 1 else 'is'} not shown (--advice)"] if hidden else []
     notes += [f"{_counted(checked.known, 'finding')} of the baseline left out"] if checked.known else []
     notes += [f"{checked.gone} of the baseline no longer found: write it anew (--write-baseline)"] if checked.gone else []
     notes += [f"{_counted(checked.fixed, 'finding')} fixed"] if checked.fixed else []
