@@ -237,6 +237,7 @@ _ROWS = (
     ErrorCode("invalid_url", 3, False, "OPENCODE_API_URL is not a usable base URL.", "Set it to a form such as http://localhost:4096."),
     ErrorCode("invalid_manifest", 3, False, "A skill.yaml or one of its schemas is wrong.", "Mend every problem listed under details.problems."),
     ErrorCode("invalid_policy", 3, False, "The policy file cannot be read or is wrong; no prompt was sent.", "Mend every problem listed under details.problems."),
+    ErrorCode("extra_missing", 3, False, "A part of this package that is installed on request is missing.", "pip install 'netclaw-opencode[batch]'"),
     ErrorCode("unknown_action", 3, False, "There is no action of that name.", "netclaw-opencode actions"),
     ErrorCode("name_clash", 3, False, "Two plugins register the same name.", "Leave one of them out (the host's not-these switch)."),
     ErrorCode("model_not_found", 3, False, "The server does not know that provider or model; it was not asked to run it.", "netclaw-opencode inspect list-providers"),
@@ -249,6 +250,7 @@ _ROWS = (
     ErrorCode("session_waiting", 4, True, "The session waits for a permission or an answer.", "Answer it (reply_permission, reply_question) or abort the session."),
     ErrorCode("session_locked", 4, True, "Another process is sending to this session right now.", "Wait for it, or use a session of your own."),
     ErrorCode("idempotency_conflict", 4, False, "The idempotency key was used before, for another request.", "Use a key of its own for each request."),
+    ErrorCode("batch_changed", 4, False, "The input is not what the batch of that name holds; nothing was added.", "Submit it with add, or under a name of its own."),
     ErrorCode("not_ours", 4, False, "The session or server was not started by this skill.", "Name it on purpose (include_foreign), or leave it to its owner."),
     ErrorCode("untrusted_project", 4, False, "OpenCode would run code of that folder which nobody has trusted; nothing was opened.", "Look at the files in details, then: netclaw-opencode server trust DIR"),
     ErrorCode("plugin_missing", 4, False, "A plugin that must be in force is not loaded, so nothing is run, answered or started.", "Install or mend the plugin named in the message."),
@@ -269,6 +271,8 @@ _ROWS = (
     ErrorCode("unauthenticated_server", 5, False, "The server has no password: every program on the machine can use it.", "Restart it with OPENCODE_SERVER_PASSWORD set, or let start_server start one."),
     ErrorCode("not_opencode", 5, False, "Something answers at that address, but it is not OpenCode.", "Correct OPENCODE_API_URL."),
     ErrorCode("config_error", 5, False, "The server is up but its opencode.json is broken, so no session can run.", "Mend the file named in the message, then restart the server."),
+    ErrorCode("database_unavailable", 5, True, "The database of batches cannot be used; nothing was lost.", "Start it, or correct OPENCODE_DRIVER_BATCH_URL."),
+    ErrorCode("worker_failed", 5, True, "The worker of a batch ended; its tasks wait for another one.", "netclaw-opencode worker"),
     # the deadline passed
     ErrorCode("request_timeout", 6, True, "One request took longer than its limit.", "Try again; then check_availability."),
     ErrorCode("turn_timeout", 6, False, "The turn did not finish before its deadline and was stopped.", "Use send_message_async with wait_for_session, or raise deadline_seconds."),
@@ -278,6 +282,8 @@ _ROWS = (
     ErrorCode("question_pending", 7, False, "The agent asked a question and nobody answers.", "Put the answer into the prompt, or into a policy file (see check_policy)."),
     # the action ran and failed
     ErrorCode("session_not_found", 1, False, "The server has no session of that id.", "netclaw-opencode inspect list-sessions"),
+    ErrorCode("batch_not_found", 1, False, "The database has no batch of that id or name.", "netclaw-opencode inspect list-batches"),
+    ErrorCode("worker_lost", 1, False, "A task was begun several times, and each time its worker was lost.", "Look at the worker's log and at its memory, then retry_batch."),
     ErrorCode("request_not_found", 1, False, "The permission or question is no longer pending.", "netclaw-opencode inspect get-session-status"),
     ErrorCode("bad_response", 1, False, "The server's answer is not what its API promises.", "check_availability; is another program on that port?"),
     ErrorCode("response_too_large", 1, False, "The server's answer exceeds the size limit.", "Ask for less, or read it with another tool."),

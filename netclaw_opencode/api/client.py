@@ -1398,5 +1398,313 @@ class OpenCode(SyncClient):
         )
         return self._perform(request)
 
+    def run_batch(
+        self,
+        *,
+        file: str | None = None,
+        items: Sequence[Mapping[str, Any]] | None = None,
+        prompt_template: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        add: bool = False,
+        concurrency: int = 4,
+        max_starts_per_minute: int | None = None,
+        max_cost_usd: float | None = None,
+        stop_after_failures: int | None = None,
+        retry_codes: Sequence[str] | None = None,
+        retry_limit: int = 3,
+        shared_directories: bool = False,
+        start_worker: bool = True,
+        wait: Seconds = 43200,
+        results_file: str | None = None,
+    ) -> results.RunBatchResult:
+        """Run many tasks, several at once, and follow them to their end.
+
+        Takes the tasks in as a whole (all problems are told with their lines before anything runs) and follows them
+        until all have ended, a limit is reached, or the time is over; the batch goes on without this call, in a worker
+        process that is started where none lives. The same input again goes on with the same batch. Each task ends
+        exactly once in the results, also where processes are killed meanwhile; one task works in a directory at a time.
+        In a host that ends long calls use submit_batch and wait_for_batch.
+
+        Args:
+            file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
+                takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
+                the batch is its whole path, so the same file again goes on with the same batch.
+            items: The tasks as a list, in place of file.
+            prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
+                their own; {{ and }} stand for braces.
+            defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
+            name: A name for the batch. The same name means the same batch. Left out: the file's whole path, or for a
+                list what it holds.
+            add: Add what is new or changed in the input to a batch that is there already; without it such an input is
+                refused.
+            concurrency: How many of its tasks run at once, on all workers together; a worker that is started here has
+                as many places.
+            max_starts_per_minute: No more of its tasks are started within any minute.
+            max_cost_usd: Once so much was spent, in US dollars, nothing more is started; what runs ends, and may go
+                beyond it.
+            stop_after_failures: Once so many tasks have failed, nothing more is started.
+            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
+                surroundings (connection_lost, provider_retrying, server_died, server_not_ready, server_unreachable). An
+                empty list: none.
+            retry_limit: How often a task is tried again.
+            shared_directories: Whether every machine with a worker sees the directories under the same path. Without it
+                tasks stay on this machine.
+            start_worker: Start a worker on this machine where none lives; it ends when nothing is left. false: workers
+                are started by somebody else.
+            wait: How long to wait at most in this call, in seconds; the batch goes on after it. Or a ``timedelta``.
+            results_file: Append each result to this file as one JSON line, each once. Left out: for a file of tasks,
+                that file's name with .results.jsonl at its end.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchChangedError, WorkerFailedError.
+        """
+        request = Request(
+            "run_batch",
+            arguments.given(
+                {
+                    "file": file,
+                    "items": arguments.plain(items),
+                    "prompt_template": prompt_template,
+                    "defaults": arguments.plain(defaults),
+                    "name": name,
+                    "add": add,
+                    "concurrency": concurrency,
+                    "max_starts_per_minute": max_starts_per_minute,
+                    "max_cost_usd": max_cost_usd,
+                    "stop_after_failures": stop_after_failures,
+                    "retry_codes": arguments.plain(retry_codes),
+                    "retry_limit": retry_limit,
+                    "shared_directories": shared_directories,
+                    "start_worker": start_worker,
+                    "wait_seconds": arguments.seconds(wait),
+                    "results_file": results_file,
+                },
+                {
+                    "add": False,
+                    "concurrency": 4,
+                    "retry_limit": 3,
+                    "shared_directories": False,
+                    "start_worker": True,
+                    "wait_seconds": 43200,
+                },
+            ),
+            results.RunBatchResult,
+        )
+        return self._perform(request)
+
+    def submit_batch(
+        self,
+        *,
+        file: str | None = None,
+        items: Sequence[Mapping[str, Any]] | None = None,
+        prompt_template: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        add: bool = False,
+        concurrency: int = 4,
+        max_starts_per_minute: int | None = None,
+        max_cost_usd: float | None = None,
+        stop_after_failures: int | None = None,
+        retry_codes: Sequence[str] | None = None,
+        retry_limit: int = 3,
+        shared_directories: bool = False,
+        start_worker: bool = True,
+    ) -> results.SubmitBatchResult:
+        """Take many tasks in, to be run by workers in the background, and return at once.
+
+        As run_batch, without following. Follow it with wait_for_batch; read what has ended with get_batch_results.
+
+        Args:
+            file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
+                takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
+                the batch is its whole path, so the same file again goes on with the same batch.
+            items: The tasks as a list, in place of file.
+            prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
+                their own; {{ and }} stand for braces.
+            defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
+            name: A name for the batch. The same name means the same batch. Left out: the file's whole path, or for a
+                list what it holds.
+            add: Add what is new or changed in the input to a batch that is there already; without it such an input is
+                refused.
+            concurrency: How many of its tasks run at once, on all workers together; a worker that is started here has
+                as many places.
+            max_starts_per_minute: No more of its tasks are started within any minute.
+            max_cost_usd: Once so much was spent, in US dollars, nothing more is started; what runs ends, and may go
+                beyond it.
+            stop_after_failures: Once so many tasks have failed, nothing more is started.
+            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
+                surroundings (connection_lost, provider_retrying, server_died, server_not_ready, server_unreachable). An
+                empty list: none.
+            retry_limit: How often a task is tried again.
+            shared_directories: Whether every machine with a worker sees the directories under the same path. Without it
+                tasks stay on this machine.
+            start_worker: Start a worker on this machine where none lives; it ends when nothing is left. false: workers
+                are started by somebody else.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchChangedError, WorkerFailedError.
+        """
+        request = Request(
+            "submit_batch",
+            arguments.given(
+                {
+                    "file": file,
+                    "items": arguments.plain(items),
+                    "prompt_template": prompt_template,
+                    "defaults": arguments.plain(defaults),
+                    "name": name,
+                    "add": add,
+                    "concurrency": concurrency,
+                    "max_starts_per_minute": max_starts_per_minute,
+                    "max_cost_usd": max_cost_usd,
+                    "stop_after_failures": stop_after_failures,
+                    "retry_codes": arguments.plain(retry_codes),
+                    "retry_limit": retry_limit,
+                    "shared_directories": shared_directories,
+                    "start_worker": start_worker,
+                },
+                {"add": False, "concurrency": 4, "retry_limit": 3, "shared_directories": False, "start_worker": True},
+            ),
+            results.SubmitBatchResult,
+        )
+        return self._perform(request)
+
+    def get_batch(self, batch_id: str) -> results.BatchResult:
+        """Say how far a batch is.
+
+        Counts by state, failures by error, what runs and what was last seen of it, cost, and an estimate of the time
+        left. Reads only.
+
+        Args:
+            batch_id: The batch, by its id (bat_…) or its name.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError.
+        """
+        request = Request("get_batch", arguments.given({"batch_id": batch_id}, {}), results.BatchResult)
+        return self._perform(request)
+
+    def wait_for_batch(self, batch_id: str, *, wait: Seconds = 45, cursor: str | None = None) -> results.WaitForBatchResult:
+        """Wait up to 45 seconds for the end of a batch, or for progress.
+
+        Ends at once when every task has ended, when the batch is paused or halted, or when no worker lives; with cursor
+        also at the first change. Wait on with the command in next. Reads only.
+
+        Args:
+            batch_id: The batch, by its id (bat_…) or its name.
+            wait: How long to wait at most in this call, in seconds; the batch goes on after it. Or a ``timedelta``.
+            cursor: What the last wait returned as cursor: this wait then ends early, at the first change since.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError.
+        """
+        request = Request(
+            "wait_for_batch",
+            arguments.given({"batch_id": batch_id, "wait_seconds": arguments.seconds(wait), "cursor": cursor}, {"wait_seconds": 45}),
+            results.WaitForBatchResult,
+        )
+        return self._perform(request)
+
+    def get_batch_results(
+        self, batch_id: str, *, after: int = 0, limit: int = 20, state: Literal["completed", "failed", "cancelled"] | None = None
+    ) -> results.BatchResultsResult:
+        """Return how the tasks of a batch ended, in pages.
+
+        In the order in which they ended: what run_task returned, or the error. Each task stands there once. Go on with
+        next_after. Reads only.
+
+        Args:
+            batch_id: The batch, by its id (bat_…) or its name.
+            after: Go on after this number, as the last page returned it as next_after.
+            limit: The most results to return.
+            state: Only results of this state.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError, WorkerLostError.
+        """
+        request = Request(
+            "get_batch_results",
+            arguments.given({"batch_id": batch_id, "after": after, "limit": limit, "state": state}, {"after": 0, "limit": 20}),
+            results.BatchResultsResult,
+        )
+        return self._perform(request)
+
+    def cancel_batch(self, batch_id: str) -> results.CancelBatchResult:
+        """Cancel what waits of a batch, and stop what runs.
+
+        What has not begun is cancelled at once; what runs is stopped by its worker, verified, which wait_for_batch
+        shows. retry_batch takes it up again.
+
+        Args:
+            batch_id: The batch, by its id (bat_…) or its name.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError.
+        """
+        request = Request("cancel_batch", arguments.given({"batch_id": batch_id}, {}), results.CancelBatchResult)
+        return self._perform(request)
+
+    def pause_batch(self, batch_id: str, *, resume: bool = False) -> results.PauseBatchResult:
+        """Start nothing more of a batch, or let it go on.
+
+        What runs ends either way. With resume the batch goes on.
+
+        Args:
+            batch_id: The batch, by its id (bat_…) or its name.
+            resume: Let the batch go on instead.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError, WorkerFailedError.
+        """
+        request = Request(
+            "pause_batch", arguments.given({"batch_id": batch_id, "resume": resume}, {"resume": False}), results.PauseBatchResult
+        )
+        return self._perform(request)
+
+    def retry_batch(self, batch_id: str, *, codes: Sequence[str] | None = None, start_worker: bool = True) -> results.RetryBatchResult:
+        """Let tasks that failed, or were cancelled, run again.
+
+        All of them, or those that ended with certain errors. Their earlier results are taken out, so that each task
+        still ends once.
+
+        Args:
+            batch_id: The batch, by its id (bat_…) or its name.
+            codes: Only tasks that ended with one of these errors. Left out: all that failed or were cancelled.
+            start_worker: Start a worker on this machine where none lives; it ends when nothing is left. false: workers
+                are started by somebody else.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError, WorkerFailedError.
+        """
+        request = Request(
+            "retry_batch",
+            arguments.given({"batch_id": batch_id, "codes": arguments.plain(codes), "start_worker": start_worker}, {"start_worker": True}),
+            results.RetryBatchResult,
+        )
+        return self._perform(request)
+
+    def list_batches(self, *, limit: int = 20) -> results.ListBatchesResult:
+        """List the batches of this database, the newest first.
+
+        With counts and state, as get_batch tells them. Reads only.
+
+        Args:
+            limit: The most batches to return.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError.
+        """
+        request = Request("list_batches", arguments.given({"limit": limit}, {"limit": 20}), results.ListBatchesResult)
+        return self._perform(request)
+
 
 __all__ = ["OpenCode"]

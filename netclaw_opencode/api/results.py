@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from netclaw_opencode.api._results import Result
@@ -1494,10 +1494,715 @@ class RecoverResult(Result):
     elapsed_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBatchRunning(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBatchResult(Result):
+    """What run_batch returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
+            cancelling; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+        added: Tasks that are new.
+        changed: Tasks that were replaced before they began.
+        known: Tasks that the batch had already.
+        worker_started: Whether a worker was started.
+        results_file: The file with the results.
+        waited_seconds: Time that this call took, in seconds.
+        next: The command that comes next.
+        notes: What else there is to know.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: RunBatchCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[RunBatchRunning, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+    added: int
+    changed: int
+    known: int
+    worker_started: bool
+    results_file: str | None = None
+    waited_seconds: float
+    next: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitBatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitBatchRunning(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitBatchResult(Result):
+    """What submit_batch returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
+            cancelling; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+        added: Tasks that are new.
+        changed: Tasks that were replaced before they began.
+        known: Tasks that the batch had already.
+        worker_started: Whether a worker was started.
+        next: The command that comes next.
+        notes: What else there is to know.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: SubmitBatchCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[SubmitBatchRunning, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+    added: int
+    changed: int
+    known: int
+    worker_started: bool
+    next: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRunning(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult(Result):
+    """What get_batch returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
+            cancelling; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+        next: The command that comes next.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: BatchCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[BatchRunning, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitForBatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitForBatchRunning(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitForBatchResult(Result):
+    """What wait_for_batch returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
+            cancelling; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+        cursor: Hand it to the next wait, which then ends at the first change.
+        waited_seconds: Time that this call waited, in seconds.
+        next: The command that comes next.
+        notes: What else there is to know.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: WaitForBatchCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[WaitForBatchRunning, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+    cursor: str
+    waited_seconds: float
+    next: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResultsBatchResultsResult(Result):
+    """How one task ended.
+
+    Attributes:
+        id: The task's id.
+        state: How it ended.
+        attempts: How often it was begun: more than once where a worker was lost, or the task was tried again.
+        tries: How often it was tried, failures included.
+        elapsed_seconds: Time of its last run, in seconds.
+        data: What run_task returned, where it is completed.
+        error: How it failed, with code, message and next.
+    """
+
+    id: str
+    state: Literal["completed", "failed", "cancelled"]
+    attempts: int
+    tries: int
+    elapsed_seconds: float
+    data: Mapping[str, Any] = field(default_factory=dict)
+    error: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResultsResult(Result):
+    """What get_batch_results returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        results: The results, in the order in which the tasks ended.
+        count: Number of results returned.
+        next_after: Where the next page begins; absent on the last.
+    """
+
+    batch_id: str
+    results: tuple[BatchResultsBatchResultsResult, ...]
+    count: int
+    next_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelBatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelBatchRunning(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelBatchResult(Result):
+    """What cancel_batch returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
+            cancelling; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+        cancelled: Tasks that had not begun.
+        stopping: Tasks that are being stopped, verified.
+        next: The command that comes next.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: CancelBatchCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[CancelBatchRunning, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+    cancelled: int
+    stopping: int
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseBatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseBatchRunning(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseBatchResult(Result):
+    """What pause_batch returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
+            cancelling; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+        next: The command that comes next.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: PauseBatchCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[PauseBatchRunning, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBatchRunning(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBatchResult(Result):
+    """What retry_batch returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
+            cancelling; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+        retried: Tasks that wait again.
+        worker_started: Whether a worker was started.
+        next: The command that comes next.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: RetryBatchCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[RetryBatchRunning, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+    retried: int
+    worker_started: bool
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListBatchesBatcheCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListBatchesBatcheRunning(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListBatchesBatche(Result):
+    """One batch.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
+            cancelling; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: ListBatchesBatcheCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[ListBatchesBatcheRunning, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListBatchesResult(Result):
+    """What list_batches returns.
+
+    Attributes:
+        batches: The batches, the newest first.
+        count: Number of batches returned.
+    """
+
+    batches: tuple[ListBatchesBatche, ...]
+    count: int
+
+
 __all__ = [
     "AbortSessionChild",
     "AbortSessionResult",
     "Answered",
+    "BatchCounts",
+    "BatchResult",
+    "BatchResultsBatchResultsResult",
+    "BatchResultsResult",
+    "BatchRunning",
+    "CancelBatchCounts",
+    "CancelBatchResult",
+    "CancelBatchRunning",
     "CheckAvailabilityApi",
     "CheckAvailabilityApiDrift",
     "CheckAvailabilityBinary",
@@ -1521,11 +2226,18 @@ __all__ = [
     "ExplainResult",
     "FileChanged",
     "InstallOpencodeResult",
+    "ListBatchesBatche",
+    "ListBatchesBatcheCounts",
+    "ListBatchesBatcheRunning",
+    "ListBatchesResult",
     "ListProvidersProvider",
     "ListProvidersProviderModel",
     "ListProvidersResult",
     "ListSessionsResult",
     "ModelUsed",
+    "PauseBatchCounts",
+    "PauseBatchResult",
+    "PauseBatchRunning",
     "Pending",
     "Question",
     "RecoverLost",
@@ -1535,6 +2247,12 @@ __all__ = [
     "ReplyPermissionResult",
     "ReplyQuestionResult",
     "Result",
+    "RetryBatchCounts",
+    "RetryBatchResult",
+    "RetryBatchRunning",
+    "RunBatchCounts",
+    "RunBatchResult",
+    "RunBatchRunning",
     "RunPlanAndImplementAttempt",
     "RunPlanAndImplementCleanup",
     "RunPlanAndImplementResult",
@@ -1556,11 +2274,17 @@ __all__ = [
     "StopServerResult",
     "Stopped",
     "StoppedChild",
+    "SubmitBatchCounts",
+    "SubmitBatchResult",
+    "SubmitBatchRunning",
     "ThinkingUsed",
     "ToolCall",
     "Turn",
     "TurnMessage",
     "Usage",
+    "WaitForBatchCounts",
+    "WaitForBatchResult",
+    "WaitForBatchRunning",
     "WaitForSessionProgress",
     "WaitForSessionResult",
     "WatchEventsEvent",

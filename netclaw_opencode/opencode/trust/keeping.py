@@ -48,11 +48,13 @@ class Trust:
     home: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     only_plugins: bool = False
+    kept_in: Path | None = None
+    """The folder with what was trusted, where it is not the state folder."""
 
     @classmethod
     def of(cls, settings: Settings, *, only_plugins: bool = False) -> Trust:
         """Take the trust that the settings and their state folder tell."""
-        return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins)
+        return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins, settings.trust_dir)
 
     def find(self, directory: str) -> tuple[CodeFile, ...]:
         """Find the files whose code would run, trusted or not."""
@@ -108,7 +110,7 @@ class Trust:
 
     def folders(self) -> list[TrustedFolder]:
         """Read what was trusted, oldest first; raises ``ActionFailed`` (``state_corrupt``)."""
-        path = self.state_dir / _NAME
+        path = (self.kept_in or self.state_dir) / _NAME
         try:
             handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         except (FileNotFoundError, NotADirectoryError):
@@ -126,7 +128,7 @@ class Trust:
                 raise corrupt(path, "it is not a list of trusted folders of this version") from error
 
     def _write(self, kept: list[TrustedFolder]) -> None:
-        path = folder(self.state_dir) / _NAME
+        path = folder(self.kept_in or self.state_dir) / _NAME
         new = path.with_name(f".{_NAME}.{os.getpid()}")
         wire = {"version": _VERSION, "folders": [{"directory": k.directory, "at": k.trusted_at, "files": dict(k.files)} for k in kept]}
         try:
