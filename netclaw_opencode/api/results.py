@@ -1537,8 +1537,8 @@ class RunBatchResult(Result):
     Attributes:
         batch_id: The batch's id.
         name: Its name.
-        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
-            cancelling; cancelled; done.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
         halted: The limit that was reached.
         done: Whether every task has ended.
         total: Number of tasks.
@@ -1562,7 +1562,7 @@ class RunBatchResult(Result):
 
     batch_id: str
     name: str
-    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
@@ -1627,8 +1627,8 @@ class SubmitBatchResult(Result):
     Attributes:
         batch_id: The batch's id.
         name: Its name.
-        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
-            cancelling; cancelled; done.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
         halted: The limit that was reached.
         done: Whether every task has ended.
         total: Number of tasks.
@@ -1650,7 +1650,7 @@ class SubmitBatchResult(Result):
 
     batch_id: str
     name: str
-    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
@@ -1713,8 +1713,8 @@ class BatchResult(Result):
     Attributes:
         batch_id: The batch's id.
         name: Its name.
-        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
-            cancelling; cancelled; done.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
         halted: The limit that was reached.
         done: Whether every task has ended.
         total: Number of tasks.
@@ -1731,7 +1731,7 @@ class BatchResult(Result):
 
     batch_id: str
     name: str
-    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
@@ -1789,8 +1789,8 @@ class WaitForBatchResult(Result):
     Attributes:
         batch_id: The batch's id.
         name: Its name.
-        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
-            cancelling; cancelled; done.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
         halted: The limit that was reached.
         done: Whether every task has ended.
         total: Number of tasks.
@@ -1810,7 +1810,7 @@ class WaitForBatchResult(Result):
 
     batch_id: str
     name: str
-    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
@@ -1911,8 +1911,8 @@ class CancelBatchResult(Result):
     Attributes:
         batch_id: The batch's id.
         name: Its name.
-        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
-            cancelling; cancelled; done.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
         halted: The limit that was reached.
         done: Whether every task has ended.
         total: Number of tasks.
@@ -1931,7 +1931,7 @@ class CancelBatchResult(Result):
 
     batch_id: str
     name: str
-    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
@@ -1991,8 +1991,8 @@ class PauseBatchResult(Result):
     Attributes:
         batch_id: The batch's id.
         name: Its name.
-        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
-            cancelling; cancelled; done.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
         halted: The limit that was reached.
         done: Whether every task has ended.
         total: Number of tasks.
@@ -2009,7 +2009,7 @@ class PauseBatchResult(Result):
 
     batch_id: str
     name: str
-    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
@@ -2067,8 +2067,8 @@ class RetryBatchResult(Result):
     Attributes:
         batch_id: The batch's id.
         name: Its name.
-        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
-            cancelling; cancelled; done.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
         halted: The limit that was reached.
         done: Whether every task has ended.
         total: Number of tasks.
@@ -2087,7 +2087,7 @@ class RetryBatchResult(Result):
 
     batch_id: str
     name: str
-    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
@@ -2147,8 +2147,8 @@ class ListBatchesBatche(Result):
     Attributes:
         batch_id: The batch's id.
         name: Its name.
-        state: running; paused; halted (a limit was reached: see halted), halting while something still runs;
-            cancelling; cancelled; done.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
         halted: The limit that was reached.
         done: Whether every task has ended.
         total: Number of tasks.
@@ -2164,7 +2164,7 @@ class ListBatchesBatche(Result):
 
     batch_id: str
     name: str
-    state: Literal["running", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int

@@ -103,14 +103,14 @@ def give_back(database: Database, claim: Claim) -> bool:
         return _where_claimed(connection, claim, f"{again}, worker = NULL, claim = NULL, server = NULL, doing = NULL")
 
 
-def settle(database: Database, claim: Claim, envelope: JsonObject, *, cancelled: bool = False) -> str | None:
+def settle(database: Database, claim: Claim, envelope: JsonObject, *, elapsed_seconds: float = 0.0, cancelled: bool = False) -> str | None:
     """Write how an item ended, or when it is tried again; returns its state, or None where the claim is void."""
     error = envelope.get("error")
     code = str(error.get("code")) if isinstance(error, Mapping) else None
     with database.write() as connection:
         found = row(
             connection,
-            "SELECT tries, model, begun_ms FROM netclaw_items WHERE batch = :batch AND id = :item AND claim = :token AND state = 'running'",
+            "SELECT tries, model FROM netclaw_items WHERE batch = :batch AND id = :item AND claim = :token AND state = 'running'",
             batch=claim.run.batch,
             item=claim.run.item,
             token=claim.token,
@@ -146,7 +146,7 @@ def settle(database: Database, claim: Claim, envelope: JsonObject, *, cancelled:
             "state": state,
             "attempts": claim.attempts,
             "tries": tries,
-            "elapsed_seconds": round((now - int(str(found["begun_ms"] or now))) / 1000, 3),
+            "elapsed_seconds": round(elapsed_seconds, 3),
             **{name: envelope[name] for name in ("data", "error") if name in envelope},
         }
         _add_result(connection, claim.run.batch, claim.run.item, told)

@@ -87,7 +87,7 @@ def _summary(connection: Connection, found: Mapping[str, object]) -> dict[str, o
     batch_id, now = str(found["id"]), now_ms(connection)
     counts = dict.fromkeys(STATES, 0)
     failures: dict[str, int] = {}
-    cost = 0.0
+    cost, in_flight = 0.0, 0
     for each in rows(
         connection,
         "SELECT state, code, COUNT(*) AS number, SUM(cost_usd) AS cost FROM netclaw_items WHERE batch = :batch GROUP BY state, code",
@@ -95,6 +95,7 @@ def _summary(connection: Connection, found: Mapping[str, object]) -> dict[str, o
     ):
         state, number = str(each["state"]), int(str(each["number"]))
         # One that was handed to the engine and has not begun is still waiting, for whoever looks.
+        in_flight += number if state in ("admitted", "running") else 0
         counts["waiting" if state == "admitted" else state] += number
         cost += float(str(each["cost"] or 0))
         if state in ("failed", "cancelled"):
@@ -109,7 +110,7 @@ def _summary(connection: Connection, found: Mapping[str, object]) -> dict[str, o
     summary: dict[str, object] = {
         "batch_id": batch_id,
         "name": str(found["name"]),
-        "state": _state(found, total=total, done=done, running=counts["running"]),
+        "state": _state(found, total=total, done=done, in_flight=in_flight),
         **({"halted": str(found["halted"])} if found["halted"] else {}),
         "done": done == total,
         "total": total,
@@ -132,14 +133,16 @@ def _summary(connection: Connection, found: Mapping[str, object]) -> dict[str, o
     return summary if estimate is None else {**summary, **estimate}
 
 
-def _state(found: Mapping[str, object], *, total: int, done: int, running: int) -> str:
+def _state(found: Mapping[str, object], *, total: int, done: int, in_flight: int) -> str:
     if done == total:
         return "cancelled" if found["cancelled"] else "done"
     if found["cancelled"]:
         return "cancelling"
     if found["halted"]:
-        return "halting" if running else "halted"
-    return "paused" if found["paused"] else "running"
+        return "halting" if in_flight else "halted"
+    if found["paused"]:
+        return "pausing" if in_flight else "paused"
+    return "running"
 
 
 def _estimate(connection: Connection, batch_id: str, *, now: int, left: int) -> dict[str, object] | None:

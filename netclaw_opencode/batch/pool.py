@@ -93,6 +93,7 @@ class Pool:
         self._adopted: dict[Path, Server] = {}
         self._started = 0
         self._changing = anyio.Lock()
+        self._adopting = anyio.Lock()
 
     async def warm(self) -> None:
         """Start what is missing; raises ``DriverError`` where none can be started."""
@@ -117,7 +118,7 @@ class Pool:
 
     async def adopt(self, state_dir: Path) -> Server | None:
         """The server of a lost worker on which a task may still run; None where it is gone, and what it left running is ended."""
-        async with self._changing:
+        async with self._adopting:
             server = self._adopted.get(state_dir)
             if server is None:
                 settings = self._settings_for(state_dir)
@@ -134,7 +135,7 @@ class Pool:
 
     async def release(self, server: Server, *, at_rest: bool) -> None:
         """Let go of a server; one on which the task is not seen stopped is ended at once, with whatever runs below it."""
-        async with self._changing:
+        async with self._adopting if server.adopted else self._changing:
             server.users -= 1
             if not at_rest:
                 server.retired = True

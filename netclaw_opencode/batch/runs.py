@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -104,6 +105,7 @@ class Runs:
             await self.pool.release(server, at_rest=True)
             return "void"
         envelope: JsonObject | None = None
+        began = time.monotonic()
         with task.scope, self.listen(partial(self._note, task)):
             envelope = await server.runner.invoke("run_task", {**claim.spec, "idempotency_key": claim.key})
         if envelope is None:
@@ -112,7 +114,8 @@ class Runs:
         at_rest = bool(envelope["ok"]) or await self._delete_session(server, task.session_id)
         if not at_rest:
             await self.pool.release(server, at_rest=False)
-        state = await self.surely(partial(claims.settle, self.database, claim, envelope))
+        settled = partial(claims.settle, self.database, claim, envelope, elapsed_seconds=time.monotonic() - began)
+        state = await self.surely(settled)
         if at_rest:
             if envelope["ok"]:
                 await self._delete_session(server, task.session_id)

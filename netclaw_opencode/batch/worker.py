@@ -101,12 +101,13 @@ class Worker:
             loops = [asyncio.create_task(self._beat_forever())]
             try:
                 await self._bury_gone()
-                await self._pool.warm()
                 loops += [asyncio.create_task(each()) for each in (self._admit_forever, self._watch_stops)]
+                warming = asyncio.create_task(self._warm())
                 ended = asyncio.create_task(self._ended.wait())
                 done, _ = await asyncio.wait([ended, *loops], return_when=asyncio.FIRST_COMPLETED)
                 for each in done:
                     each.result()
+                await warming
             finally:
                 for each in loops:
                     each.cancel()
@@ -141,9 +142,18 @@ class Worker:
         await self._engine.stop()
         await self._pool.close()
         with suppress(DriverError):
+            await self._sweep()
             await off_loop(self._unregister)
 
     # --- what goes on beside the items
+
+    async def _warm(self) -> None:
+        """Start the servers ahead; where that fails, nothing more is taken."""
+        try:
+            await self._pool.warm()
+        except DriverError as error:
+            self._runs.problem = error
+            self._news.set()
 
     async def _admit_forever(self) -> None:
         idle = 0
