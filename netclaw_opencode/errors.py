@@ -283,6 +283,7 @@ _ROWS = (
     # the action ran and failed
     ErrorCode("session_not_found", 1, False, "The server has no session of that id.", "netclaw-opencode inspect list-sessions"),
     ErrorCode("batch_not_found", 1, False, "The database has no batch of that id or name.", "netclaw-opencode inspect list-batches"),
+    ErrorCode("batch_halted", 1, False, "A batch reached one of its limits, or was cancelled, before all of its tasks had ended.", "Submit it again with another limit, or retry_batch."),
     ErrorCode("worker_lost", 1, False, "A task was begun several times, and each time its worker was lost.", "Look at the worker's log and at its memory, then retry_batch."),
     ErrorCode("request_not_found", 1, False, "The permission or question is no longer pending.", "netclaw-opencode inspect get-session-status"),
     ErrorCode("bad_response", 1, False, "The server's answer is not what its API promises.", "check_availability; is another program on that port?"),

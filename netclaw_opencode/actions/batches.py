@@ -5,7 +5,8 @@ Owns the way from arguments to a batch and back. The tasks themselves are run by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import anyio.to_thread
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.batch import claims, leases, looking, starting, submitting
-from netclaw_opencode.batch.database import Database, change
+from netclaw_opencode.batch.database import Database
 from netclaw_opencode.batch.files import ResultsFile
 from netclaw_opencode.batch.items import Reader
 from netclaw_opencode.errors import CODES, InvalidInput
@@ -60,9 +61,9 @@ class _Submission:
 
 async def submit_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Take the tasks in and return at once."""
-    database = await _database(context)
-    submission = await _off_loop(_submit, arguments, context.settings, database)
-    summary = await _off_loop(looking.batch, database, submission.submitted.batch)
+    async with _database(context) as database:
+        submission = await _off_loop(_submit, arguments, context.settings, database)
+        summary = await _off_loop(looking.batch, database, submission.submitted.batch)
     return {**summary, **submission.to_wire(), "next": _next(summary), "notes": _notes(submission, summary)}
 
 
@@ -70,23 +71,11 @@ async def run_batch(arguments: JsonObject, context: ActionContext) -> JsonObject
     """Take the tasks in and follow them to their end; the batch outlives the call."""
     began = context.clock()
     limit = time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 43200), stops=False)
-    database = await _database(context)
     given = read.text(arguments, "results_file") or (f"{arguments['file']}.results.jsonl" if "file" in arguments else None)
-    file = await _off_loop(ResultsFile, Path(given).absolute()) if given is not None else None
-    submission = await _off_loop(_submit, arguments, context.settings, database)
-    batch, told, starts = submission.submitted.batch, 0, 1
-    while True:
-        summary = await _off_loop(looking.batch, database, batch)
-        told = await _off_loop(_write_results, database, batch, file, told)
-        context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
-        if summary["state"] in _REST or context.clock() >= began + limit:
-            break
-        if submission.child is not None and submission.child.poll() is not None and summary["workers"] == 0:
-            if starts == _WORKER_STARTS:
-                raise starting.ended_early(submission.child, context.settings)
-            starts += 1
-            submission.child = await _off_loop(partial(starting.start, context.settings, concurrency=submission.concurrency))
-        await anyio.sleep(min(_LOOK_SECONDS, max(0.05, began + limit - context.clock())))
+    async with _database(context) as database:
+        file = await _off_loop(ResultsFile, Path(given).expanduser().absolute()) if given is not None else None
+        submission = await _off_loop(_submit, arguments, context.settings, database)
+        summary = await _follow(submission, context, database, file=file, ends=began + limit)
     return {
         **summary,
         **submission.to_wire(),
@@ -97,24 +86,45 @@ async def run_batch(arguments: JsonObject, context: ActionContext) -> JsonObject
     }
 
 
+async def _follow(
+    submission: _Submission, context: ActionContext, database: Database, *, file: ResultsFile | None, ends: float
+) -> JsonObject:
+    """Follow a batch until nothing changes by itself; a worker that ends before it is followed by another one."""
+    batch, told, starts = submission.submitted.batch, 0, 1
+    while True:
+        summary = await _off_loop(looking.batch, database, batch)
+        told = await _off_loop(_write_results, database, batch, file, told)
+        context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
+        if summary["state"] in _REST or context.clock() >= ends:
+            return summary
+        if submission.child is not None and submission.child.poll() is not None and summary["workers"] == 0:
+            if starts == _WORKER_STARTS:
+                raise starting.ended_early(submission.child, context.settings)
+            starts += 1
+            submission.child = await _off_loop(partial(starting.start, context.settings, concurrency=submission.concurrency))
+        await anyio.sleep(min(_LOOK_SECONDS, max(0.05, ends - context.clock())))
+
+
 async def get_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """How far a batch is."""
-    summary = await _off_loop(looking.batch, await _database(context), str(arguments["batch_id"]))
+    async with _database(context) as database:
+        summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
     return {**summary, "next": _next(summary)}
 
 
 async def wait_for_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """A bounded wait for the end of a batch, or for a change beyond ``cursor``."""
     began = context.clock()
-    limit = time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
-    database, cursor = await _database(context), read.text(arguments, "cursor")
-    while True:
-        summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
-        context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
-        changed = cursor is not None and _cursor(summary) != cursor
-        if changed or summary["state"] in _REST or summary["workers"] == 0 or context.clock() >= began + limit:
-            break
-        await anyio.sleep(min(_LOOK_SECONDS, max(0.05, began + limit - context.clock())))
+    ends = began + time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
+    cursor = read.text(arguments, "cursor")
+    async with _database(context) as database:
+        while True:
+            summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
+            context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
+            changed = cursor is not None and _cursor(summary) != cursor
+            if changed or summary["state"] in _REST or summary["workers"] == 0 or context.clock() >= ends:
+                break
+            await anyio.sleep(min(_LOOK_SECONDS, max(0.05, ends - context.clock())))
     return {
         **summary,
         "cursor": _cursor(summary),
@@ -127,54 +137,52 @@ async def wait_for_batch(arguments: JsonObject, context: ActionContext) -> JsonO
 async def get_batch_results(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """A page of results."""
     batch, after, limit = str(arguments["batch_id"]), read.integer(arguments, "after", 0), read.integer(arguments, "limit", 20)
-    database = await _database(context)
     state = read.text(arguments, "state")
-    page, last, more = await _off_loop(partial(looking.results, database, batch, after=after, limit=limit, state=state))
-    output = {"batch_id": (await _off_loop(looking.batch, database, batch))["batch_id"], "results": page, "count": len(page)}
-    return {**output, "next_after": last} if more else output
+    async with _database(context) as database:
+        page, last, more = await _off_loop(partial(looking.results, database, batch, after=after, limit=limit, state=state))
+        batch = await _off_loop(looking.id_of, database, batch)
+    return {"batch_id": batch, "results": page, "count": len(page), "more": more, "next_after": last}
 
 
 async def cancel_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Cancel what waits, and have what runs stopped by its worker."""
-    database = await _database(context)
-    cancelled, stopping = await _off_loop(claims.cancel, database, str(arguments["batch_id"]))
-    summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
+    async with _database(context) as database:
+        cancelled, stopping = await _off_loop(claims.cancel, database, str(arguments["batch_id"]))
+        summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
+        if stopping:
+            # What a lost worker left is stopped by another one.
+            await _off_loop(partial(_ensure_worker, context.settings, database, concurrency=_concurrency(summary)))
     return {**summary, "cancelled": cancelled, "stopping": stopping, "next": _next(summary)}
 
 
 async def pause_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Start nothing more of a batch, or go on; what runs ends either way."""
-    database = await _database(context)
-    paused = 0 if read.flag(arguments, "resume") else 1
-
-    def pause() -> None:
-        with database.write() as connection:
-            batch = submitting.required(connection, str(arguments["batch_id"]))["id"]
-            change(connection, "UPDATE netclaw_batches SET paused = :paused WHERE id = :batch", paused=paused, batch=batch)
-
-    await _off_loop(pause)
-    summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
-    if not paused and not summary["done"]:
-        await _off_loop(partial(_ensure_worker, context.settings, database, concurrency=_concurrency(summary)))
+    resume = read.flag(arguments, "resume")
+    async with _database(context) as database:
+        await _off_loop(partial(claims.pause, database, str(arguments["batch_id"]), paused=not resume))
+        summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
+        if resume:
+            await _off_loop(partial(_ensure_worker, context.settings, database, concurrency=_concurrency(summary)))
     return {**summary, "next": _next(summary)}
 
 
 async def retry_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Let tasks that failed, or were cancelled, wait again."""
-    database = await _database(context)
     codes = cast("list[str]", arguments.get("codes") or [])
     _require_codes("codes", codes)
-    retried = await _off_loop(claims.retry, database, str(arguments["batch_id"]), codes)
-    summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
     child = None
-    if retried and read.flag(arguments, "start_worker", default=True):
-        child = await _off_loop(partial(_ensure_worker, context.settings, database, concurrency=_concurrency(summary)))
+    async with _database(context) as database:
+        retried = await _off_loop(claims.retry, database, str(arguments["batch_id"]), codes)
+        summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
+        if retried and read.flag(arguments, "start_worker", default=True):
+            child = await _off_loop(partial(_ensure_worker, context.settings, database, concurrency=_concurrency(summary)))
     return {**summary, "retried": retried, "worker_started": child is not None, "next": _next(summary)}
 
 
 async def list_batches(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """The batches of the database, the newest first."""
-    found = await _off_loop(partial(looking.every, await _database(context), limit=read.integer(arguments, "limit", 20)))
+    async with _database(context) as database:
+        found = await _off_loop(partial(looking.every, database, limit=read.integer(arguments, "limit", 20)))
     return {"batches": found, "count": len(found)}
 
 
@@ -190,13 +198,21 @@ def progress_line(summary: JsonObject) -> str:
     return ", ".join(parts)
 
 
-async def _database(context: ActionContext) -> Database:
+@asynccontextmanager
+async def _database(context: ActionContext) -> AsyncIterator[Database]:
+    """The database for the time of one call."""
+
     def opened() -> Database:
         database = Database.of(context.settings)
         database.prepare()
         return database
 
-    return await _off_loop(opened)
+    database = await _off_loop(opened)
+    try:
+        yield database
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _off_loop(database.close)
 
 
 def _submit(arguments: JsonObject, settings: Settings, database: Database) -> _Submission:

@@ -10,6 +10,7 @@ from netclaw_opencode.api import _arguments as arguments
 from netclaw_opencode.api import results
 from netclaw_opencode.api._calls import Request
 from netclaw_opencode.api._clients import AsyncClient
+from netclaw_opencode.api.batches import AsyncBatchRun
 from netclaw_opencode.api.inputs import Thinking
 from netclaw_opencode.api.streams import AsyncTaskStream
 from netclaw_opencode.api.types import Model, OnPermission, OnQuestion, Path, Seconds
@@ -1398,11 +1399,11 @@ class AsyncOpenCode(AsyncClient):
         )
         return await self._perform(request)
 
-    async def run_batch(
+    def run_batch(
         self,
+        items: Sequence[Mapping[str, Any]] | None = None,
         *,
         file: str | None = None,
-        items: Sequence[Mapping[str, Any]] | None = None,
         prompt_template: str | None = None,
         defaults: Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -1417,7 +1418,7 @@ class AsyncOpenCode(AsyncClient):
         start_worker: bool = True,
         wait: Seconds = 43200,
         results_file: str | None = None,
-    ) -> results.RunBatchResult:
+    ) -> AsyncBatchRun:
         """Run many tasks, several at once, and follow them to their end.
 
         Takes the tasks in as a whole (all problems are told with their lines before anything runs) and follows them
@@ -1426,11 +1427,13 @@ class AsyncOpenCode(AsyncClient):
         exactly once in the results, also where processes are killed meanwhile; one task works in a directory at a time.
         In a host that ends long calls use submit_batch and wait_for_batch.
 
+        ``async for item in oc.run_batch(items)`` yields each task as it ends; ``await oc.run_batch(items)`` returns at the end.
+
         Args:
+            items: The tasks as a list, in place of file.
             file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
                 takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
                 the batch is its whole path, so the same file again goes on with the same batch.
-            items: The tasks as a list, in place of file.
             prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
                 their own; {{ and }} stand for braces.
             defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
@@ -1458,14 +1461,14 @@ class AsyncOpenCode(AsyncClient):
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
-                BatchChangedError, WorkerFailedError.
+                BatchChangedError, BatchHaltedError, WorkerFailedError.
         """
         request = Request(
             "run_batch",
             arguments.given(
                 {
-                    "file": file,
                     "items": arguments.plain(items),
+                    "file": file,
                     "prompt_template": prompt_template,
                     "defaults": arguments.plain(defaults),
                     "name": name,
@@ -1492,13 +1495,13 @@ class AsyncOpenCode(AsyncClient):
             ),
             results.RunBatchResult,
         )
-        return await self._perform(request)
+        return AsyncBatchRun(self._host, request)
 
     async def submit_batch(
         self,
+        items: Sequence[Mapping[str, Any]] | None = None,
         *,
         file: str | None = None,
-        items: Sequence[Mapping[str, Any]] | None = None,
         prompt_template: str | None = None,
         defaults: Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -1517,10 +1520,10 @@ class AsyncOpenCode(AsyncClient):
         As run_batch, without following. Follow it with wait_for_batch; read what has ended with get_batch_results.
 
         Args:
+            items: The tasks as a list, in place of file.
             file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
                 takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
                 the batch is its whole path, so the same file again goes on with the same batch.
-            items: The tasks as a list, in place of file.
             prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
                 their own; {{ and }} stand for braces.
             defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
@@ -1551,8 +1554,8 @@ class AsyncOpenCode(AsyncClient):
             "submit_batch",
             arguments.given(
                 {
-                    "file": file,
                     "items": arguments.plain(items),
+                    "file": file,
                     "prompt_template": prompt_template,
                     "defaults": arguments.plain(defaults),
                     "name": name,

@@ -10,6 +10,7 @@ from netclaw_opencode.api import _arguments as arguments
 from netclaw_opencode.api import results
 from netclaw_opencode.api._calls import Request
 from netclaw_opencode.api._clients import SyncClient
+from netclaw_opencode.api.batches import BatchRun
 from netclaw_opencode.api.inputs import Thinking
 from netclaw_opencode.api.streams import TaskStream
 from netclaw_opencode.api.types import Model, OnPermission, OnQuestion, Path, Seconds
@@ -1400,9 +1401,9 @@ class OpenCode(SyncClient):
 
     def run_batch(
         self,
+        items: Sequence[Mapping[str, Any]] | None = None,
         *,
         file: str | None = None,
-        items: Sequence[Mapping[str, Any]] | None = None,
         prompt_template: str | None = None,
         defaults: Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -1427,10 +1428,10 @@ class OpenCode(SyncClient):
         In a host that ends long calls use submit_batch and wait_for_batch.
 
         Args:
+            items: The tasks as a list, in place of file.
             file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
                 takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
                 the batch is its whole path, so the same file again goes on with the same batch.
-            items: The tasks as a list, in place of file.
             prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
                 their own; {{ and }} stand for braces.
             defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
@@ -1458,14 +1459,14 @@ class OpenCode(SyncClient):
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
-                BatchChangedError, WorkerFailedError.
+                BatchChangedError, BatchHaltedError, WorkerFailedError.
         """
         request = Request(
             "run_batch",
             arguments.given(
                 {
-                    "file": file,
                     "items": arguments.plain(items),
+                    "file": file,
                     "prompt_template": prompt_template,
                     "defaults": arguments.plain(defaults),
                     "name": name,
@@ -1494,11 +1495,109 @@ class OpenCode(SyncClient):
         )
         return self._perform(request)
 
-    def submit_batch(
+    def stream_batch(
         self,
+        items: Sequence[Mapping[str, Any]] | None = None,
         *,
         file: str | None = None,
+        prompt_template: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        add: bool = False,
+        concurrency: int = 4,
+        max_starts_per_minute: int | None = None,
+        max_cost_usd: float | None = None,
+        stop_after_failures: int | None = None,
+        retry_codes: Sequence[str] | None = None,
+        retry_limit: int = 3,
+        shared_directories: bool = False,
+        start_worker: bool = True,
+        wait: Seconds = 43200,
+        results_file: str | None = None,
+    ) -> BatchRun:
+        """Run many tasks, several at once, and follow them to their end.
+
+        Takes the tasks in as a whole (all problems are told with their lines before anything runs) and follows them
+        until all have ended, a limit is reached, or the time is over; the batch goes on without this call, in a worker
+        process that is started where none lives. The same input again goes on with the same batch. Each task ends
+        exactly once in the results, also where processes are killed meanwhile; one task works in a directory at a time.
+        In a host that ends long calls use submit_batch and wait_for_batch.
+
+        ``for item in oc.stream_batch(items)`` yields each task as it ends.
+
+        Args:
+            items: The tasks as a list, in place of file.
+            file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
+                takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
+                the batch is its whole path, so the same file again goes on with the same batch.
+            prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
+                their own; {{ and }} stand for braces.
+            defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
+            name: A name for the batch. The same name means the same batch. Left out: the file's whole path, or for a
+                list what it holds.
+            add: Add what is new or changed in the input to a batch that is there already; without it such an input is
+                refused.
+            concurrency: How many of its tasks run at once, on all workers together; a worker that is started here has
+                as many places.
+            max_starts_per_minute: No more of its tasks are started within any minute.
+            max_cost_usd: Once so much was spent, in US dollars, nothing more is started; what runs ends, and may go
+                beyond it.
+            stop_after_failures: Once so many tasks have failed, nothing more is started.
+            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
+                surroundings (connection_lost, provider_retrying, server_died, server_not_ready, server_unreachable). An
+                empty list: none.
+            retry_limit: How often a task is tried again.
+            shared_directories: Whether every machine with a worker sees the directories under the same path. Without it
+                tasks stay on this machine.
+            start_worker: Start a worker on this machine where none lives; it ends when nothing is left. false: workers
+                are started by somebody else.
+            wait: How long to wait at most in this call, in seconds; the batch goes on after it. Or a ``timedelta``.
+            results_file: Append each result to this file as one JSON line, each once. Left out: for a file of tasks,
+                that file's name with .results.jsonl at its end.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchChangedError, BatchHaltedError, WorkerFailedError.
+        """
+        request = Request(
+            "run_batch",
+            arguments.given(
+                {
+                    "items": arguments.plain(items),
+                    "file": file,
+                    "prompt_template": prompt_template,
+                    "defaults": arguments.plain(defaults),
+                    "name": name,
+                    "add": add,
+                    "concurrency": concurrency,
+                    "max_starts_per_minute": max_starts_per_minute,
+                    "max_cost_usd": max_cost_usd,
+                    "stop_after_failures": stop_after_failures,
+                    "retry_codes": arguments.plain(retry_codes),
+                    "retry_limit": retry_limit,
+                    "shared_directories": shared_directories,
+                    "start_worker": start_worker,
+                    "wait_seconds": arguments.seconds(wait),
+                    "results_file": results_file,
+                },
+                {
+                    "add": False,
+                    "concurrency": 4,
+                    "retry_limit": 3,
+                    "shared_directories": False,
+                    "start_worker": True,
+                    "wait_seconds": 43200,
+                },
+            ),
+            results.RunBatchResult,
+        )
+        return BatchRun(self._host, request)
+
+    def submit_batch(
+        self,
         items: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        file: str | None = None,
         prompt_template: str | None = None,
         defaults: Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -1517,10 +1616,10 @@ class OpenCode(SyncClient):
         As run_batch, without following. Follow it with wait_for_batch; read what has ended with get_batch_results.
 
         Args:
+            items: The tasks as a list, in place of file.
             file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
                 takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
                 the batch is its whole path, so the same file again goes on with the same batch.
-            items: The tasks as a list, in place of file.
             prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
                 their own; {{ and }} stand for braces.
             defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
@@ -1551,8 +1650,8 @@ class OpenCode(SyncClient):
             "submit_batch",
             arguments.given(
                 {
-                    "file": file,
                     "items": arguments.plain(items),
+                    "file": file,
                     "prompt_template": prompt_template,
                     "defaults": arguments.plain(defaults),
                     "name": name,

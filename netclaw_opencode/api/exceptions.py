@@ -358,6 +358,13 @@ class BatchNotFoundError(ActionError, code="batch_not_found"):
     """
 
 
+class BatchHaltedError(ActionError, code="batch_halted"):
+    """A batch reached one of its limits, or was cancelled, before all of its tasks had ended.
+
+    What helps: Submit it again with another limit, or retry_batch.
+    """
+
+
 class WorkerLostError(ActionError, code="worker_lost"):
     """A task was begun several times, and each time its worker was lost.
 
@@ -527,6 +534,7 @@ __all__ = [
     "AuthFailedError",
     "BadResponseError",
     "BatchChangedError",
+    "BatchHaltedError",
     "BatchNotFoundError",
     "BinaryNotFoundError",
     "CallCancelledError",

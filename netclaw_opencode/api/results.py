@@ -1495,7 +1495,7 @@ class RecoverResult(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunBatchCounts(Result):
+class BatchCounts(Result):
     """The tasks by state.
 
     Attributes:
@@ -1514,7 +1514,7 @@ class RunBatchCounts(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunBatchRunning(Result):
+class RunningItem(Result):
     """A task that runs.
 
     Attributes:
@@ -1566,11 +1566,11 @@ class RunBatchResult(Result):
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
-    counts: RunBatchCounts
+    counts: BatchCounts
     failures: Mapping[str, int]
     cost_usd: float
     workers: int
-    running: tuple[RunBatchRunning, ...]
+    running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
     seconds_left: int | None = None
@@ -1582,42 +1582,6 @@ class RunBatchResult(Result):
     waited_seconds: float
     next: str
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitBatchCounts(Result):
-    """The tasks by state.
-
-    Attributes:
-        waiting: How many wait for a place.
-        running: How many run.
-        completed: How many are completed.
-        failed: How many have failed.
-        cancelled: How many were cancelled.
-    """
-
-    waiting: int
-    running: int
-    completed: int
-    failed: int
-    cancelled: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitBatchRunning(Result):
-    """A task that runs.
-
-    Attributes:
-        id: The task's id.
-        attempts: How often it was begun.
-        seconds: Since when it runs, in seconds.
-        doing: What was last seen of it.
-    """
-
-    id: str
-    attempts: int
-    seconds: float
-    doing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1654,11 +1618,11 @@ class SubmitBatchResult(Result):
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
-    counts: SubmitBatchCounts
+    counts: BatchCounts
     failures: Mapping[str, int]
     cost_usd: float
     workers: int
-    running: tuple[SubmitBatchRunning, ...]
+    running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
     seconds_left: int | None = None
@@ -1668,42 +1632,6 @@ class SubmitBatchResult(Result):
     worker_started: bool
     next: str
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchCounts(Result):
-    """The tasks by state.
-
-    Attributes:
-        waiting: How many wait for a place.
-        running: How many run.
-        completed: How many are completed.
-        failed: How many have failed.
-        cancelled: How many were cancelled.
-    """
-
-    waiting: int
-    running: int
-    completed: int
-    failed: int
-    cancelled: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRunning(Result):
-    """A task that runs.
-
-    Attributes:
-        id: The task's id.
-        attempts: How often it was begun.
-        seconds: Since when it runs, in seconds.
-        doing: What was last seen of it.
-    """
-
-    id: str
-    attempts: int
-    seconds: float
-    doing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1739,47 +1667,11 @@ class BatchResult(Result):
     failures: Mapping[str, int]
     cost_usd: float
     workers: int
-    running: tuple[BatchRunning, ...]
+    running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
     seconds_left: int | None = None
     next: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitForBatchCounts(Result):
-    """The tasks by state.
-
-    Attributes:
-        waiting: How many wait for a place.
-        running: How many run.
-        completed: How many are completed.
-        failed: How many have failed.
-        cancelled: How many were cancelled.
-    """
-
-    waiting: int
-    running: int
-    completed: int
-    failed: int
-    cancelled: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitForBatchRunning(Result):
-    """A task that runs.
-
-    Attributes:
-        id: The task's id.
-        attempts: How often it was begun.
-        seconds: Since when it runs, in seconds.
-        doing: What was last seen of it.
-    """
-
-    id: str
-    attempts: int
-    seconds: float
-    doing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1814,11 +1706,11 @@ class WaitForBatchResult(Result):
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
-    counts: WaitForBatchCounts
+    counts: BatchCounts
     failures: Mapping[str, int]
     cost_usd: float
     workers: int
-    running: tuple[WaitForBatchRunning, ...]
+    running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
     seconds_left: int | None = None
@@ -1829,7 +1721,7 @@ class WaitForBatchResult(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchResultsBatchResultsResult(Result):
+class BatchItem(Result):
     """How one task ended.
 
     Attributes:
@@ -1859,49 +1751,15 @@ class BatchResultsResult(Result):
         batch_id: The batch's id.
         results: The results, in the order in which the tasks ended.
         count: Number of results returned.
-        next_after: Where the next page begins; absent on the last.
+        more: Whether there are more.
+        next_after: Go on after this number.
     """
 
     batch_id: str
-    results: tuple[BatchResultsBatchResultsResult, ...]
+    results: tuple[BatchItem, ...]
     count: int
-    next_after: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelBatchCounts(Result):
-    """The tasks by state.
-
-    Attributes:
-        waiting: How many wait for a place.
-        running: How many run.
-        completed: How many are completed.
-        failed: How many have failed.
-        cancelled: How many were cancelled.
-    """
-
-    waiting: int
-    running: int
-    completed: int
-    failed: int
-    cancelled: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelBatchRunning(Result):
-    """A task that runs.
-
-    Attributes:
-        id: The task's id.
-        attempts: How often it was begun.
-        seconds: Since when it runs, in seconds.
-        doing: What was last seen of it.
-    """
-
-    id: str
-    attempts: int
-    seconds: float
-    doing: str | None = None
+    more: bool
+    next_after: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1935,53 +1793,17 @@ class CancelBatchResult(Result):
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
-    counts: CancelBatchCounts
+    counts: BatchCounts
     failures: Mapping[str, int]
     cost_usd: float
     workers: int
-    running: tuple[CancelBatchRunning, ...]
+    running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
     seconds_left: int | None = None
     cancelled: int
     stopping: int
     next: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseBatchCounts(Result):
-    """The tasks by state.
-
-    Attributes:
-        waiting: How many wait for a place.
-        running: How many run.
-        completed: How many are completed.
-        failed: How many have failed.
-        cancelled: How many were cancelled.
-    """
-
-    waiting: int
-    running: int
-    completed: int
-    failed: int
-    cancelled: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseBatchRunning(Result):
-    """A task that runs.
-
-    Attributes:
-        id: The task's id.
-        attempts: How often it was begun.
-        seconds: Since when it runs, in seconds.
-        doing: What was last seen of it.
-    """
-
-    id: str
-    attempts: int
-    seconds: float
-    doing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -2013,51 +1835,15 @@ class PauseBatchResult(Result):
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
-    counts: PauseBatchCounts
+    counts: BatchCounts
     failures: Mapping[str, int]
     cost_usd: float
     workers: int
-    running: tuple[PauseBatchRunning, ...]
+    running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
     seconds_left: int | None = None
     next: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryBatchCounts(Result):
-    """The tasks by state.
-
-    Attributes:
-        waiting: How many wait for a place.
-        running: How many run.
-        completed: How many are completed.
-        failed: How many have failed.
-        cancelled: How many were cancelled.
-    """
-
-    waiting: int
-    running: int
-    completed: int
-    failed: int
-    cancelled: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryBatchRunning(Result):
-    """A task that runs.
-
-    Attributes:
-        id: The task's id.
-        attempts: How often it was begun.
-        seconds: Since when it runs, in seconds.
-        doing: What was last seen of it.
-    """
-
-    id: str
-    attempts: int
-    seconds: float
-    doing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -2091,11 +1877,11 @@ class RetryBatchResult(Result):
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
-    counts: RetryBatchCounts
+    counts: BatchCounts
     failures: Mapping[str, int]
     cost_usd: float
     workers: int
-    running: tuple[RetryBatchRunning, ...]
+    running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
     seconds_left: int | None = None
@@ -2105,43 +1891,7 @@ class RetryBatchResult(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListBatchesBatcheCounts(Result):
-    """The tasks by state.
-
-    Attributes:
-        waiting: How many wait for a place.
-        running: How many run.
-        completed: How many are completed.
-        failed: How many have failed.
-        cancelled: How many were cancelled.
-    """
-
-    waiting: int
-    running: int
-    completed: int
-    failed: int
-    cancelled: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListBatchesBatcheRunning(Result):
-    """A task that runs.
-
-    Attributes:
-        id: The task's id.
-        attempts: How often it was begun.
-        seconds: Since when it runs, in seconds.
-        doing: What was last seen of it.
-    """
-
-    id: str
-    attempts: int
-    seconds: float
-    doing: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListBatchesBatche(Result):
+class Batch(Result):
     """One batch.
 
     Attributes:
@@ -2168,11 +1918,11 @@ class ListBatchesBatche(Result):
     halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
     done: bool
     total: int
-    counts: ListBatchesBatcheCounts
+    counts: BatchCounts
     failures: Mapping[str, int]
     cost_usd: float
     workers: int
-    running: tuple[ListBatchesBatcheRunning, ...]
+    running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
     seconds_left: int | None = None
@@ -2187,7 +1937,7 @@ class ListBatchesResult(Result):
         count: Number of batches returned.
     """
 
-    batches: tuple[ListBatchesBatche, ...]
+    batches: tuple[Batch, ...]
     count: int
 
 
@@ -2195,14 +1945,12 @@ __all__ = [
     "AbortSessionChild",
     "AbortSessionResult",
     "Answered",
+    "Batch",
     "BatchCounts",
+    "BatchItem",
     "BatchResult",
-    "BatchResultsBatchResultsResult",
     "BatchResultsResult",
-    "BatchRunning",
-    "CancelBatchCounts",
     "CancelBatchResult",
-    "CancelBatchRunning",
     "CheckAvailabilityApi",
     "CheckAvailabilityApiDrift",
     "CheckAvailabilityBinary",
@@ -2226,18 +1974,13 @@ __all__ = [
     "ExplainResult",
     "FileChanged",
     "InstallOpencodeResult",
-    "ListBatchesBatche",
-    "ListBatchesBatcheCounts",
-    "ListBatchesBatcheRunning",
     "ListBatchesResult",
     "ListProvidersProvider",
     "ListProvidersProviderModel",
     "ListProvidersResult",
     "ListSessionsResult",
     "ModelUsed",
-    "PauseBatchCounts",
     "PauseBatchResult",
-    "PauseBatchRunning",
     "Pending",
     "Question",
     "RecoverLost",
@@ -2247,12 +1990,8 @@ __all__ = [
     "ReplyPermissionResult",
     "ReplyQuestionResult",
     "Result",
-    "RetryBatchCounts",
     "RetryBatchResult",
-    "RetryBatchRunning",
-    "RunBatchCounts",
     "RunBatchResult",
-    "RunBatchRunning",
     "RunPlanAndImplementAttempt",
     "RunPlanAndImplementCleanup",
     "RunPlanAndImplementResult",
@@ -2260,6 +1999,7 @@ __all__ = [
     "RunTaskCleanup",
     "RunTaskMessage",
     "RunTaskResult",
+    "RunningItem",
     "SendMessageAsyncResult",
     "SendMessageMessage",
     "SendMessageResult",
@@ -2274,17 +2014,13 @@ __all__ = [
     "StopServerResult",
     "Stopped",
     "StoppedChild",
-    "SubmitBatchCounts",
     "SubmitBatchResult",
-    "SubmitBatchRunning",
     "ThinkingUsed",
     "ToolCall",
     "Turn",
     "TurnMessage",
     "Usage",
-    "WaitForBatchCounts",
     "WaitForBatchResult",
-    "WaitForBatchRunning",
     "WaitForSessionProgress",
     "WaitForSessionResult",
     "WatchEventsEvent",

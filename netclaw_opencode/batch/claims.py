@@ -208,6 +208,13 @@ def cancel(database: Database, batch: str) -> tuple[int, int]:
     return len(found), running
 
 
+def pause(database: Database, batch: str, *, paused: bool) -> None:
+    """Start nothing more of a batch, or go on."""
+    with database.write() as connection:
+        batch = str(required(connection, batch)["id"])
+        change(connection, "UPDATE netclaw_batches SET paused = :paused WHERE id = :batch", paused=int(paused), batch=batch)
+
+
 def retry(database: Database, batch: str, codes: Collection[str]) -> int:
     """Let failed and cancelled items wait again; their earlier results are taken out. Returns how many."""
     with database.write() as connection:
@@ -292,6 +299,7 @@ __all__ = [
     "held_claims",
     "note_progress",
     "note_server",
+    "pause",
     "release",
     "retry",
     "settle",

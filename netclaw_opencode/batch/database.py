@@ -31,6 +31,8 @@ _LOCK_KEY = 0x6E65_7463_6C61_7721
 _BUSY_SECONDS = 30.0
 """How long SQLite waits for another writer; a writer of ours is done in milliseconds, a copy of the file may take longer."""
 _CONNECT_SECONDS = 10
+_POSTGRES_OPTIONS = "-c idle_in_transaction_session_timeout=10000 -c statement_timeout=60000"
+"""A worker that is stopped in the middle of a transaction must not hold up all others; none of ours waits for anything but the database."""
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS netclaw_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -93,7 +95,8 @@ class Database:
         import sqlalchemy as sa
 
         if not self.is_sqlite:
-            return sa.create_engine(self.url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS})
+            arguments = {"connect_timeout": _CONNECT_SECONDS, "options": _POSTGRES_OPTIONS}
+            return sa.create_engine(self.url, pool_pre_ping=True, connect_args=arguments)
         engine = sa.create_engine(self.url, connect_args={"timeout": _BUSY_SECONDS})
 
         @sa.event.listens_for(engine, "connect")

@@ -27,6 +27,12 @@ def batch(database: Database, name: str) -> dict[str, object]:
         return _summary(connection, required(connection, name))
 
 
+def id_of(database: Database, name: str) -> str:
+    """The id of a batch, by its id or its name; raises ``ActionFailed`` (``batch_not_found``)."""
+    with database.read() as connection:
+        return str(required(connection, name)["id"])
+
+
 def every(database: Database, *, limit: int) -> list[dict[str, object]]:
     """The batches, the newest first."""
     with database.read() as connection:
@@ -161,4 +167,4 @@ def _estimate(connection: Connection, batch_id: str, *, now: int, left: int) -> 
     return {"per_minute": round(per_minute, 2), **({"seconds_left": round(60 * left / per_minute)} if left else {})}
 
 
-__all__ = ["ENDED", "STATES", "batch", "every", "results", "unfinished", "workers"]
+__all__ = ["ENDED", "STATES", "batch", "every", "id_of", "results", "unfinished", "workers"]

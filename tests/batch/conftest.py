@@ -16,7 +16,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from netclaw_opencode.batch.database import Database
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel, Text
 from netclaw_opencode.settings import Settings
@@ -24,6 +23,7 @@ from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.server import server_environment
 from netclaw_opencode.testing.waiting import wait_until
 from tests.support.pace import MACHINE_SECONDS
+from tests.support.postgres import Postgres, running_postgres
 
 LEASE_SECONDS, BEAT_SECONDS = 6.0, 2.0
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,11 +50,6 @@ class BatchPlace:
     def settings(self) -> Settings:
         """The settings of everything that runs here."""
         return Settings.from_environment(self.environ)
-
-    @property
-    def database(self) -> Database:
-        """The database of this place."""
-        return Database.of(self.settings)
 
     def directories(self, *names: str) -> list[str]:
         """A directory for each name."""
@@ -132,10 +127,17 @@ class BatchPlace:
 
     def servers(self) -> list[psutil.Process]:
         """The servers of this place that run."""
+        return self._processes("serve")
+
+    def workers_by_themselves(self) -> list[psutil.Process]:
+        """The workers that run here, whoever has started them."""
+        return self._processes("worker")
+
+    def _processes(self, word: str) -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if "serve" in process.cmdline() and process.environ().get("HOME") == self.environ["HOME"]:
+                if word in process.cmdline() and process.environ().get("HOME") == self.environ["HOME"]:
                     found.append(process)
         return found
 
@@ -146,19 +148,29 @@ class BatchPlace:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
                 process.wait()
-        for server in self.servers():
+        for server in (*self.workers_by_themselves(), *self.servers()):
             with contextlib.suppress(psutil.Error):
                 server.kill()
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[BatchPlace]:
-    """A place of its own for each test: what it leaves running fails it."""
+def postgres() -> Iterator[Postgres]:
+    """A Postgres of the test's own, which it may end and start again."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[BatchPlace]:
+    """A place of its own for each test: what it leaves running fails it. On Postgres for a test that asks for one."""
     with OfflineModel() as model:
         model.when("quick", Text("done"))
         here = BatchPlace(tmp_path.resolve(), model)
+        if "postgres" in request.fixturenames:
+            here.environ["OPENCODE_DRIVER_BATCH_URL"] = request.getfixturevalue("postgres").url
         try:
             yield here
+            wait_until(lambda: not here.workers_by_themselves(), 2 * MACHINE_SECONDS, what="the end of the workers")
             assert [server.pid for server in here.servers()] == []
             assert not list((tmp_path / "state" / "batches" / "pools").glob("*"))
         finally:

@@ -28,9 +28,9 @@ def failed(code: str) -> Mapping[str, object]:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """One Postgres for this file."""
-    with running_postgres(tmp_path_factory.mktemp("batch") / "postgres") as server:
+    with running_postgres() as server:
         yield server
 
 
@@ -211,12 +211,13 @@ def test_a_paused_batch_starts_nothing_and_others_do(flow: Flow) -> None:
     batch = flow.submit(item("a"), item("c"))
     flow.submit(item("b"), name="other")
     assert flow.admit(concurrency=1) == ["a"]
-    with flow.database.write() as connection:
-        change(connection, "UPDATE netclaw_batches SET paused = 1 WHERE id = :id", id=batch)
+    claims.pause(flow.database, batch, paused=True)
     assert flow.admit() == ["b"]
     assert looking.batch(flow.database, batch)["state"] == "pausing"
     flow.run("a")
     assert looking.batch(flow.database, batch)["state"] == "paused"
+    claims.pause(flow.database, batch, paused=False)
+    assert flow.admit() == ["c"]
 
 
 def test_only_stated_failures_are_tried_again_each_time_later(flow: Flow) -> None:

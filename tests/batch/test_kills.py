@@ -11,6 +11,7 @@ from netclaw_opencode.offline import Gated, Hang
 from netclaw_opencode.testing.waiting import wait_until
 from tests.batch.conftest import BatchPlace, kill
 from tests.support.pace import MACHINE_SECONDS
+from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.real
 
@@ -40,8 +41,8 @@ def test_a_killed_workers_turn_is_followed_by_the_next_one_and_not_run_again(pla
     assert results["held"]["data"]["text"] == "half an answer"  # type: ignore[index]
 
 
-def test_a_worker_that_was_taken_for_lost_writes_nothing(place: BatchPlace) -> None:
-    """SIGSTOP for longer than the lease: its task is taken over and ends once; the worker that comes back sees it and ends."""
+def test_a_worker_that_was_taken_for_lost_writes_nothing(postgres: Postgres, place: BatchPlace) -> None:
+    """SIGSTOP for longer than the lease: the task is taken over and ends once; who comes back sees it and ends. Postgres crashes, too."""
     gate = place.model.gate("the answer")
     place.model.when("held", Gated(gate, "half", " an answer"))
     (directory,) = place.directories("a")
@@ -58,7 +59,11 @@ def test_a_worker_that_was_taken_for_lost_writes_nothing(place: BatchPlace) -> N
     wait_until(taken_over, 2 * MACHINE_SECONDS, what="the take-over")
     os.kill(first.pid, signal.SIGCONT)
     assert place.ended(first) == 5, place.logs()
+    postgres.crash()
     gate.open()
+    # The answer is there before its database is.
+    place.model.wait_until(lambda model: not model.open_connections, 2 * MACHINE_SECONDS)
+    postgres.start()
     assert place.ended(second) == 0, place.logs()
     results = place.results(batch)
     assert (results["held"]["state"], results["held"]["attempts"]) == ("completed", 2)

@@ -305,6 +305,15 @@ def asking_permission(acting: Acting) -> Json:
     return {"session_id": session_id, "permission_id": request["id"], "answer": "once"}
 
 
+BATCH: Json = {"items": [{"prompt": "hello"}], "start_worker": False}
+"""One task that waits for a worker: what workers do with it is shown in tests/batch."""
+
+
+def batch(acting: Acting) -> Json:
+    """The batch of that task."""
+    return {"batch_id": acting.data("submit_batch", **BATCH)["batch_id"]}
+
+
 RUNS: dict[str, Callable[[Acting], Json]] = {
     "check_availability": lambda _: {},
     "create_session": lambda acting: {"title": "By command line", "directory": acting.directory},
@@ -326,6 +335,15 @@ RUNS: dict[str, Callable[[Acting], Json]] = {
     "cleanup": lambda _: {"dry_run": True},
     "doctor": lambda _: {},
     "recover": lambda _: {},
+    "run_batch": lambda _: {**BATCH, "wait_seconds": 0.2},
+    "submit_batch": lambda _: BATCH,
+    "get_batch": batch,
+    "wait_for_batch": batch,
+    "get_batch_results": batch,
+    "cancel_batch": batch,
+    "pause_batch": batch,
+    "retry_batch": lambda acting: {**batch(acting), "start_worker": False},
+    "list_batches": lambda _: {},
 }
 APART = {"start_server", "stop_server", "install_opencode", "explain"}
 """Run by tests of their own: they need a server or a file of this test's making."""

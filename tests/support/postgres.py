@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,36 +60,24 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running_postgres(home: Path) -> Iterator[Postgres]:
-    """A Postgres that is ready on entry and gone on exit."""
-    home.mkdir(parents=True)
+def running_postgres() -> Iterator[Postgres]:
+    """A Postgres that is ready on entry and gone on exit. Its folder is its own: it refuses to run as root, and needs a way to it."""
+    home = Path(tempfile.mkdtemp(prefix="netclaw-postgres-"))
     server = Postgres(home, _bin(), free_port(), "a-password-of-tests")
-    (home / "password").write_text(server.password, encoding="ascii")
-    if _user() is not None:
-        # Postgres refuses to run as root, and so needs a way to its folder.
-        for folder in (home, *home.parents):
-            if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
-                folder.chmod(folder.stat().st_mode | 0o011)
-        shutil.chown(home, _NOBODY)
-        shutil.chown(home / "password", _NOBODY)
-    made = [
-        str(server.bin / "initdb"),
-        "-D",
-        str(home / "data"),
-        "-U",
-        "postgres",
-        "-A",
-        "scram-sha-256",
-        "--pwfile",
-        str(home / "password"),
-    ]
-    subprocess.run([*made, "--no-sync", "-E", "UTF8", "--locale", "C"], check=True, capture_output=True, user=_user())
-    server.start()
     try:
+        (home / "password").write_text(server.password, encoding="ascii")
+        if _user() is not None:
+            shutil.chown(home, _NOBODY)
+            shutil.chown(home / "password", _NOBODY)
+        flags = ["-D", str(home / "data"), "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(home / "password")]
+        made = [str(server.bin / "initdb"), *flags, "--no-sync", "-E", "UTF8", "--locale", "C"]
+        subprocess.run(made, check=True, capture_output=True, user=_user())
+        server.start()
         yield server
     finally:
         if server.process is not None and server.process.poll() is None:
             server.crash()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _user() -> int | None:

@@ -59,7 +59,7 @@ def results(data: Data) -> Iterator[RenderableType]:
             cells = (word(row, "id"), word(row, "state"), seconds(number(row, "elapsed_seconds")), f"{number(row, 'attempts'):g}")
             table.add_row(*map(Text, (*cells, said.strip().split("\n")[0][:120])))
         yield table
-    more = f"; more: --after {number(data, 'next_after'):g}" if "next_after" in data else ""
+    more = f"; more: --after {number(data, 'next_after'):g}" if data.get("more") is True else ""
     yield Text(plural(len(rows), "result") + more)
 
 
