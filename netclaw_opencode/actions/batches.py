@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 _LOOK_SECONDS = 0.5
 """How often a wait looks; a look takes some milliseconds."""
+_COMING_SECONDS = 10.0
+"""A worker that was just started shows itself after one to three seconds, and later on a busy machine."""
 _PAGE = 200
 _WORKER_STARTS = 3
 """So many workers are started one after the other for a batch whose workers end before it."""
@@ -64,7 +66,8 @@ async def submit_batch(arguments: JsonObject, context: ActionContext) -> JsonObj
     async with _database(context) as database:
         submission = await _off_loop(_submit, arguments, context.settings, database)
         summary = await _off_loop(looking.batch, database, submission.submitted.batch)
-    return {**summary, **submission.to_wire(), "next": _next(summary), "notes": _notes(submission, summary)}
+    following = _next(summary, coming=submission.child is not None)
+    return {**summary, **submission.to_wire(), "next": following, "notes": _notes(submission, summary)}
 
 
 async def run_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -122,7 +125,8 @@ async def wait_for_batch(arguments: JsonObject, context: ActionContext) -> JsonO
             summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
             context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
             changed = cursor is not None and _cursor(summary) != cursor
-            if changed or summary["state"] in _REST or summary["workers"] == 0 or context.clock() >= ends:
+            alone = summary["workers"] == 0 and context.clock() >= began + _COMING_SECONDS
+            if changed or alone or summary["state"] in _REST or context.clock() >= ends:
                 break
             await anyio.sleep(min(_LOOK_SECONDS, max(0.05, ends - context.clock())))
     return {
@@ -176,7 +180,7 @@ async def retry_batch(arguments: JsonObject, context: ActionContext) -> JsonObje
         summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
         if retried and read.flag(arguments, "start_worker", default=True):
             child = await _off_loop(partial(_ensure_worker, context.settings, database, concurrency=_concurrency(summary)))
-    return {**summary, "retried": retried, "worker_started": child is not None, "next": _next(summary)}
+    return {**summary, "retried": retried, "worker_started": child is not None, "next": _next(summary, coming=child is not None)}
 
 
 async def list_batches(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -313,8 +317,8 @@ def _cursor(summary: JsonObject) -> str:
     return f"d{ended}-r{counts['running']}-f{counts['failed']}-{summary['state']}"
 
 
-def _next(summary: JsonObject, *, waits: bool = False) -> str:
-    """The command that comes next."""
+def _next(summary: JsonObject, *, waits: bool = False, coming: bool = False) -> str:
+    """The command that comes next; ``coming``: a worker was just started."""
     batch = summary["batch_id"]
     if summary["done"]:
         return f"netclaw-opencode inspect get-batch-results --batch-id {batch}"
@@ -322,7 +326,7 @@ def _next(summary: JsonObject, *, waits: bool = False) -> str:
         return f"netclaw-opencode run pause-batch --batch-id {batch} --resume"
     if summary["state"] == "halted":
         return f"netclaw-opencode run retry-batch --batch-id {batch}, or submit it again with another {summary['halted']}"
-    if summary["workers"] == 0:
+    if summary["workers"] == 0 and not coming:
         return "netclaw-opencode worker --until-done"
     return f"netclaw-opencode inspect wait-for-batch --batch-id {batch}" + (f" --cursor {_cursor(summary)}" if waits else "")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PAGE = 100
 _NOT_SUBMITTED = ("wait_seconds", "results_file")
+_COMING_SECONDS = 10
 _STARTS = 3
 """So often the batch is submitted anew, which starts a worker, where no worker lives."""
 
@@ -84,6 +85,19 @@ class _Following:
                 await self._submit()
         elif seen["state"] == "paused":
             await sleep(1.0)
+
+    async def _replace_worker(self) -> None:
+        """Start a worker in place of one that has died; raises ``ServerProblem`` where none stays."""
+        from anyio import sleep
+
+        # The first wait returns at once, and a worker that was just started shows itself after seconds.
+        for _ in range(_COMING_SECONDS):
+            if (await self._summary())["workers"] or not self._arguments.get("start_worker", True):
+                return
+            await sleep(1.0)
+        if self._starts == _STARTS:
+            raise ServerProblem("worker_failed", f"no worker stays for the batch {self._batch}", details={"batch_id": self._batch})
+        await self._submit()
 
 
 class AsyncBatchRun:

@@ -338,7 +338,7 @@ RUNS: dict[str, Callable[[Acting], Json]] = {
     "run_batch": lambda _: {**BATCH, "wait_seconds": 0.2},
     "submit_batch": lambda _: BATCH,
     "get_batch": batch,
-    "wait_for_batch": batch,
+    "wait_for_batch": lambda acting: {**batch(acting), "wait_seconds": 0.2},
     "get_batch_results": batch,
     "cancel_batch": batch,
     "pause_batch": batch,
