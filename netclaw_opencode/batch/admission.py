@@ -37,6 +37,21 @@ class Run:
 Enqueue = Callable[["Connection", Run], None]
 
 
+def may_admit(database: Database, *, machine: str, only: str | None = None) -> bool:
+    """Whether anything waits that could start now: a look that blocks nobody, for the many times when there is nothing."""
+    mine = "AND batch = :only" if only is not None else ""
+    with database.read() as connection:
+        found = row(
+            connection,
+            "SELECT id FROM netclaw_items WHERE state = 'waiting' AND not_before_ms <= :now "  # noqa: S608 - our own condition
+            f"AND (machine IS NULL OR machine = :machine) {mine} LIMIT 1",
+            now=now_ms(connection),
+            machine=machine,
+            **({"only": only} if only is not None else {}),
+        )
+    return found is not None
+
+
 def admit(database: Database, enqueue: Enqueue, *, worker: str, machine: str, concurrency: int, only: str | None = None) -> int:
     """Choose tasks for the free places of a worker and hand each to the engine; returns how many.
 
@@ -146,4 +161,4 @@ def _count(connection: Connection, where: str, **values: object) -> int:
     return int(str(found["number"])) if found is not None else 0
 
 
-__all__ = ["Enqueue", "Run", "admit"]
+__all__ = ["Enqueue", "Run", "admit", "may_admit"]

@@ -27,11 +27,7 @@ def start(settings: Settings, *, concurrency: int) -> subprocess.Popen[bytes]:
     log_file = home / _LOG
     if log_file.exists() and log_file.stat().st_size > _MOST_LOG_BYTES:
         log_file.unlink()
-    environment = dict(settings.environ or os.environ)
-    # The very package that runs here, wherever it was found.
-    ours = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join([ours, *filter(None, [environment.get("PYTHONPATH")])])
-    environment["OPENCODE_DRIVER_STATE_DIR"] = str(settings.state_dir)
+    environment = _environment(settings)
     try:
         with log_file.open("ab") as log:
             log_file.chmod(0o600)
@@ -49,6 +45,27 @@ def start(settings: Settings, *, concurrency: int) -> subprocess.Popen[bytes]:
     _children[:] = [each for each in _children if each.poll() is None]
     _children.append(child)
     return child
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The environment in which a worker reads these very settings, also where a program has made them by hand."""
+    environment = dict(settings.environ or os.environ)
+    told = {
+        "STATE_DIR": str(settings.state_dir),
+        "DIRECTORY": settings.directory,
+        "BATCH_URL": settings.batch_url,
+        "BINARY": settings.binary,
+        "POLICY": settings.policy,
+        "AUDIT": settings.audit,
+        "SERVER_ENV": ",".join(settings.server_env),
+        "REQUIRED_PLUGINS": ",".join(settings.required_plugins),
+        "ROOTS": os.pathsep.join(map(str, settings.roots)),
+        "TRUST": os.pathsep.join(map(str, settings.trust)),
+    }
+    environment |= {f"OPENCODE_DRIVER_{name}": str(value) for name, value in told.items() if value}
+    # The very package that runs here, wherever it was found.
+    ours = str(Path(__file__).resolve().parents[2])
+    return environment | {"PYTHONPATH": os.pathsep.join([ours, *filter(None, [environment.get("PYTHONPATH")])])}
 
 
 def ended_early(child: subprocess.Popen[bytes], settings: Settings) -> ServerProblem:

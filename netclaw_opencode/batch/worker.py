@@ -10,7 +10,6 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 
 import anyio
 
@@ -25,6 +24,8 @@ from netclaw_opencode.settings import Settings
 
 _LOOK_SECONDS = 0.5
 """How often a worker with free places looks for new tasks; one that has just ended a task looks at once."""
+_LONGEST_LOOK_SECONDS = 2.0
+"""Looks grow rarer up to this while there is nothing to do."""
 _STOP_LOOK_SECONDS = 1.0
 """How often a worker looks whether something of its own is to be stopped."""
 _IDLE_LOOKS = 3
@@ -163,26 +164,28 @@ class Worker:
                 if not self._runs.tasks:
                     self._ended.set()
                     return
-            else:
+            elif len(self._runs.tasks) < self.options.concurrency:
                 with suppress(DriverError):
-                    took = await off_loop(
-                        partial(
-                            admission.admit,
-                            self.database,
-                            self._engine.enqueue,
-                            worker=self.name,
-                            machine=self._machine,
-                            concurrency=self.options.concurrency,
-                            only=self.options.only,
-                        )
-                    )
-                    left = took or self._runs.tasks or not self.options.until_done or await off_loop(self._unfinished)
+                    took = await off_loop(self._admit)
+                    left = took or self._runs.tasks or (self.options.until_done and await off_loop(self._unfinished))
                     idle = 0 if left else idle + 1
-                    if idle >= _IDLE_LOOKS:
+                    if self.options.until_done and idle >= _IDLE_LOOKS:
                         self._ended.set()
                         return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS)
+                await asyncio.wait_for(self._news.wait(), min(_LOOK_SECONDS * 2.0 ** min(idle, 8), _LONGEST_LOOK_SECONDS))
+
+    def _admit(self) -> int:
+        if not admission.may_admit(self.database, machine=self._machine, only=self.options.only):
+            return 0
+        return admission.admit(
+            self.database,
+            self._engine.enqueue,
+            worker=self.name,
+            machine=self._machine,
+            concurrency=self.options.concurrency,
+            only=self.options.only,
+        )
 
     async def _watch_stops(self) -> None:
         while True:

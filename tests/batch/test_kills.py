@@ -17,27 +17,35 @@ pytestmark = pytest.mark.real
 
 
 def test_a_killed_workers_turn_is_followed_by_the_next_one_and_not_run_again(place: BatchPlace) -> None:
-    """SIGKILL with a turn under way: the next worker finds it on the server that lives on, and the model is not asked twice."""
+    """SIGKILL with a turn under way: the next worker finds it on the server that lives on, and the model is not asked twice.
+
+    Before that a worker is told to end twice: it stops the turn, and gives the task back as if it had not begun.
+    """
     gate = place.model.gate("the answer")
     place.model.when("held", Gated(gate, "half", " an answer"))
-    (directory, other) = place.directories("a", "b")
-    batch = str(
-        place.submit(
-            "kill", [{"id": "held", "prompt": "held", "directory": directory}, {"id": "quick", "prompt": "quick", "directory": other}]
-        )["batch_id"]
-    )
-    first = place.worker()
+    directory, other = place.directories("a", "b")
+    tasks = [{"id": "held", "prompt": "held", "directory": directory}, {"id": "quick", "prompt": "quick", "directory": other}]
+    batch = str(place.submit("kill", tasks)["batch_id"])
+    told_to_end = place.worker(concurrency=1)
     assert gate.wait_reached(2 * MACHINE_SECONDS), place.logs()
+    told_to_end.send_signal(signal.SIGTERM)
+    wait_until(lambda: "what runs may end" in place.logs(), 2 * MACHINE_SECONDS, what="the first signal's line")
+    assert place.call("get_batch", batch_id=batch)["counts"]["running"] == 1  # type: ignore[index]
+    told_to_end.send_signal(signal.SIGTERM)
+    assert place.ended(told_to_end) == 0, place.logs()
+    assert place.servers() == []
+    assert place.call("get_batch", batch_id=batch)["counts"]["waiting"] == 2  # type: ignore[index]
+    first = place.worker()
+    assert gate.wait_reached(2 * MACHINE_SECONDS, count=2), place.logs()
     kill(first)
     second = place.worker()
-    place_seen = place.when(batch, "running")
-    assert place_seen["counts"]["completed"] <= 1  # type: ignore[index]
+    place.when(batch, "running")
     gate.open()
     assert place.ended(second) == 0, place.logs()
     results = place.results(batch)
     assert {name: each["state"] for name, each in results.items()} == {"held": "completed", "quick": "completed"}
-    assert results["held"]["attempts"] == 2
-    assert place.calls_of("held") == 1
+    assert (results["held"]["attempts"], results["held"]["tries"]) == (2, 2)
+    assert place.calls_of("held") == 2
     assert results["held"]["data"]["text"] == "half an answer"  # type: ignore[index]
 
 
