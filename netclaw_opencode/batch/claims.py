@@ -160,11 +160,17 @@ def stop_requests(database: Database, worker: str) -> set[str]:
     return {str(each["claim"]) for each in found}
 
 
-def held_claims(database: Database, worker: str) -> set[str]:
-    """The claims that this worker holds, as the database sees it."""
+def is_current(database: Database, claim: Claim) -> bool:
+    """Whether nobody has taken the item over since."""
     with database.read() as connection:
-        found = rows(connection, "SELECT claim FROM netclaw_items WHERE worker = :worker AND state = 'running'", worker=worker)
-    return {str(each["claim"]) for each in found}
+        found = row(
+            connection,
+            "SELECT claim FROM netclaw_items WHERE batch = :batch AND id = :item AND claim = :token",
+            batch=claim.run.batch,
+            item=claim.run.item,
+            token=claim.token,
+        )
+    return found is not None
 
 
 def release(connection: Connection, worker: str) -> int:
@@ -296,7 +302,7 @@ __all__ = [
     "begin",
     "cancel",
     "give_back",
-    "held_claims",
+    "is_current",
     "note_progress",
     "note_server",
     "pause",

@@ -92,13 +92,15 @@ class Pool:
         self._servers: list[Server] = []
         self._adopted: dict[Path, Server] = {}
         self._started = 0
+        self._closed = False
+        self._replacing: set[asyncio.Task[None]] = set()
         self._changing = anyio.Lock()
         self._adopting = anyio.Lock()
 
     async def warm(self) -> None:
         """Start what is missing; raises ``DriverError`` where none can be started."""
         async with self._changing:
-            while len([each for each in self._servers if not each.retired]) < self._wanted:
+            while not self._closed and len([each for each in self._servers if not each.retired]) < self._wanted:
                 self._servers.append(await self._start())
 
     async def acquire(self) -> Server:
@@ -140,17 +142,29 @@ class Pool:
             if not at_rest:
                 server.retired = True
                 await self._stop_process(server)
-            if not server.users and not server.retired and not server.adopted:
+            if not server.retired and not server.adopted:
+                # It is given no new task from now on, and ended with its last one.
                 server.retired = self._memory_of(server) > self._memory_bytes
             if not server.users and (server.retired or server.adopted):
                 await self._end(server)
+        if server.retired and not self._closed:
+            self._replacing.add(replacing := asyncio.create_task(self._replace()))
+            replacing.add_done_callback(self._replacing.discard)
+
+    async def _replace(self) -> None:
+        """Start a server in place of one that is retired, so that the next task need not wait for it."""
+        with suppress(DriverError):  # the next task that needs one finds out, and says so
+            await self.warm()
 
     async def close(self, *, keep: frozenset[str] = frozenset()) -> None:
         """End every server but those in ``keep``, by folder: their tasks are another worker's now."""
+        self._closed = True
         with anyio.CancelScope(shield=True):
-            for server in (*self._servers, *self._adopted.values()):
-                if str(server.state_dir) not in keep:
-                    await self._end(server)
+            # A server that is being started is ended with the others.
+            async with self._changing:
+                for server in (*self._servers, *self._adopted.values()):
+                    if str(server.state_dir) not in keep:
+                        await self._end(server)
         with suppress(OSError):
             self._home.rmdir()
 
@@ -159,8 +173,15 @@ class Pool:
         state_dir = folder(self._home / str(self._started))
         settings = self._settings_for(state_dir)
         self._carry(Path(settings.environ["XDG_DATA_HOME"]))
-        await servers.start(settings, port=None, directory=str(state_dir), within_seconds=_START_SECONDS)
-        return await self._opened(state_dir, settings)
+        try:
+            await servers.start(settings, port=None, directory=str(state_dir), within_seconds=_START_SECONDS)
+            return await self._opened(state_dir, settings)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                with suppress(DriverError):
+                    await servers.stop(settings)
+                await remove(state_dir)
+            raise
 
     async def _opened(self, state_dir: Path, settings: Settings) -> Server:
         """A host on a server, opened and closed by a task of its own: whoever acquires it comes and goes."""

@@ -108,19 +108,21 @@ class Runs:
         began = time.monotonic()
         with task.scope, self.listen(partial(self._note, task)):
             envelope = await server.runner.invoke("run_task", {**claim.spec, "idempotency_key": claim.key})
+        if not await self.surely(partial(claims.is_current, self.database, claim)):
+            # Another worker follows this very turn by now: nothing of it is touched here.
+            await self.pool.release(server, at_rest=True)
+            return "void"
         if envelope is None:
             return await self._stopped(task, server)
         task.session_id = _session_of(envelope) or task.session_id
-        at_rest = bool(envelope["ok"]) or await self._delete_session(server, task.session_id)
-        if not at_rest:
-            await self.pool.release(server, at_rest=False)
         settled = partial(claims.settle, self.database, claim, envelope, elapsed_seconds=time.monotonic() - began)
-        state = await self.surely(settled)
-        if at_rest:
-            if envelope["ok"]:
-                await self._delete_session(server, task.session_id)
-            await self.pool.release(server, at_rest=True)
-        return state or "void"
+        if envelope["ok"]:
+            state = await self.surely(settled)
+            await self.pool.release(server, at_rest=state is None or await self._delete_session(server, task.session_id))
+            return state or "void"
+        # The directory is given to the next task only when nothing runs in it any more.
+        await self.pool.release(server, at_rest=await self._delete_session(server, task.session_id))
+        return await self.surely(settled) or "void"
 
     async def _stopped(self, task: Task, server: Server) -> str:
         """The end of a run that was cancelled here: the driver has stopped it, and its session is seen deleted, or its server is ended."""
