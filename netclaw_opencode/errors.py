@@ -148,6 +148,11 @@ class DriverError(Exception):
         """What was seen while the turn was stopped; None if nothing was stopped, or nothing of it could be seen."""
         return Stop.from_wire(self.details.get("stopped"))
 
+    def confirm_stop(self, *, by: str) -> None:
+        """Say that the stop is proved after all; ``by`` is what proved it."""
+        stopped = self.details.get("stopped")
+        self.details["stopped"] = {**(stopped if isinstance(stopped, Mapping) else {}), "confirmed": True, "by": by}
+
     def _text(self, name: str) -> str | None:
         value = self.details.get(name)
         return value if isinstance(value, str) else None
@@ -235,8 +240,8 @@ _ROWS = (
     # invalid input: nothing was sent
     ErrorCode("invalid_input", 3, False, "An input is missing, unknown or out of range.", "Correct the named field and call again."),
     ErrorCode("invalid_url", 3, False, "OPENCODE_API_URL is not a usable base URL.", "Set it to a form such as http://localhost:4096."),
-    ErrorCode("invalid_manifest", 3, False, "A skill.yaml or one of its schemas is wrong.", "Mend every problem listed under details.problems."),
-    ErrorCode("invalid_policy", 3, False, "The policy file cannot be read or is wrong; no prompt was sent.", "Mend every problem listed under details.problems."),
+    ErrorCode("invalid_manifest", 3, False, "A skill.yaml or one of its schemas is wrong.", "Fix every problem listed under details.problems."),
+    ErrorCode("invalid_policy", 3, False, "The policy file cannot be read or is wrong; no prompt was sent.", "Fix every problem listed under details.problems."),
     ErrorCode("extra_missing", 3, False, "A part of this package that is installed on request is missing.", "pip install 'netclaw-opencode[batch]'"),
     ErrorCode("unknown_action", 3, False, "There is no action of that name.", "netclaw-opencode actions"),
     ErrorCode("name_clash", 3, False, "Two plugins register the same name.", "Leave one of them out (the host's not-these switch)."),
@@ -252,9 +257,9 @@ _ROWS = (
     ErrorCode("idempotency_conflict", 4, False, "The idempotency key was used before, for another request.", "Use a key of its own for each request."),
     ErrorCode("batch_changed", 4, False, "The input is not what the batch of that name holds; nothing was added.", "Submit it with add, or under a name of its own."),
     ErrorCode("not_ours", 4, False, "The session or server was not started by this skill.", "Name it on purpose (include_foreign), or leave it to its owner."),
-    ErrorCode("untrusted_project", 4, False, "OpenCode would run code of that folder which nobody has trusted; nothing was opened.", "Look at the files in details, then: netclaw-opencode server trust DIR"),
-    ErrorCode("plugin_missing", 4, False, "A plugin that must be in force is not loaded, so nothing is run, answered or started.", "Install or mend the plugin named in the message."),
-    ErrorCode("vetoed", 4, False, "A plugin of the host vetoed the call.", "Read the reason; ask whoever runs the host."),
+    ErrorCode("untrusted_project", 4, False, "OpenCode would run code of that folder which the user has not trusted; nothing was opened.", "Look at the files in details, then: netclaw-opencode server trust DIR"),
+    ErrorCode("plugin_missing", 4, False, "A plugin that must be in force is not loaded, so nothing is run, answered or started.", "Install or fix the plugin named in the message."),
+    ErrorCode("vetoed", 4, False, "A plugin of the host vetoed the call.", "Read the reason; ask the operator of the host."),
     ErrorCode("kill_refused", 4, False, "The process could not be proved to be our server, so it was not signalled.", "Stop it by hand after a look at it."),
     # no usable server
     ErrorCode("binary_not_found", 5, False, "OpenCode is not installed, or not where it was looked for.", "netclaw-opencode server install-opencode"),
@@ -270,13 +275,13 @@ _ROWS = (
     ErrorCode("auth_failed", 5, False, "The server refused the user name or password.", "Set OPENCODE_SERVER_PASSWORD (and OPENCODE_SERVER_USERNAME) to the server's own."),
     ErrorCode("unauthenticated_server", 5, False, "The server has no password: every program on the machine can use it.", "Restart it with OPENCODE_SERVER_PASSWORD set, or let start_server start one."),
     ErrorCode("not_opencode", 5, False, "Something answers at that address, but it is not OpenCode.", "Correct OPENCODE_API_URL."),
-    ErrorCode("config_error", 5, False, "The server is up but its opencode.json is broken, so no session can run.", "Mend the file named in the message, then restart the server."),
+    ErrorCode("config_error", 5, False, "The server is up but its opencode.json is broken, so no session can run.", "Fix the file named in the message, then restart the server."),
     ErrorCode("database_unavailable", 5, True, "The database of batches cannot be used; nothing was lost.", "Start it, or correct OPENCODE_DRIVER_BATCH_URL."),
     ErrorCode("worker_failed", 5, True, "The worker of a batch ended; its tasks wait for another one.", "netclaw-opencode worker"),
     # the deadline passed
     ErrorCode("request_timeout", 6, True, "One request took longer than its limit.", "Try again; then check_availability."),
     ErrorCode("turn_timeout", 6, False, "The turn did not finish before its deadline and was stopped.", "Use send_message_async with wait_for_session, or raise deadline_seconds."),
-    ErrorCode("call_timeout", 6, False, "The call outlasted OPENCODE_DRIVER_CALL_SECONDS and was cancelled; what it ran was told to stop.", "Use send_message_async with wait_for_session for long work; see get_session_status for what is left."),
+    ErrorCode("call_timeout", 6, False, "The call outlasted OPENCODE_DRIVER_CALL_SECONDS and was cancelled; what it ran was asked to stop.", "Use send_message_async with wait_for_session for long work; see get_session_status for what is left."),
     # waiting
     ErrorCode("permission_required", 7, False, "The agent asked for a permission and nobody may grant it.", "Allow it by a policy file (see check_policy) or a plugin, or word the task so that it is not needed."),
     ErrorCode("question_pending", 7, False, "The agent asked a question and nobody answers.", "Put the answer into the prompt, or into a policy file (see check_policy)."),
@@ -288,13 +293,13 @@ _ROWS = (
     ErrorCode("request_not_found", 1, False, "The permission or question is no longer pending.", "netclaw-opencode inspect get-session-status"),
     ErrorCode("bad_response", 1, False, "The server's answer is not what its API promises.", "check_availability; is another program on that port?"),
     ErrorCode("response_too_large", 1, False, "The server's answer exceeds the size limit.", "Ask for less, or read it with another tool."),
-    ErrorCode("connection_lost", 1, True, "The connection broke before the answer was complete.", "get_session_result tells whether the turn ran."),
+    ErrorCode("connection_lost", 1, True, "The connection broke before the answer was complete.", "get_session_result says whether the turn ran."),
     ErrorCode("provider_unavailable", 1, False, "No model provider is connected.", "opencode auth login, or configure a provider in opencode.json."),
     ErrorCode("provider_auth", 1, False, "The model provider refused the credentials.", "opencode auth login; a retry does not help."),
     ErrorCode("provider_error", 1, False, "The model provider answered with an error.", "Read the message; it is the provider's own text."),
     ErrorCode("provider_retrying", 1, True, "The model provider keeps refusing (rate limit or outage); the endless retry was stopped.", "Try later, or another model."),
     ErrorCode("turn_aborted", 1, False, "The turn was aborted before it finished.", "Send again in a fresh session if it is still wanted."),
-    ErrorCode("prompt_joined", 1, False, "Somebody else's prompt joined the session before our turn was over.", "Read what was done of it (get_session_result), then send again in a fresh session."),
+    ErrorCode("prompt_joined", 1, False, "Another caller's prompt joined the session before our turn was over.", "Read what was done of it (get_session_result), then send again in a fresh session."),
     ErrorCode("turn_incomplete", 1, False, "The turn ended without a complete answer to our message.", "Send again in a fresh session."),
     ErrorCode("empty_output", 1, True, "The model finished without any text, and no tool had done anything.", "Send again in a fresh session, or word the prompt differently."),
     ErrorCode("runaway_turn", 1, False, "The server called the model again and again without progress.", "Look at the provider: its stream is cut or not a model's."),

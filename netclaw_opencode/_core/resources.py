@@ -1,8 +1,7 @@
-"""Where the files that travel with the package are: ``skill.yaml``, ``SKILL.md``, ``references/``, ``schemas/``.
+"""Find the files that travel with the package: ``skill.yaml``, ``SKILL.md``, ``references/``, ``schemas/``.
 
-Owns one question, asked the same way in a checkout (they stand beside the package) and in an installed wheel (they stand
-in ``netclaw_opencode/_bundled/``). It reads nothing and must never look in the working directory: what lies there is the
-user's, not ours.
+In a checkout they stand beside the package, in an installed wheel in ``netclaw_opencode/_bundled/``. Never look in the working
+directory: what lies there is the user's.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOTS = (_PACKAGE / "_bundled", _PACKAGE.parent)
 
 
-def bundled(relative: str) -> Path:
-    """The absolute path of a bundled file or folder, such as ``"skill.yaml"`` or ``"schemas/result.schema.json"``.
+def find_bundled(relative: str) -> Path:
+    """Return the absolute path of a bundled file or folder, such as ``"skill.yaml"`` or ``"schemas/result.schema.json"``.
 
-    Raises ``ValueError`` for a path that is absolute or leads upwards, ``FileNotFoundError`` where the installation lacks it.
+    Raises:
+        ValueError: The path is absolute or leads upwards.
+        FileNotFoundError: The installation lacks the file.
     """
     wanted = PurePosixPath(relative)
     if wanted.is_absolute() or ".." in wanted.parts or "\\" in relative or not wanted.parts:
@@ -28,4 +29,4 @@ def bundled(relative: str) -> Path:
     raise FileNotFoundError(f"{relative} is missing from this installation of netclaw-opencode; install it again")
 
 
-__all__ = ["bundled"]
+__all__ = ["find_bundled"]

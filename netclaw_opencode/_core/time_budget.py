@@ -1,7 +1,7 @@
-"""How long one call may take in all: its own deadline, and the operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``).
+"""Share the time of one call: its own deadline, and the operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``).
 
-Owns the sharing: the work, then the stop and the clean-up, then what it takes to hand the result over. The dispatcher sets it for
-each call; whoever waits for something asks how much is left.
+The work comes first, then the stop and the clean-up, then what it takes to hand the result over. The dispatcher opens a budget for each
+call (``call_budget``); code that waits asks how much is left (``remaining``).
 """
 
 from __future__ import annotations
@@ -29,13 +29,20 @@ _STOP_SHARE = 0.7
 
 
 @dataclass(slots=True)
-class CallTime:
-    """The time of one call; ``asked`` is the longest limit that was cut to what there is, 0 where none was."""
+class CallBudget:
+    """The time of one call.
+
+    Attributes:
+        clock: The clock that the call counts by, in seconds.
+        began: When the call began, on that clock.
+        cap_seconds: The operator's cap on the whole call; None if there is none.
+        cut_limit: The longest limit that was cut to what there is, in seconds; 0 if none was.
+    """
 
     clock: Callable[[], float]
     began: float
     cap_seconds: float | None = None
-    asked: float = 0.0
+    cut_limit: float = 0.0
     deadline: float = float("inf")
     """When the action's own time is over, on the clock: what must be stopped then is stopped after it."""
     stop_seconds: float = 0.0
@@ -43,45 +50,50 @@ class CallTime:
 
     @property
     def ends(self) -> float:
-        """When everything must be over, on the clock; infinity where nothing says so."""
+        """When everything must be over, on the clock; infinity if nothing says so."""
         capped = self.began + self.cap_seconds - _HANDOVER_SECONDS if self.cap_seconds is not None else float("inf")
         return min(self.deadline + self.stop_seconds, capped)
 
-    def fitted(self, limit: float, *, stops: bool = True) -> float:
-        """A limit of the work that begins now, cut to what there is; ``stops``: something must be stopped at its end."""
+    def clamp(self, limit: float, *, stops: bool = True) -> float:
+        """Cut a limit of work that begins now to what there is.
+
+        Args:
+            limit: The limit, in seconds.
+            stops: Whether something must be stopped when the limit is over; then time for that is kept.
+        """
         if self.cap_seconds is None:
             return limit
         reserve = min(max(self.cap_seconds * _RESERVE_SHARE, _LEAST_RESERVE_SECONDS), _MOST_RESERVE_SECONDS) if stops else _LOOK_SECONDS
         most = round(max(0.1, self.ends - reserve - self.clock()), 1)
         if limit <= most:
             return limit
-        self.asked = max(self.asked, limit)
+        self.cut_limit = max(self.cut_limit, limit)
         return most
 
     def note(self) -> str | None:
-        """One sentence on a limit that was cut, or None where none was."""
-        if self.cap_seconds is None or not self.asked:
+        """Describe the limit that was cut in one sentence; None if none was."""
+        if self.cap_seconds is None or not self.cut_limit:
             return None
-        return f"{SETTING} is {self.cap_seconds:g}, so the call could not use the {self.asked:g} s that it was given"
+        return f"{SETTING} is {self.cap_seconds:g}, so the call could not use the {self.cut_limit:g} s that it was given"
 
 
-def capped(environ: Mapping[str, str], cap_seconds: float) -> dict[str, str]:
-    """The environment, with this cap where its operator has set none: for a face whose host gives up by itself."""
+def with_default_cap(environ: Mapping[str, str], cap_seconds: float) -> dict[str, str]:
+    """Return the environment with this cap if its operator has set none: for an adapter whose host gives up by itself."""
     return {**environ, SETTING: environ.get(SETTING) or f"{cap_seconds:g}"}
 
 
-_current: ContextVar[CallTime | None] = ContextVar("netclaw_opencode_call_time", default=None)
+_current: ContextVar[CallBudget | None] = ContextVar("netclaw_opencode_call_time", default=None)
 
 
-def current() -> CallTime:
-    """The time of the call that is running here; one without an end where there is none."""
-    return _current.get() or CallTime(time.monotonic, 0.0)
+def current() -> CallBudget:
+    """Return the budget of the call that is running here; one without an end if there is none."""
+    return _current.get() or CallBudget(time.monotonic, 0.0)
 
 
 @contextmanager
-def of_call(
+def call_budget(
     cap_seconds: float | None, *, clock: Callable[[], float], deadline_seconds: float | None = None, stop_seconds: float = 0.0
-) -> Iterator[CallTime]:
+) -> Iterator[CallBudget]:
     """Bound the call that begins now; one within another call has that one's time, and less where its own is shorter.
 
     Args:
@@ -92,11 +104,11 @@ def of_call(
     """
     outer = _current.get()
     deadline = clock() + deadline_seconds if deadline_seconds is not None else float("inf")
-    here = CallTime(clock, clock(), cap_seconds, deadline=deadline, stop_seconds=stop_seconds)
+    here = CallBudget(clock, clock(), cap_seconds, deadline=deadline, stop_seconds=stop_seconds)
     if outer is not None and outer.clock is clock:
         caps = [cap for cap in (outer.cap_seconds, cap_seconds) if cap is not None]
         stop_seconds = max(outer.stop_seconds, stop_seconds)
-        here = CallTime(clock, outer.began, min(caps, default=None), deadline=min(outer.deadline, deadline), stop_seconds=stop_seconds)
+        here = CallBudget(clock, outer.began, min(caps, default=None), deadline=min(outer.deadline, deadline), stop_seconds=stop_seconds)
     token = _current.set(here)
     try:
         yield here
@@ -109,24 +121,39 @@ def detach() -> None:
     _current.set(None)
 
 
-def left_to_deadline(default: float) -> float:
-    """The seconds until the running call's own deadline; ``default`` where there is no call, or one without a deadline."""
+def remaining_to_deadline(default: float) -> float:
+    """Return the seconds until the running call's own deadline; ``default`` if there is no call, or one without a deadline."""
     here = current()
     ends = min(here.deadline, here.ends)
     return ends - here.clock() if ends != float("inf") else default
 
 
-def left(default: float) -> float:
-    """The seconds that are left of the running call; ``default`` where there is no call, or one without an end."""
+def remaining(default: float) -> float:
+    """Return the seconds that are left of the running call; ``default`` if there is no call, or one without an end."""
     here = current()
     return here.ends - here.clock() if here.ends != float("inf") else default
 
 
-def within(seconds: float, *, stopping: bool = False) -> float:
-    """These seconds, or what is left of the call's time, but never nothing: what has begun may be seen through."""
+def remaining_up_to(seconds: float, *, stopping: bool = False) -> float:
+    """Return ``seconds`` or what is left of the call's time, whichever is less, but half a second at least.
+
+    Args:
+        seconds: The wanted time.
+        stopping: Whether this is a stop, which leaves some of the time to what follows it.
+    """
     here = current()
     left = here.ends - here.clock()
     return min(seconds, max(_FLOOR_SECONDS, left * _STOP_SHARE if stopping else left))
 
 
-__all__ = ["SETTING", "CallTime", "capped", "current", "detach", "left", "left_to_deadline", "of_call", "within"]
+__all__ = [
+    "SETTING",
+    "CallBudget",
+    "call_budget",
+    "current",
+    "detach",
+    "remaining",
+    "remaining_to_deadline",
+    "remaining_up_to",
+    "with_default_cap",
+]

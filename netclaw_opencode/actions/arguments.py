@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, cast
 
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.opencode.directories import Places, checked_directory
+from netclaw_opencode.opencode.directories import Places, check_directory
 from netclaw_opencode.opencode.models import ThinkingChoice, choose_variant, parse_model, parse_thinking
 from netclaw_opencode.opencode.wire import ids
 
 if TYPE_CHECKING:
     from netclaw_opencode._core.policy import OnRequest
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turn import Prompt, RetryLimit
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import ModelRef
     from netclaw_opencode.settings import Settings
 
@@ -27,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def text(arguments: JsonObject, name: str) -> str | None:
-    """A text argument, or None where it is absent."""
+    """A text argument, or None if it is absent."""
     value = arguments.get(name)
     return value if isinstance(value, str) else None
 
@@ -44,7 +44,7 @@ def seconds(arguments: JsonObject, name: str, default: float) -> float:
 
 
 def optional_seconds(arguments: JsonObject, name: str) -> float | None:
-    """A number of seconds, or None where it is absent."""
+    """A number of seconds, or None if it is absent."""
     return seconds(arguments, name, 0.0) if name in arguments else None
 
 
@@ -63,7 +63,7 @@ def retries(arguments: JsonObject) -> RetryLimit:
 
 
 def on_request(arguments: JsonObject) -> OnRequest | None:
-    """What becomes of a request that nobody decides; None where the call does not say."""
+    """What becomes of a request without a decision; None if the call does not say."""
     return cast("OnRequest | None", text(arguments, "on_request"))
 
 
@@ -74,24 +74,24 @@ def flag(arguments: JsonObject, name: str, *, default: bool = False) -> bool:
 
 def session_id(arguments: JsonObject, name: str = "session_id") -> str:
     """A session id, checked."""
-    return ids.checked(arguments.get(name), field=name)
+    return ids.check_id(arguments.get(name), field=name)
 
 
 def optional_id(arguments: JsonObject, name: str) -> str | None:
-    """An id, checked, or None where it is absent."""
-    return ids.checked(arguments[name], field=name) if name in arguments else None
+    """An id, checked, or None if it is absent."""
+    return ids.check_id(arguments[name], field=name) if name in arguments else None
 
 
 def directory(arguments: JsonObject, settings: Settings) -> str:
     """The working directory: the argument, else the configured one. Raises ``InvalidInput``."""
-    return checked_directory(text(arguments, "directory") or settings.directory)
+    return check_directory(text(arguments, "directory") or settings.directory)
 
 
 def workplace(arguments: JsonObject, settings: Settings) -> str:
     """The directory of a new session: one in which the agent may work. Raises ``InvalidInput``."""
     given = text(arguments, "directory") or settings.directory
-    found = checked_directory(given)
-    Places.of(settings).require(found, given=given)
+    found = check_directory(given)
+    Places.from_settings(settings).require(found, given=given)
     return found
 
 
@@ -114,7 +114,7 @@ def require_sound(arguments: JsonObject, settings: Settings) -> None:
         parse_model(value)
     schema = arguments.get("output_schema")
     if isinstance(schema, Mapping):
-        checked_schema(schema)
+        check_output_schema(schema)
 
 
 def _require_printable(name: str, value: str) -> None:
@@ -162,15 +162,15 @@ async def prompt(
         agent=agent,
         system=text(arguments, "system"),
         thinking=choice,
-        output_schema=checked_schema(schema) if isinstance(schema, Mapping) else None,
+        output_schema=check_output_schema(schema) if isinstance(schema, Mapping) else None,
     )
 
 
-def checked_schema(schema: JsonObject) -> JsonObject:
+def check_output_schema(schema: JsonObject) -> JsonObject:
     """A JSON Schema that a caller wants the answer to fit. Raises ``InvalidInput``."""
-    from netclaw_opencode._core.validation import problems_of_schema
+    from netclaw_opencode._core.validation import find_schema_problems
 
-    problems = problems_of_schema(schema, patterns=False)
+    problems = find_schema_problems(schema, patterns=False)
     if problems:
         raise InvalidInput("invalid_input", "output_schema: " + "; ".join(problem.message for problem in problems))
     return schema

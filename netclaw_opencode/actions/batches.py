@@ -73,7 +73,7 @@ async def submit_batch(arguments: JsonObject, context: ActionContext) -> JsonObj
 async def run_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Take the tasks in and follow them to their end; the batch outlives the call."""
     began = context.clock()
-    limit = time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 43200), stops=False)
+    limit = time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 43200), stops=False)
     given = read.text(arguments, "results_file") or (f"{arguments['file']}.results.jsonl" if "file" in arguments else None)
     async with _database(context) as database:
         file = await _off_loop(ResultsFile, Path(given).expanduser().absolute()) if given is not None else None
@@ -118,7 +118,7 @@ async def get_batch(arguments: JsonObject, context: ActionContext) -> JsonObject
 async def wait_for_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """A bounded wait for the end of a batch, or for a change beyond ``cursor``."""
     began = context.clock()
-    ends = began + time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
+    ends = began + time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
     async with _database(context) as database:
         while True:

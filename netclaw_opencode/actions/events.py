@@ -14,8 +14,8 @@ from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import ServerEvent
 
 _NOISE = frozenset({"server.heartbeat", "message.part.delta"})
@@ -33,14 +33,14 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
     events: list[dict[str, object]] = []
     ended = "time"
     async with connection.events.subscribe(wanted) as subscription:
-        with anyio.move_on_after(time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 30), stops=False)):
-            await connection.events.ready(within_seconds=10)
+        with anyio.move_on_after(time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 30), stops=False)):
+            await connection.events.wait_ready(within_seconds=10)
             while len(events) < most:
                 event = await subscription.next()
                 if event is None or event.type in _NOISE:
                     continue
                 events.append(_wire(event, connection))
-                context.driver.tell(ProgressEvent("event", f"{event.type} {events[-1]['summary']}", event.session_id, facts=events[-1]))
+                context.driver.emit(ProgressEvent("event", f"{event.type} {events[-1]['summary']}", event.session_id, facts=events[-1]))
                 if until_idle and event.type == "session.idle" and event.session_id == (wanted or event.session_id):
                     ended = "idle"
                     break
@@ -54,7 +54,7 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
 
 
 def _wire(event: ServerEvent, connection: Connection) -> dict[str, object]:
-    wire: dict[str, object] = {"at": iso(time.time() * 1000), "type": event.type, "summary": connection.foreign(_summary(event))[:200]}
+    wire: dict[str, object] = {"at": iso(time.time() * 1000), "type": event.type, "summary": connection.sanitize(_summary(event))[:200]}
     if event.session_id is not None:
         wire["session_id"] = event.session_id
     if event.directory is not None:

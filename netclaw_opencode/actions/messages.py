@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, rules, schemas, sending, sessions
-from netclaw_opencode.driver.outcome import refusal_command
+from netclaw_opencode.driver import keys, rules, sending, sessions, structured_output
+from netclaw_opencode.driver.results import refusal_command
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, Refused
@@ -16,9 +16,9 @@ from netclaw_opencode.opencode.directories import Places
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turns import Prompt, Turn
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
 
 TASK_SECONDS = 86400.0
@@ -29,11 +29,11 @@ _CALL_SECONDS = 30.0
 
 async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and wait: 60 s at most, then abort, verified."""
-    limit = rules.deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
-    limit = time_budget.current().fitted(limit)
+    limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
+    limit = time_budget.current().clamp(limit)
     read.require_sound(arguments, context.settings)
     began = context.clock()
-    with sending.unsent_after(limit):
+    with sending.deadline_before_send(limit):
         turns = await context.driver.turns(on_request=read.on_request(arguments))
         session, prompt = await _prompt(arguments, context, first=True)
     result = await turns.run(
@@ -49,23 +49,23 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
 
 async def send_message_async(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and return once the turn is seen to run; the same idempotency key returns the turn that there is."""
-    limit = rules.deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
+    limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
-    key = keys.key_of(arguments, action="send_message_async")
-    ends = context.clock() + time_budget.within(_CALL_SECONDS, stopping=True)
+    key = keys.read_key(arguments, action="send_message_async")
+    ends = context.clock() + time_budget.remaining_up_to(_CALL_SECONDS, stopping=True)
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
-    marked = (rules.mark_of(session) or {}).get("message_id")
-    if key is not None and keys.check(session, key) and isinstance(marked, str):
+    marked = SessionTag.read(session).message_id
+    if key is not None and keys.has_key(session, key) and marked is not None:
         turn, verdict = await turns.attach(session, marked)
         if turn.arrived:
-            return _started(turn, verdict, prompt, notes=("the same idempotency key: this is the turn that was sent before",))
+            return _build_started(turn, verdict, prompt, notes=("the same idempotency key: this is the turn that was sent before",))
     connection = await context.driver.connect()
     marks: dict[str, object] = {"deadline_ms": connection.http.server_time_ms() + int(limit * 1000)}
     if key is not None:
         marks |= key.marks()
     if prompt.output_schema is not None:
-        marks["output_schema"] = schemas.keep(context.settings.state_dir, prompt.output_schema)
+        marks["output_schema"] = structured_output.store_schema(context.settings.state_dir, prompt.output_schema)
     turn, verdict = await turns.start(
         session,
         prompt,
@@ -74,17 +74,19 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
         reuse_session=read.flag(arguments, "reuse_session"),
     )
     late = "the prompt was taken, and its turn is not seen to run yet: the server is slow to open the directory"
-    return _started(turn, verdict, prompt, notes=(late,) if verdict.state in ("not_started", "running") and not turn.has_started else ())
+    return _build_started(
+        turn, verdict, prompt, notes=(late,) if verdict.state in ("not_started", "running") and not turn.has_started else ()
+    )
 
 
-def _started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, ...] = ()) -> JsonObject:
-    deadline_ms = (rules.mark_of(turn.session) or {}).get("deadline_ms")
+def _build_started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, ...] = ()) -> JsonObject:
+    deadline_ms = SessionTag.read(turn.session).deadline_ms
     output: dict[str, object] = {
         "session_id": turn.session.id,
         "message_id": turn.message_id,
         "started": turn.has_started or verdict.ended,
         "state": "ready" if verdict.ended else "waiting" if verdict.state == "waiting" else "busy",
-        "deadline_at": sessions.iso(deadline_ms if isinstance(deadline_ms, int) else 0),
+        "deadline_at": sessions.iso(deadline_ms or 0),
         "next": f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id}",
         "notes": list(notes),
     }
@@ -100,8 +102,8 @@ async def _prompt(arguments: JsonObject, context: ActionContext, *, first: bool 
     wanted = read.session_id(arguments)
     model = read.model(arguments, context.settings)
     connection = await context.driver.connect()
-    session = await (connection.for_prompt(wanted) if first else connection.session(wanted))
-    Places.of(context.settings).require(session.directory)
+    session = await (connection.session_for_prompt(wanted) if first else connection.session(wanted))
+    Places.from_settings(context.settings).require(session.directory)
     # A session made with a model keeps it unless the call names another.
     model = model if "model" in arguments or session.model is None else session.model
     return session, await read.prompt(connection, arguments, directory=session.directory, model=model, session_model=session.model)
@@ -111,14 +113,14 @@ async def get_session_result(arguments: JsonObject, context: ActionContext) -> J
     """The result of a session's last turn, or of the named one."""
     connection, turn, verdict = await _attach(arguments, context)
     if not verdict.ended:
-        raise _still_running(turn, verdict)
+        raise _still_running_error(turn, verdict)
     return await _result(connection, context, turn, verdict)
 
 
 async def wait_for_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """A bounded wait for the end of a turn, or for progress beyond ``cursor``."""
     began = context.clock()
-    limit = time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
+    limit = time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
     connection, turn, verdict = await _attach(arguments, context)
     turns = await context.driver.turns(sending=False)
@@ -128,7 +130,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         # Without a cursor only the end counts; with one, any change does.
         enough = None if cursor is None else (lambda seen: _cursor(turn, seen) != cursor)
         async with connection.watcher(turn.session.directory).follow(turn.session.id) as news:
-            await connection.events.opened(within_seconds=max(0.1, ends - context.clock()))
+            await connection.events.try_open(within_seconds=max(0.1, ends - context.clock()))
             verdict = await turns.follow(turn, news, until=min(ends, overdue), watching=True, enough=enough)
     if not verdict.ended and context.clock() >= overdue:
         raise turns.overdue(turn)
@@ -137,7 +139,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         "done": verdict.ended,
         "state": _state(turn, verdict),
         "cursor": _cursor(turn, verdict),
-        "elapsed_seconds": _elapsed(connection, turn),
+        "elapsed_seconds": _elapsed_seconds(connection, turn),
         "waited_seconds": round(context.clock() - began, 3),
         "progress": _progress(turn),
         "pending": [item.to_wire() for item in turn.pending],
@@ -162,10 +164,7 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
     connection = await context.driver.connect()
     session = await connection.session(wanted)
     if message_id is None:
-        marked = (rules.mark_of(session) or {}).get("message_id")
-        message_id = marked if isinstance(marked, str) else None
-    if message_id is None:
-        message_id = await _last_prompt(connection, session)
+        message_id = SessionTag.read(session).message_id or await _last_prompt(connection, session)
     turn, verdict = await (await context.driver.turns(sending=False)).attach(session, message_id)
     if not turn.arrived and not turn.has_started and not _may_still_arrive(connection, session, message_id):
         raise ActionFailed("turn_incomplete", f"session {session.id} has no message {message_id}", details={"session_id": session.id})
@@ -173,7 +172,7 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
 
 
 async def _last_prompt(connection: Connection, session: Session) -> str:
-    """The id of a session's last prompt, whoever sent it."""
+    """The id of a session's last prompt, from any caller."""
     history = connection.history(session)
     newest = await history.read_newest()
     if not newest:
@@ -191,14 +190,12 @@ async def _last_prompt(connection: Connection, session: Session) -> str:
 
 def _may_still_arrive(connection: Connection, session: Session, message_id: str) -> bool:
     """Whether a prompt that is not in the store is one that was sent, by its mark, and whose task is not overdue."""
-    mark = rules.mark_of(session) or {}
-    return mark.get("message_id") == message_id and _overdue_at(session, connection) > connection.clock()
+    return SessionTag.read(session).message_id == message_id and _overdue_at(session, connection) > connection.clock()
 
 
 async def _result(connection: Connection, context: ActionContext, turn: Turn, verdict: Verdict) -> JsonObject:
-    tag = SessionTag.of(turn.session)
-    digest = tag.output_schema if tag is not None else None
-    schema = schemas.load(context.settings.state_dir, digest) if digest is not None else None
+    digest = SessionTag.read(turn.session).output_schema
+    schema = structured_output.load_schema(context.settings.state_dir, digest) if digest is not None else None
     result = await (await context.driver.turns(sending=False)).result(turn, verdict, output_schema=schema)
     if digest is not None and schema is None:
         # Another machine or state folder, or an old task: the digest alone says nothing of the form.
@@ -206,7 +203,7 @@ async def _result(connection: Connection, context: ActionContext, turn: Turn, ve
     return result.to_wire()
 
 
-def _still_running(turn: Turn, verdict: Verdict) -> Refused:
+def _still_running_error(turn: Turn, verdict: Verdict) -> Refused:
     state = _state(turn, verdict)
     return Refused(
         "session_waiting" if state == "waiting" else "session_busy",
@@ -224,13 +221,13 @@ def _state(turn: Turn, verdict: Verdict) -> str:
 
 def _overdue_at(session: Session, connection: Connection) -> float:
     """The task's own deadline, on the connection's clock; infinity where it has none."""
-    marked = (rules.mark_of(session) or {}).get("deadline_ms")
-    if not isinstance(marked, int):
+    deadline_ms = SessionTag.read(session).deadline_ms
+    if deadline_ms is None:
         return float("inf")
-    return connection.clock() + (marked - connection.http.server_time_ms()) / 1000
+    return connection.clock() + (deadline_ms - connection.http.server_time_ms()) / 1000
 
 
-def _elapsed(connection: Connection, turn: Turn) -> float:
+def _elapsed_seconds(connection: Connection, turn: Turn) -> float:
     """Seconds since the prompt was taken, by the server's clock alone."""
     prompt, last = turn.history.get(turn.message_id), turn.span.last
     if prompt is None:

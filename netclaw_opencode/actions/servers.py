@@ -31,13 +31,13 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
         context.settings,
         port=port,
         directory=directory,
-        within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 45)),
+        within_seconds=time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 45)),
         without_project_code=read.flag(arguments, "without_project_code"),
     )
     await context.driver.disconnect()
     record = found.record
     if found.started:
-        context.driver.tell(
+        context.driver.emit(
             ProgressEvent("server_started", f"OpenCode {record.opencode_version} at {record.url}", facts={"url": record.url})
         )
     return {
@@ -69,9 +69,9 @@ async def stop_server(arguments: JsonObject, context: ActionContext) -> JsonObje
         output |= {"url": done.record.url, "pid": done.record.pid}
     if done.ended is not None and done.ended.signal is not None:
         output["signal"] = done.ended.signal
-    left = rules.nothing_left({"process": range(done.ended.processes_left if done.ended else 0)})
+    left = rules.kinds_left({"process": range(done.ended.processes_left if done.ended else 0)})
     if left:
         raise ActionFailed("kill_failed", f"{output['processes_left']} process(es) did not end", rule="nothing-left", details=output)
     if done.ended is not None and done.record is not None:
-        context.driver.tell(ProgressEvent("server_stopped", f"server {done.record.url} ended ({done.ended.signal})"))
+        context.driver.emit(ProgressEvent("server_stopped", f"server {done.record.url} ended ({done.ended.signal})"))
     return output

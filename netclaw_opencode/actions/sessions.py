@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, rules, sessions, stopping, sweeping
+from netclaw_opencode.driver import rules, sessions, stopping
 from netclaw_opencode.driver.looks import last_turn
-from netclaw_opencode.driver.noting import asked
-from netclaw_opencode.driver.tags import tagged
+from netclaw_opencode.driver.tags import SessionTag, own_tags
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
@@ -19,10 +18,10 @@ from netclaw_opencode.opencode.directories import Places
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
-    from netclaw_opencode.driver.watcher import DirectoryState
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
+    from netclaw_opencode.opencode.watcher import DirectoryState
     from netclaw_opencode.opencode.wire.history import History
     from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
@@ -44,22 +43,26 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         model=read.model(arguments, context.settings),
         parent_id=parent_id,
         directory_given="directory" in arguments,
-        places=Places.of(context.settings),
+        places=Places.from_settings(context.settings),
     )
-    connection, notes = await context.driver.tidied(left_seconds=time_budget.current().fitted(_CREATE_SECONDS, stops=False))
-    key = keys.key_of(arguments, action="create_session")
+    connection = await context.driver.connect()
+    notes = await context.driver.sweep_orphans(connection, left_seconds=time_budget.current().clamp(_CREATE_SECONDS, stops=False))
+    # Imported here, as elsewhere in this module: a look at sessions needs no key and no sweep.
+    from netclaw_opencode.driver import keys
+
+    key = keys.read_key(arguments, action="create_session")
     new = True
     if key is None:
-        with context.driver.remembering(wanted.created_by):
+        with context.driver.pending_removals.add_on_failure(wanted.created_by):
             session = await sessions.create(connection, wanted)
     else:
         wanted = replace(wanted, marks=key.marks())
-        session, new = await keys.claimed(connection, key, lambda: sessions.create(connection, wanted))
+        session, new = await keys.find_or_create(connection, key, lambda: sessions.create(connection, wanted))
     if not new:
         notes.append("the same idempotency key: this is the session that was created before")
     else:
-        connection.created(session)
-        context.driver.tell(ProgressEvent("session_created", f"session {session.id}", session.id))
+        connection.remember_session(session)
+        context.driver.emit(ProgressEvent("session_created", f"session {session.id}", session.id))
     output: dict[str, object] = {"session": sessions.to_wire(session), "notes": notes}
     if parent_id is not None:
         output["forked_from"] = parent_id
@@ -78,7 +81,7 @@ async def get_session_status(arguments: JsonObject, context: ActionContext) -> J
         state = _state(connection, session, status, pending) | {"last_turn": await _last_turn(connection, status, pending, history)}
         return {"sessions": [state], "count": 1}
     limit = read.integer(arguments, "limit", 50)
-    found = (await sessions.listed(connection, directory=directory, limit=limit))[:limit]
+    found = (await sessions.list_newest(connection, directory=directory, limit=limit))[:limit]
     places, skipped = await _directory_states(connection, tuple(dict.fromkeys(item.directory for item in found)))
     states = [
         _state(connection, item, places[item.directory].status_of(item.id), places[item.directory].pending_of((item.id,)))
@@ -94,6 +97,8 @@ async def _directory_states(
     """What runs and waits in each directory, read side by side; and the directories that could not be read, with the reason."""
     if len(directories) == 1:
         return {directories[0]: await connection.directory_state(directories[0])}, []
+    from netclaw_opencode.driver import leftovers
+
     states: dict[str, DirectoryState] = {}
     skipped: list[dict[str, object]] = []
 
@@ -103,7 +108,7 @@ async def _directory_states(
         except DriverError as error:
             skipped.append({"directory": directory, "code": error.code, "message": error.message})
 
-    await sweeping.side_by_side([partial(look, directory) for directory in directories], at_once=sweeping.AT_ONCE)
+    await leftovers.run_limited([partial(look, directory) for directory in directories], at_once=leftovers.AT_ONCE)
     return states, skipped
 
 
@@ -119,7 +124,7 @@ def _state(
     if status is not None and status.kind == "retry":
         output |= {
             "attempt": status.attempt,
-            "retry_message": connection.foreign(status.message),
+            "retry_message": connection.sanitize(status.message),
             "next_attempt_in_seconds": max(0.0, round((status.next_ms - connection.http.server_time_ms()) / 1000, 3)),
         }
     return output
@@ -137,7 +142,7 @@ async def _last_turn(
     if verdict.state == "not_started":
         output["state"] = "failed"
     if verdict.code is not None:
-        output |= {"code": verdict.code, "message": connection.foreign(verdict.message)}
+        output |= {"code": verdict.code, "message": connection.sanitize(verdict.message)}
     return output
 
 
@@ -148,8 +153,8 @@ async def list_sessions(arguments: JsonObject, context: ActionContext) -> JsonOb
     directory = None if read.flag(arguments, "all_directories") else read.directory(arguments, context.settings)
     # The server cannot choose ours: any number of others may stand before them.
     most = _MOST if ours_only else limit
-    found = await sessions.listed(await context.driver.connect(), directory=directory, limit=most)
-    ours = {session.id for session, tag in tagged(found) if tag.task is not None}
+    found = await sessions.list_newest(await context.driver.connect(), directory=directory, limit=most)
+    ours = {session.id for session, tag in own_tags(found) if tag.task is not None}
     kept = [item for item in found[:most] if item.id in ours or not ours_only]
     return {
         "sessions": [sessions.to_wire(item) for item in kept[:limit]],
@@ -163,9 +168,8 @@ async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonOb
     wanted = read.session_id(arguments)
     connection = await context.driver.connect()
     session = await connection.session(wanted)
-    asked(connection.record, rules.own_things_only, session, include_foreign=read.flag(arguments, "include_foreign"))
-    marked = (rules.mark_of(session) or {}).get("message_id")
-    report = await stopping.stop(connection, session, message_id=marked if isinstance(marked, str) else None)
+    rules.require_ours(connection.record, session, include_foreign=read.flag(arguments, "include_foreign"))
+    report = await stopping.stop(connection, session, message_id=SessionTag.read(session).message_id)
     if not report.confirmed:
         raise ActionFailed(
             "abort_unconfirmed",
@@ -181,10 +185,10 @@ async def delete_session(arguments: JsonObject, context: ActionContext) -> JsonO
     wanted = read.session_id(arguments)
     connection = await context.driver.connect()
     session = await connection.session(wanted)
-    asked(connection.record, rules.own_things_only, session, include_foreign=read.flag(arguments, "include_foreign"))
+    rules.require_ours(connection.record, session, include_foreign=read.flag(arguments, "include_foreign"))
     report = await stopping.stop(connection, session)
     gone_already = await stopping.delete(connection, session, report=report)
-    context.driver.tell(ProgressEvent("session_deleted", f"session {session.id} deleted", session.id))
+    context.driver.emit(ProgressEvent("session_deleted", f"session {session.id} deleted", session.id))
     return {
         "session_id": session.id,
         "deleted": True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,7 +12,7 @@ import anyio
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, owners, rules, sending, sessions, stopping
+from netclaw_opencode.driver import keys, rules, sending, sessions, stopping, tags
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import CODES, ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
@@ -21,10 +21,10 @@ from netclaw_opencode.opencode.models import parse_model
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.keys import Key
-    from netclaw_opencode.driver.outcome import TurnResult
+    from netclaw_opencode.driver.results import TurnResult
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
 
 _TASK_SECONDS = 86400.0
@@ -74,9 +74,9 @@ class _Job:
 
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
-    limit = time_budget.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
+    limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
-    key = keys.key_of(arguments, action="run_task")
+    key = keys.read_key(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
     task = _Task(
         "run_task",
@@ -127,15 +127,15 @@ async def _with_fallbacks(task: _Task, context: ActionContext) -> tuple[_Job, Tu
 async def _newest_attempt(task: _Task, context: ActionContext, *, most: int) -> int:
     """The number of the attempt that a call with the same key made last; 0 where there is none."""
     assert task.key is not None  # asked only where there is one
-    with sending.unsent_after(task.ends - context.clock()):
-        found = await keys.of_key(await context.driver.connect(), task.key)
+    with sending.deadline_before_send(task.ends - context.clock()):
+        found = await keys.find_sessions(await context.driver.connect(), task.key)
     return min(max(found, default=0), most - 1)
 
 
 async def _may_try_another(task: _Task, context: ActionContext, error: DriverError, number: int) -> bool:
     """Whether the next model may have the task: the failure is the model's, and nothing of the attempt runs any more."""
     if error.code in FALLBACK_CODES:
-        if _stop_is_proved(error) or ("stopped" not in error.details and error.code in _SEEN_ENDED):
+        if _stop_is_proved(error) or (error.stop is None and error.code in _SEEN_ENDED):
             return True
         error.message += "; no other model was tried, since this attempt is not seen stopped"
         return False
@@ -153,7 +153,7 @@ def _fallbacks(arguments: JsonObject) -> list[object]:
 async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Plan in one session, implement in a fresh one with the plan as its context."""
     began = context.clock()
-    limit = time_budget.current().fitted(rules.deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
+    limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     keep = read.flag(arguments, "keep_sessions")
     prompt = read.required_text(arguments, "prompt")
@@ -214,10 +214,11 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     """One prompt in one session of its own."""
     directory = read.workplace(task.arguments, context.settings)
     model = read.model(task.arguments, context.settings)
-    with sending.unsent_after(task.ends - context.clock()):
+    with sending.deadline_before_send(task.ends - context.clock()):
         on_request = read.on_request(task.arguments)
         turns = await context.driver.turns(on_request=on_request)
-        connection, tidied = await context.driver.tidied(left_seconds=task.ends - context.clock())
+        connection = await context.driver.connect()
+        swept = await context.driver.sweep_orphans(connection, left_seconds=task.ends - context.clock())
         prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
     message_id = connection.ids.message()
     wanted = sessions.NewSession(
@@ -228,19 +229,18 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
         model=prompt.model,
         parent_id=task.parent_id,
         directory_given="directory" in task.arguments,
-        places=Places.of(context.settings),
+        places=Places.from_settings(context.settings),
         marks=_marks(task, message_id, deadline_ms=connection.http.server_time_ms() + int((task.ends - context.clock()) * 1000)),
         offers_questions=context.driver.offers_questions(on_request),
     )
     async with _session(connection, context, wanted, task) as job:
-        job.notes += tidied
-        tag = SessionTag.of(job.session)
+        job.notes += swept
         result = await turns.run(
             job.session,
             prompt,
             ends=task.ends,
             deadline_seconds=task.limit_seconds,
-            message_id=tag.message_id if tag is not None else None,
+            message_id=SessionTag.read(job.session).message_id,
             retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
         )
@@ -250,7 +250,7 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
             left_ms = int(max(0.0, task.ends - context.clock()) * 1000)
             deadline_ms = connection.http.server_time_ms() + left_ms
             marks = {"owner": None, "message_id": result.message_id, "deadline_ms": deadline_ms}
-            job.session = await sessions.mark(connection, job.session, marks)
+            job.session = await sessions.update_tag(connection, job.session, marks)
     return job, result
 
 
@@ -258,23 +258,23 @@ def _marks(task: _Task, message_id: str, *, deadline_ms: int) -> dict[str, objec
     """Marks of the task's session: whose it is, or by which key (and with which prompt) it is found again."""
     if task.key is not None:
         return {**task.key.marks(), "message_id": message_id, "deadline_ms": deadline_ms, "attempt": task.attempt}
-    return {} if task.keep else owners.marks()
+    return {} if task.keep else tags.owner_marks()
 
 
 @asynccontextmanager
 async def _session(connection: Connection, context: ActionContext, wanted: sessions.NewSession, task: _Task) -> AsyncIterator[_Job]:
     """A session that is gone afterwards, however the block ends, unless it is to be kept."""
-    with anyio.CancelScope(shield=True), sending.unsent_after(max(_CREATE_SECONDS, task.ends - context.clock())):
+    with anyio.CancelScope(shield=True), sending.deadline_before_send(max(_CREATE_SECONDS, task.ends - context.clock())):
         # Shielded: a cancellation between the server's creation and our knowledge of it would leave the session behind.
         if task.key is not None:
             create = partial(sessions.create, connection, wanted)
-            session, new = await keys.claimed(connection, task.key, create, attempt=task.attempt)
+            session, new = await keys.find_or_create(connection, task.key, create, attempt=task.attempt)
         else:
-            with context.driver.remembering(wanted.created_by):
+            with context.driver.pending_removals.add_on_failure(wanted.created_by):
                 session, new = await sessions.create(connection, wanted), True
     job = _Job(session, new)
     if new:
-        context.driver.tell(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
+        context.driver.emit(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
     else:
         job.notes.append("the same idempotency key: this is the task that was started before")
     try:
@@ -296,31 +296,29 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
 
 def _tell_of_proof(error: DriverError) -> None:
     """Say of a stop that was not proved what the removal of its session has shown: nothing runs, and a late prompt is refused."""
-    stopped = error.details.get("stopped")
-    if isinstance(stopped, Mapping) and stopped.get("confirmed") is False:
-        error.details["stopped"] = {**stopped, "confirmed": True, "by": "session_deleted"}
+    if error.stop is not None and not error.stop.confirmed:
+        error.confirm_stop(by="session_deleted")
         error.message += "; its session was deleted since, so nothing runs in it, and a prompt that comes late is refused"
         error.next = CODES[error.code].remedy
 
 
 def _stop_is_proved(error: BaseException) -> bool:
     """Whether the turn's own ending has just proved that nothing runs in the session any more."""
-    stopped = error.details.get("stopped") if isinstance(error, DriverError) else None
-    return isinstance(stopped, Mapping) and stopped.get("confirmed") is True
+    return isinstance(error, DriverError) and error.stop is not None and error.stop.confirmed
 
 
 async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:
     """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
     problem: DriverError | None = None
-    with anyio.move_on_after(time_budget.within(_REMOVE_SECONDS)):
+    with anyio.move_on_after(time_budget.remaining_up_to(_REMOVE_SECONDS)):
         try:
-            await stopping.delete(connection, job.session, report=stopping.at_rest(job.session) if at_rest else None)
+            await stopping.delete(connection, job.session, report=stopping.already_stopped(job.session) if at_rest else None)
             job.deleted = True
         except DriverError as error:
             problem = error
     if job.deleted:
-        context.driver.tell(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))
+        context.driver.emit(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))
         return
-    context.driver.give_up(job.session.id)
+    context.driver.pending_removals.add(job.session.id)
     why = problem.message if problem is not None else f"session {job.session.id} could not be removed within {_REMOVE_SECONDS:g} s"
     job.notes.append(f"{why}; netclaw-opencode server cleanup")

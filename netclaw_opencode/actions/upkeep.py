@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import recovery, sweeping
+from netclaw_opencode.driver import leftovers, recovery
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.facts import ProgressEvent
 
@@ -20,23 +20,25 @@ async def cleanup(arguments: JsonObject, context: ActionContext) -> JsonObject:
     began = context.clock()
     dry_run = read.flag(arguments, "dry_run")
     connection = await context.driver.connect()
-    look = await sweeping.leftovers(
-        connection, older_than_seconds=read.optional_seconds(arguments, "older_than_seconds"), given_up=context.driver.given_up
+    look = await leftovers.find(
+        connection,
+        older_than_seconds=read.optional_seconds(arguments, "older_than_seconds"),
+        given_up=context.driver.pending_removals.names,
     )
-    swept = (
-        tuple(sweeping.Swept(item, stopped=False, deleted=False) for item in look.found)
+    removals = (
+        tuple(leftovers.Removal(item, stopped=False, deleted=False) for item in look.found)
         if dry_run
-        else await sweeping.sweep(connection, look.found)
+        else await leftovers.remove(connection, look.found)
     )
-    context.driver.swept(swept)
+    context.driver.forget_removed(removals)
     output: dict[str, object] = {
         "dry_run": dry_run,
-        "sessions": [item.to_wire() for item in swept],
-        "count": len(swept),
+        "sessions": [item.to_wire() for item in removals],
+        "count": len(removals),
         "skipped": [item.to_wire() for item in look.skipped],
         "elapsed_seconds": round(context.clock() - began, 3),
     }
-    problems = [item for item in swept if item.problem is not None]
+    problems = [item for item in removals if item.problem is not None]
     if problems:
         first = problems[0]
         raise ActionFailed("cleanup_incomplete", f"session {first.leftover.session.id} is still there: {first.problem}", details=output)
@@ -53,10 +55,10 @@ async def recover(arguments: JsonObject, context: ActionContext) -> JsonObject:
         connect=context.driver.connect,
         disconnect=context.driver.disconnect,
         directory=directory,
-        within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 60)),
+        within_seconds=time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 60)),
         force=read.flag(arguments, "force"),
         recorder=context.record,
     )
     if done.restarted:
-        context.driver.tell(ProgressEvent("server_started", f"the server was started afresh at {done.url}"))
+        context.driver.emit(ProgressEvent("server_started", f"the server was started afresh at {done.url}"))
     return done.to_wire() | {"elapsed_seconds": round(context.clock() - began, 3)}

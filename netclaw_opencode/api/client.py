@@ -462,8 +462,8 @@ class OpenCode(SyncClient):
 
         Aborts until the session and the sessions of its sub-agents are seen idle, and refuses permissions and questions
         that still wait. The session and its history stay. Returns what was running and whether the end was confirmed;
-        where it was not, the call is the error abort_unconfirmed. Nothing to abort is no error. A session that this
-        skill did not create needs include_foreign.
+        if it was not, the call is the error abort_unconfirmed. Nothing to abort is no error. A session that this skill
+        did not create needs include_foreign.
 
         Args:
             session_id: The session whose running turn is to end.

@@ -60,14 +60,14 @@ class InvalidUrlError(InvalidInputError, code="invalid_url"):
 class InvalidManifestError(InvalidInputError, code="invalid_manifest"):
     """A skill.yaml or one of its schemas is wrong.
 
-    What helps: Mend every problem listed under details.problems.
+    What helps: Fix every problem listed under details.problems.
     """
 
 
 class InvalidPolicyError(InvalidInputError, code="invalid_policy"):
     """The policy file cannot be read or is wrong; no prompt was sent.
 
-    What helps: Mend every problem listed under details.problems.
+    What helps: Fix every problem listed under details.problems.
     """
 
 
@@ -170,7 +170,7 @@ class NotOursError(RefusedError, code="not_ours"):
 
 
 class UntrustedProjectError(RefusedError, code="untrusted_project"):
-    """OpenCode would run code of that folder which nobody has trusted; nothing was opened.
+    """OpenCode would run code of that folder which the user has not trusted; nothing was opened.
 
     What helps: Look at the files in details, then: netclaw-opencode server trust DIR
     """
@@ -179,14 +179,14 @@ class UntrustedProjectError(RefusedError, code="untrusted_project"):
 class PluginMissingError(RefusedError, code="plugin_missing"):
     """A plugin that must be in force is not loaded, so nothing is run, answered or started.
 
-    What helps: Install or mend the plugin named in the message.
+    What helps: Install or fix the plugin named in the message.
     """
 
 
 class VetoedError(RefusedError, code="vetoed"):
     """A plugin of the host vetoed the call.
 
-    What helps: Read the reason; ask whoever runs the host.
+    What helps: Read the reason; ask the operator of the host.
     """
 
 
@@ -291,7 +291,7 @@ class NotOpenCodeError(ServerError, code="not_opencode"):
 class ConfigError(ServerError, code="config_error"):
     """The server is up but its opencode.json is broken, so no session can run.
 
-    What helps: Mend the file named in the message, then restart the server.
+    What helps: Fix the file named in the message, then restart the server.
     """
 
 
@@ -324,7 +324,7 @@ class TurnTimeoutError(DeadlineError, code="turn_timeout"):
 
 
 class CallTimeoutError(DeadlineError, code="call_timeout"):
-    """The call outlasted OPENCODE_DRIVER_CALL_SECONDS and was cancelled; what it ran was told to stop.
+    """The call outlasted OPENCODE_DRIVER_CALL_SECONDS and was cancelled; what it ran was asked to stop.
 
     What helps: Use send_message_async with wait_for_session for long work; see get_session_status for what is left.
     """
@@ -396,7 +396,7 @@ class ResponseTooLargeError(ActionError, code="response_too_large"):
 class ConnectionLostError(ActionError, code="connection_lost"):
     """The connection broke before the answer was complete.
 
-    What helps: get_session_result tells whether the turn ran.
+    What helps: get_session_result says whether the turn ran.
     """
 
 
@@ -436,7 +436,7 @@ class TurnAbortedError(TurnError, code="turn_aborted"):
 
 
 class PromptJoinedError(ActionError, code="prompt_joined"):
-    """Somebody else's prompt joined the session before our turn was over.
+    """Another caller's prompt joined the session before our turn was over.
 
     What helps: Read what was done of it (get_session_result), then send again in a fresh session.
     """

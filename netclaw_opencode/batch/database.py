@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import ActionFailed, InvalidInput, ServerProblem
-from netclaw_opencode.opencode.process.state import folder
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,7 +75,7 @@ class Database:
         _require_extra()
         given = settings.batch_url
         if given is None:
-            path = folder(settings.state_dir / "batches") / _FILE
+            path = require_private_folder(settings.state_dir / "batches") / _FILE
             return cls(f"sqlite:///{path}")
         return cls(checked_url(given))
 

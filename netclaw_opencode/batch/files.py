@@ -9,6 +9,9 @@ from pathlib import Path
 
 from netclaw_opencode.errors import InvalidInput
 
+_BEGINNING = b'{"id": "'
+"""How every line begins: only a beginning of such a line is taken out."""
+
 
 class ResultsFile:
     """A file of results that is added to. A last line that was cut off is taken out, and its result written again.
@@ -25,6 +28,8 @@ class ResultsFile:
                 whole = 0
                 for line in file:
                     if not line.endswith(b"\n"):
+                        if not _BEGINNING.startswith(line[: len(_BEGINNING)]):
+                            raise ValueError("the last line is no result that was cut off")
                         break
                     self._written.add(_key(json.loads(line)))
                     whole += len(line)

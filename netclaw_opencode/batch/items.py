@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netclaw_opencode._core import documents
-from netclaw_opencode._core.resources import bundled
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.resources import find_bundled
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
 
@@ -97,7 +97,7 @@ class Reader:
         self._defaults = dict(defaults or {})
         self._check = check
         self._problems = _Problems()
-        schema: JsonObject = json.loads(bundled("schemas/actions/run_task.input.json").read_text("utf-8"))
+        schema: JsonObject = json.loads(find_bundled("schemas/actions/run_task.input.json").read_text("utf-8"))
         self._schema = schema
         properties = schema["properties"]
         self._fields = frozenset(properties) if isinstance(properties, Mapping) else frozenset()
@@ -163,7 +163,7 @@ class Reader:
                 self._problems.add(place, f"{name} cannot be given here: {why}")
         if spec.get("on_request") == "return":
             self._problems.add(place, "on_request 'return' cannot be given here: nobody is there to answer; take 'refuse' or 'stop'")
-        for problem_of_schema in problems_of(spec, self._schema, incoming=True):
+        for problem_of_schema in find_problems(spec, self._schema, incoming=True):
             self._problems.add(place, problem_of_schema.message)
         if self._problems.count > before:
             return None
@@ -188,14 +188,14 @@ class Reader:
             document = documents.parse_json(line)
             if document.faults:
                 for fault in document.faults:
-                    self._problems.add(place, f"{fault.what}; {fault.mend}")
+                    self._problems.add(place, f"{fault.what}; {fault.fix}")
                 continue
             yield place, document.value
 
     def _yaml(self, text: str) -> Iterator[tuple[str, object]]:
         document = documents.parse_yaml(text)
         for fault in document.faults:
-            self._problems.add(f"line {fault.line}" if fault.line else "file", f"{fault.what}; {fault.mend}")
+            self._problems.add(f"line {fault.line}" if fault.line else "file", f"{fault.what}; {fault.fix}")
         if document.faults:
             return
         if not isinstance(document.value, list):

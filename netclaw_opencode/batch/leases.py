@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from netclaw_opencode.opencode.process import identity, process
+from netclaw_opencode.opencode.process import identity, inspection
 from netclaw_opencode.opencode.process.identity import ProcessIdentity
 
 LEASE_SECONDS = 20.0
@@ -65,7 +65,7 @@ def is_gone(kept: str) -> bool:
         return False
     here = identity.this_process()
     if found.shares_namespace(here):
-        return not process.is_alive(found.pid, found.start_ticks)
+        return not inspection.is_alive(found.pid, found.start_ticks)
     return found.ended_with_boot(here)
 
 

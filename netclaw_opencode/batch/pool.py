@@ -18,11 +18,11 @@ from typing import Protocol
 
 import anyio
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.opencode import addresses, servers
 from netclaw_opencode.opencode.process import identity
-from netclaw_opencode.opencode.process.state import folder
 from netclaw_opencode.settings import Settings
 
 PLACES_PER_SERVER = 4
@@ -69,7 +69,7 @@ class Server:
     @property
     def is_alive(self) -> bool:
         """Whether its process runs."""
-        return addresses.live_record(self.settings) is not None
+        return addresses.find_live_record(self.settings) is not None
 
 
 class Pool:
@@ -126,7 +126,7 @@ class Pool:
                 settings = self._settings_for(state_dir)
                 if not state_dir.is_dir():
                     return None
-                if addresses.live_record(settings) is None:
+                if addresses.find_live_record(settings) is None:
                     await servers.stop(settings)
                     return None
                 server = await self._opened(state_dir, settings)
@@ -170,7 +170,7 @@ class Pool:
 
     async def _start(self) -> Server:
         self._started += 1
-        state_dir = folder(self._home / str(self._started))
+        state_dir = require_private_folder(self._home / str(self._started))
         settings = self._settings_for(state_dir)
         self._carry(Path(settings.environ["XDG_DATA_HOME"]))
         try:
@@ -219,13 +219,13 @@ class Pool:
         environ = self._settings.environ or os.environ
         home = environ.get("XDG_DATA_HOME", "")
         kept = Path(home if Path(home).is_absolute() else self._settings.home / ".local" / "share", "opencode")
-        own = folder(data / "opencode")
+        own = require_private_folder(data / "opencode")
         for name in _CARRIED:
             if (kept / name).exists() and not (own / name).exists():
                 (own / name).symlink_to((kept / name).resolve())
 
     def _memory_of(self, server: Server) -> int:
-        record = addresses.live_record(server.settings)
+        record = addresses.find_live_record(server.settings)
         return identity.memory_bytes(record.pid, record.start_ticks) if record is not None else 0
 
     async def _stop_process(self, server: Server) -> None:

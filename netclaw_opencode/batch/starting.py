@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import ServerProblem
-from netclaw_opencode.opencode.process.state import folder
 
 if TYPE_CHECKING:
     from netclaw_opencode.settings import Settings
@@ -23,7 +23,7 @@ _children: list[subprocess.Popen[bytes]] = []
 
 def start(settings: Settings, *, concurrency: int) -> subprocess.Popen[bytes]:
     """Start a worker that ends when nothing is left; raises ``ServerProblem`` (``worker_failed``)."""
-    home = folder(settings.state_dir / "batches")
+    home = require_private_folder(settings.state_dir / "batches")
     log_file = home / _LOG
     if log_file.exists() and log_file.stat().st_size > _MOST_LOG_BYTES:
         log_file.unlink()

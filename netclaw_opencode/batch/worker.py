@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.batch import admission, claims, leases, looking
 from netclaw_opencode.batch.database import Database, change, row, rows, unpacked
 from netclaw_opencode.batch.engine import Engine, prepare
 from netclaw_opencode.batch.pool import MEMORY_BYTES, OpenRunner, Pool, end_left
 from netclaw_opencode.batch.runs import Listening, Runs, off_loop
 from netclaw_opencode.errors import DriverError, ServerProblem
-from netclaw_opencode.opencode.process.state import folder
 from netclaw_opencode.settings import Settings
 
 _LOOK_SECONDS = 0.5
@@ -80,7 +80,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._machine = leases.machine()
-        self._pools = folder(self.settings.state_dir / "batches" / "pools")
+        self._pools = require_private_folder(self.settings.state_dir / "batches" / "pools")
         home = self._pools / self.name
         places, memory = self.options.concurrency, self.options.memory_bytes
         self._pool = Pool(self.settings, home, places=places, open_runner=self.open_runner, memory_bytes=memory)

@@ -7,21 +7,21 @@ nothing about turns.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.driver.connection import Connection
-from netclaw_opencode.driver.leases import Leases
+from netclaw_opencode.driver.removals import PendingRemovals
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
-from netclaw_opencode.opencode import addresses, servers
+from netclaw_opencode.opencode import addresses
+from netclaw_opencode.opencode.connection import Connection
+from netclaw_opencode.opencode.leases import Leases
 from netclaw_opencode.opencode.process import locks
 from netclaw_opencode.opencode.process.binary import check_version
 from netclaw_opencode.opencode.wire.events import EventHub
@@ -32,24 +32,22 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from netclaw_opencode._core.policy import OnRequest
+    from netclaw_opencode.driver.leftovers import Removal
     from netclaw_opencode.driver.permissions import Decide
-    from netclaw_opencode.driver.sweeping import Swept
     from netclaw_opencode.driver.turns import Emit, Turns
     from netclaw_opencode.opencode.addresses import Address
-    from netclaw_opencode.opencode.wire.types import Session
+    from netclaw_opencode.opencode.process.state import ServerRecord
 
 # What only turns and sweeping need is imported where they begin: a command that merely looks is done in half a second.
 
 _RECENT = 200
 """As many sessions as the first changing call looks through for leftovers; ``cleanup`` looks at more."""
 
-_TIDY_SECONDS = 30.0
+_SWEEP_INTERVAL_SECONDS = 30.0
 """How long a look for leftovers counts, in a process that goes on."""
-_TIDY_SHARE = 0.1
-_TIDY_MOST_SECONDS = 5.0
+_SWEEP_SHARE = 0.1
+_SWEEP_MOST_SECONDS = 5.0
 """A look for leftovers takes a tenth of the call's time, and never more than this: one stop takes about a second."""
-_GIVEN_UP = 256
-"""As many sessions as are remembered that could not be removed."""
 _SECRETS = 32
 """As many forms of passwords as are hidden: those of the servers in use, and of some before them."""
 _MOVED = frozenset({"auth_failed", "server_unreachable", "not_opencode"})
@@ -79,8 +77,8 @@ class Driver:
         self._tasks: TaskGroup | None = None
         self._leases = Leases()
         self._connecting = anyio.Lock()
-        self._tidied_at: float | None = None
-        self._given_up: OrderedDict[str, None] = OrderedDict()
+        self._swept_at: float | None = None
+        self.pending_removals = PendingRemovals()
         self.secrets: tuple[str, ...] = ()
         """The passwords of the servers in use, in every form in which they travel."""
 
@@ -97,7 +95,7 @@ class Driver:
 
     @asynccontextmanager
     async def leasing(self) -> AsyncIterator[None]:
-        """The time of one call: the connection that it gets first is its own until its end, whatever other calls do."""
+        """Open the time of one call, which keeps the connection that it gets first until its end."""
         with self._leases.call() as lease:
             try:
                 yield
@@ -105,7 +103,7 @@ class Driver:
                 await self._leases.release(lease)
 
     async def connect(self) -> Connection:
-        """The connection, made on first use. Within ``leasing`` it stays the same, unless this very call lets go of it.
+        """Return the connection, made on first use. Within ``leasing`` it stays the same, unless this very call lets go of it.
 
         Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``,
         ``unsupported_version``, ``unauthenticated_server``.
@@ -116,19 +114,19 @@ class Driver:
                 return lease.line.connection
             address = addresses.locate(self.settings)
             line = self._leases.current
-            if line is not None and not line.address.leads_where(address):
+            if line is not None and not line.address.is_same_as(address):
                 await self._leases.retire()
             if self._leases.current is None:
-                self._leases.add(*await self._found(address))
+                self._leases.add(*await self._connect_or_follow(address))
             return self._leases.take()
 
-    async def _found(self, address: Address) -> tuple[Connection, Address]:
-        """A connection to that address, or to where our server is by now: it may have been started anew a moment ago."""
+    async def _connect_or_follow(self, address: Address) -> tuple[Connection, Address]:
+        """Return a connection to that address, or to where our server is by now: it may have been started anew a moment ago."""
         try:
             return await self._connect(address), address
         except ServerProblem as error:
             now = addresses.locate(self.settings)
-            if error.code not in _MOVED or now.leads_where(address):
+            if error.code not in _MOVED or now.is_same_as(address):
                 raise
             return await self._connect(now), now
 
@@ -141,7 +139,7 @@ class Driver:
         client = address.client(self._record, admit=address.gate(self.settings))
         try:
             await client.__aenter__()
-            health = await addresses.health(client)
+            health = await addresses.probe_health(client)
             if not health.healthy:
                 raise ServerProblem("server_not_ready", f"{address.url} says that it is not healthy")
             check_version(health.version)
@@ -161,86 +159,61 @@ class Driver:
             secrets=secrets,
             state_dir=self.settings.state_dir,
             clock=self._clock,
-            end_orphans=partial(servers.end_orphans, address.record),
+            end_orphans=partial(_terminate_orphans, address.record),
             record=self._record,
         )
 
-    async def tidied(self, *, left_seconds: float) -> tuple[Connection, list[str]]:
-        """The connection, and what was left behind on that server by processes that are gone.
+    async def sweep_orphans(self, connection: Connection, *, left_seconds: float) -> list[str]:
+        """Stop and remove what processes that are gone left behind on this server; returns one sentence for each thing done or not seen.
 
-        Looked for by the first call that is about to change something, then at most every half minute (a host may live for
-        weeks, and others die beside it), and at once after a removal that failed; what was found is stopped and removed before
-        the call goes on, and told in one sentence each. The look takes a tenth of the call's time at most, and never fails the
-        call: what it could not see, or not finish, is told as well.
+        The first call that is about to change something looks, then one at most every half minute (a host may live for weeks, and
+        others die beside it), and the next one after a removal that failed. It takes a tenth of the call's time at most, and never
+        fails the call.
 
         Args:
+            connection: The server.
             left_seconds: What is left of the call's time.
         """
-        connection = await self.connect()
-        if self._tidied_at is not None and self._clock() < self._tidied_at + _TIDY_SECONDS and not self._given_up:
-            return connection, []
+        now = self._clock()
+        if self._swept_at is not None and now < self._swept_at + _SWEEP_INTERVAL_SECONDS and not self.pending_removals.names:
+            return []
         # Set first: another call that comes meanwhile need not look, too.
-        self._tidied_at = self._clock()
+        self._swept_at = now
         notes: list[str] = []
-        limit = max(0.0, min(_TIDY_MOST_SECONDS, left_seconds * _TIDY_SHARE))
-        with anyio.move_on_after(limit) as looking:
+        limit = max(0.0, min(_SWEEP_MOST_SECONDS, left_seconds * _SWEEP_SHARE))
+        with anyio.move_on_after(limit) as sweeping:
             try:
-                await self._tidy(connection, notes)
+                await self._sweep(connection, notes)
             except DriverError as error:
                 notes.append(f"what was left behind could not be looked for: {error.message}")
-        if looking.cancelled_caught:
+        if sweeping.cancelled_caught:
             notes.append(f"looking for what was left behind took longer than {limit:.1f} s; netclaw-opencode server cleanup")
-        return connection, notes
+        return notes
 
-    async def _tidy(self, connection: Connection, notes: list[str]) -> None:
-        from netclaw_opencode.driver import sweeping
+    async def _sweep(self, connection: Connection, notes: list[str]) -> None:
+        from netclaw_opencode.driver import leftovers
 
-        locks.sweep(self.settings.state_dir)
-        known = self.given_up
-        look = await sweeping.leftovers(connection, given_up=known, limit=_RECENT)
+        locks.remove_stale(self.settings.state_dir)
+        known = self.pending_removals.names
+        look = await leftovers.find(connection, given_up=known, limit=_RECENT)
         notes += [item.sentence() for item in look.skipped]
 
-        def done(item: Swept) -> None:
+        def done(item: Removal) -> None:
             notes.append(item.sentence())
-            self.swept((item,))
+            self.forget_removed((item,))
             self._emit(ProgressEvent("stopping", item.sentence(), item.leftover.session.id, facts=item.to_wire()))
 
-        await sweeping.sweep(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
+        await leftovers.remove(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
         if not look.skipped:
-            # Whatever else was given up is gone, or was never there.
-            seen = {item.session.id for item in look.found} | {_created_by(item.session) for item in look.found}
-            self._forget(known - seen)
+            # The rest is gone, or was never there.
+            seen = {item.session.id for item in look.found} | {SessionTag.read(item.session).created_by for item in look.found}
+            self.pending_removals.discard(known - seen)
 
-    @property
-    def given_up(self) -> frozenset[str]:
-        """Sessions that a call of this process could not remove, by id, or whose creation it lost sight of, by its mark."""
-        return frozenset(self._given_up)
-
-    def give_up(self, session_id: str) -> None:
-        """Remember a session that could not be removed: this process lives on, so its tag does not give it away."""
-        self._given_up[session_id] = None
-        while len(self._given_up) > _GIVEN_UP:
-            # It is found again when this process has ended.
-            self._given_up.popitem(last=False)
-
-    def _forget(self, names: Iterable[str | None]) -> None:
-        for name in names:
-            self._given_up.pop(name or "", None)
-
-    @contextmanager
-    def remembering(self, created_by: str) -> Iterator[None]:
-        """A creation; where it fails, the session may be there all the same, and the next look for leftovers knows its mark."""
-        try:
-            yield
-        except BaseException:
-            self.give_up(created_by)
-            raise
-
-    def swept(self, swept: tuple[Swept, ...]) -> None:
-        """Forget what is gone by now."""
-        for item in swept:
+    def forget_removed(self, removals: Iterable[Removal]) -> None:
+        """Take what was removed out of the pending removals."""
+        for item in removals:
             if item.deleted:
-                self._forget((item.leftover.session.id, _created_by(item.leftover.session)))
+                self.pending_removals.discard((item.leftover.session.id, SessionTag.read(item.leftover.session).created_by))
 
     async def turns(self, *, sending: bool = True, on_request: OnRequest | None = None) -> Turns:
         """Turns on the connection; ``sending=False`` is for a caller that only looks at them.
@@ -249,25 +222,29 @@ class Driver:
         be, since silence would look like a policy that refuses everything.
 
         Args:
-            on_request: What becomes of a request that nobody decides; None leaves it to the policy file, and else refuses it.
+            on_request: What to do with a request without a decision; None leaves it to the policy file, else it is refused.
         """
-        from netclaw_opencode._core.policy import Policy, load
+        from netclaw_opencode._core.policy import Policy, load_policy
         from netclaw_opencode.driver.permissions import RequestHandler
         from netclaw_opencode.driver.turns import Turns
         from netclaw_opencode.records.audit import Audit
 
-        policy = load(self.settings.policy) if sending else Policy()
+        policy = load_policy(self.settings.policy) if sending else Policy()
         audit = Audit(self.settings.audit) if self.settings.audit is not None and sending else None
         if audit is not None:
             audit.require()
         handler = RequestHandler(self._decide, policy=policy, audit=audit, on_request=on_request or policy.on_request or "refuse")
-        return Turns(await self.connect(), requests=handler, emit=self._emit)
+        connection = await self.connect()
+        if sending:
+            # Opens while the session is made; a prompt is sent when it is open (F31).
+            connection.events.start()
+        return Turns(connection, requests=handler, emit=self._emit)
 
     def offers_questions(self, on_request: OnRequest | None) -> bool:
-        """Whether the agent of a new session is offered to ask questions: not where nobody could answer one (F60)."""
-        from netclaw_opencode._core.policy import load
+        """Return whether the agent of a new session may ask questions: only if a hook, the policy or the caller can answer (F60)."""
+        from netclaw_opencode._core.policy import load_policy
 
-        policy = load(self.settings.policy)
+        policy = load_policy(self.settings.policy)
         return self._answers_questions() or policy.answers_questions or (on_request or policy.on_request or "refuse") != "refuse"
 
     async def disconnect(self) -> None:
@@ -280,15 +257,16 @@ class Driver:
         if lease is not None:
             await self._leases.release(lease)
 
-    def tell(self, event: ProgressEvent) -> None:
+    def emit(self, event: ProgressEvent) -> None:
         """Emit a progress event that belongs to no turn."""
         self._record.note("step", what=event.kind, session_id=event.session_id)
         self._emit(event)
 
 
-def _created_by(session: Session) -> str | None:
-    tag = SessionTag.of(session)
-    return tag.created_by if tag is not None else None
+async def _terminate_orphans(record: ServerRecord | None) -> int:
+    from netclaw_opencode.opencode import servers
+
+    return await servers.terminate_orphans(record)
 
 
 __all__ = ["Driver"]

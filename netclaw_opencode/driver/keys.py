@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.driver import sessions
-from netclaw_opencode.driver.tags import SessionTag, tagged
+from netclaw_opencode.driver.tags import SessionTag, own_tags
 from netclaw_opencode.errors import Refused
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
 
 _LOCK_SECONDS = 15.0
@@ -36,12 +36,12 @@ class Key:
     request: str
 
     def marks(self) -> dict[str, object]:
-        """What is written on the session."""
+        """Return what is written on the session."""
         return {f"key:{self.digest}": self.request}
 
 
-def key_of(arguments: JsonObject, *, action: str) -> Key | None:
-    """The key of a call, or None where it has none."""
+def read_key(arguments: JsonObject, *, action: str) -> Key | None:
+    """Return the key of a call, or None where it has none."""
     given = arguments.get("idempotency_key")
     if not isinstance(given, str):
         return None
@@ -53,10 +53,9 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def check(session: Session, key: Key) -> bool:
-    """Whether this session carries the key; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
-    tag = SessionTag.of(session)
-    request = tag.keys.get(key.digest) if tag is not None else None
+def has_key(session: Session, key: Key) -> bool:
+    """Return whether this session carries the key; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
+    request = SessionTag.read(session).keys.get(key.digest)
     if request is None:
         return False
     if request != key.request:
@@ -69,7 +68,7 @@ def check(session: Session, key: Key) -> bool:
     return True
 
 
-async def claimed(
+async def find_or_create(
     connection: Connection, key: Key, create: Callable[[], Awaitable[Session]], *, attempt: int | None = None
 ) -> tuple[Session, bool]:
     """Find the session of this key, or create it; returns it, and whether it is new.
@@ -83,16 +82,16 @@ async def claimed(
     async with connection.locked(f"key-{key.digest[:32]}", within_seconds=_LOCK_SECONDS) as mine:
         if not mine:
             raise Refused("session_locked", "another call with the same idempotency key is being started", rule="send-once")
-        found = await of_key(connection, key)
+        found = await find_sessions(connection, key)
         number = attempt or 0
         return (found[number], False) if number in found else (await create(), True)
 
 
-async def of_key(connection: Connection, key: Key) -> dict[int, Session]:
-    """The sessions of this key by number of attempt; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
+async def find_sessions(connection: Connection, key: Key) -> dict[int, Session]:
+    """Return the sessions of this key by number of attempt; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
     found: dict[int, Session] = {}
     # Oldest first, and never a fork's copy of the key.
-    for session, tag in tagged(await sessions.listed(connection, directory=None, limit=_MOST)):
-        if check(session, key):
+    for session, tag in own_tags(await sessions.list_newest(connection, directory=None, limit=_MOST)):
+        if has_key(session, key):
             found.setdefault(tag.attempt or 0, session)
     return found

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode._core.concurrency import together
-from netclaw_opencode.driver.connection import with_tools
+from netclaw_opencode._core.concurrency import gather
 from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Span, Verdict, judge
 from netclaw_opencode.errors import DriverError, OutOfTime
+from netclaw_opencode.opencode.connection import with_tools
 from netclaw_opencode.opencode.wire.history import NEWEST
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turn import Turn
-    from netclaw_opencode.driver.watcher import DirectoryState
     from netclaw_opencode.facts import PendingRequest
+    from netclaw_opencode.opencode.connection import Connection
+    from netclaw_opencode.opencode.watcher import DirectoryState
     from netclaw_opencode.opencode.wire.history import History, Step
 
 _LOOK_SECONDS = 30.0
@@ -27,18 +27,18 @@ async def look(connection: Connection, turn: Turn) -> Verdict:
     """Look once: at the newest messages, at what runs and at what waits; a turn that has ended is read back to its prompt."""
     try:
         with anyio.fail_after(_LOOK_SECONDS):
-            return await _verdict(connection, turn)
+            return await _look_once(connection, turn)
     except TimeoutError as error:
         raise OutOfTime("request_timeout", f"a look at session {turn.session.id} took longer than {_LOOK_SECONDS:g} s") from error
 
 
-async def _verdict(connection: Connection, turn: Turn) -> Verdict:
+async def _look_once(connection: Connection, turn: Turn) -> Verdict:
     history, watcher = turn.history, connection.watcher(turn.session.directory)
     suspect = turn.progress.may_run_away or not connection.events.connected
     limit = RUNAWAY_CALLS + NEWEST if suspect else NEWEST
     before: tuple[Step, ...] | None = None
     while True:
-        newest, state = await together(history.read_newest(limit), watcher.read())
+        newest, state = await gather(history.read_newest(limit), watcher.read())
         turn.status = state.status_of(turn.session.id)
         if not await _has_arrived(connection, turn):
             return judge(Span(turn.message_id), announced=_announced(connection, turn))
@@ -56,7 +56,7 @@ async def _verdict(connection: Connection, turn: Turn) -> Verdict:
 
 
 async def _has_arrived(connection: Connection, turn: Turn) -> bool:
-    """Whether our prompt stands in the store; in a fork, and in a cold directory (F59), what is newest may be older than it."""
+    """Return whether our prompt stands in the store; in a fork, and in a cold directory (F59), what is newest may be older than it."""
     if not turn.arrived:
         ours = (step for step in turn.history.newest if turn.newest_prompt in (step.id, step.parent_id))
         turn.arrived = any(ours) or await turn.history.read_one(turn.newest_prompt) is not None
@@ -64,15 +64,15 @@ async def _has_arrived(connection: Connection, turn: Turn) -> bool:
 
 
 async def _is_joined(connection: Connection, turn: Turn) -> bool:
-    """Whether the newest messages belong to a prompt that is neither ours nor one that OpenCode wrote itself (F58)."""
+    """Return whether the newest messages belong to a prompt that is neither ours nor one that OpenCode wrote itself (F58)."""
     if turn.span.joined_by is not None:
         return True
     last = turn.history.last
     if last is None or last.role != "assistant" or last.parent_id in (None, turn.message_id, turn.newest_prompt):
         return False
     prompt = await turn.history.read_one(str(last.parent_id))
-    asked = turn.history.get(turn.message_id)
-    is_later = prompt is not None and (asked is None or prompt.created_ms >= asked.created_ms)
+    ours = turn.history.get(turn.message_id)
+    is_later = prompt is not None and (ours is None or prompt.created_ms >= ours.created_ms)
     return prompt is not None and not prompt.is_continuation and is_later
 
 
@@ -91,7 +91,7 @@ async def read_back(connection: Connection, turn: Turn) -> None:
 
 
 async def _pending(connection: Connection, turn: Turn, state: DirectoryState) -> tuple[PendingRequest, ...]:
-    """The requests of the turn's session and of its sub-agents (F36)."""
+    """Return the requests of the turn's session and of its sub-agents (F36)."""
     roots = {item.session_id: await connection.root_of(item.session_id) for item in state.pending}
     found = with_tools(tuple(item for item in state.pending if roots[item.session_id] == turn.session.id), turn.history)
     if any(item.call_id and item.tool is None and item.session_id == turn.session.id for item in found):
@@ -102,13 +102,13 @@ async def _pending(connection: Connection, turn: Turn, state: DirectoryState) ->
 
 
 def _announced(connection: Connection, turn: Turn) -> tuple[str, ...]:
-    return tuple(connection.foreign(text) for text in turn.progress.announced)
+    return tuple(connection.sanitize(text) for text in turn.progress.announced)
 
 
 async def last_turn(history: History) -> Span | None:
-    """The turn at the end of a session, as its newest messages show it; None in a session without any message.
+    """Return the turn at the end of a session, as its newest messages show it; None in a session without any message.
 
-    Its prompt may lie far back, and is not read: how the turn stands is told by its newest messages.
+    Its prompt may lie far back and is not read: the newest messages show how the turn stands.
     """
     newest = history.newest or await history.read_newest()
     if not newest:

@@ -22,7 +22,7 @@ _TEXT_STEP = 400
 
 
 class Progress:
-    """Counts and tells what the events of one turn show; ``take`` returns whether to look at the store now."""
+    """Reads the events of one turn, emits progress, and says when a look at the message store is worth it."""
 
     def __init__(self, emit: Callable[[ProgressEvent], None], session_id: str, message_id: str, *, clock: Callable[[], float]) -> None:
         self._emit = emit
@@ -37,15 +37,15 @@ class Progress:
         self.statuses: list[str] = []
         self.announced: list[str] = []
 
-    def take(self, event: ServerEvent) -> bool:
+    def handle(self, event: ServerEvent) -> bool:
         """Note one event of the turn's session tree."""
         try:
-            return self._taken(event)
+            return self._handle(event)
         except DriverError:
-            # A hint that cannot be read says at least that something happened; the store tells what.
+            # A hint that cannot be read says at least that something happened; the store shows what.
             return True
 
-    def _taken(self, event: ServerEvent) -> bool:
+    def _handle(self, event: ServerEvent) -> bool:
         match event.type:
             case "session.status":
                 return self._status(event)
@@ -63,17 +63,17 @@ class Progress:
                 self._text(event.properties.get("delta"))
         return False
 
-    def expect(self, message_id: str) -> None:
+    def add_prompt(self, message_id: str) -> None:
         """Know a further prompt as ours."""
         self._prompts.add(message_id)
 
-    def see(self, status: str) -> None:
-        """Tell the session's status where it is another than before; events of it may be lost, and looks show it too."""
+    def set_status(self, status: str) -> None:
+        """Emit the session's status if it has changed; events of it may be lost, and looks show it too."""
         if not self.statuses or self.statuses[-1] != status:
             self.statuses.append(status)
-            self.tell("status", status)
+            self.emit("status", status)
 
-    def tell(self, kind: EventKind, message: str, facts: JsonObject | None = None) -> None:
+    def emit(self, kind: EventKind, message: str, facts: JsonObject | None = None) -> None:
         """Emit a progress event of this turn."""
         self._emit(ProgressEvent(kind, message, self._session_id, self._clock() - self._started, facts or {}))
 
@@ -81,9 +81,9 @@ class Progress:
         if event.session_id != self._session_id:
             return False
         status = reading.status(event.properties.get("status"))
-        self.see(status.kind)
+        self.set_status(status.kind)
         if status.kind == "retry":
-            self.tell("status", f"retry {status.attempt}: {status.message[:200]}", {"attempt": status.attempt})
+            self.emit("status", f"retry {status.attempt}: {status.message[:200]}", {"attempt": status.attempt})
         return status.kind != "busy"
 
     def _error(self, event: ServerEvent) -> bool:
@@ -104,7 +104,7 @@ class Progress:
         if not isinstance(info, Mapping):
             return False
         if info.get("role") == "user":
-            # Somebody else's prompt, or one of OpenCode's own after a compaction: the store tells which.
+            # Another caller's prompt, or one of OpenCode's own after a compaction: the store shows which.
             message_id, known = str(info.get("id")), len(self._prompts)
             self._prompts.add(message_id)
             return len(self._prompts) > known
@@ -128,7 +128,7 @@ class Progress:
         self._tools[read.call_id] = read.tool_status
         subject = _subject(read.tool_input) or read.title
         facts = {"tool": read.tool, "status": read.tool_status, "subject": subject}
-        self.tell("tool", " ".join(filter(None, (read.tool, subject, read.tool_status))), facts)
+        self.emit("tool", " ".join(filter(None, (read.tool, subject, read.tool_status))), facts)
 
     def _text(self, delta: object) -> None:
         if not isinstance(delta, str):
@@ -136,11 +136,11 @@ class Progress:
         self.text_chars += len(delta)
         if self.text_chars - self._told_chars >= _TEXT_STEP:
             self._told_chars = self.text_chars
-            self.tell("text", f"{self.text_chars} characters written", {"text_chars": self.text_chars})
+            self.emit("text", f"{self.text_chars} characters written", {"text_chars": self.text_chars})
 
 
 def _subject(tool_input: JsonObject) -> str:
-    """What a tool works on, in a few words."""
+    """Return what a tool works on, in a few words."""
     for key in ("filePath", "command", "pattern", "path", "url", "description"):
         value = tool_input.get(key)
         if isinstance(value, str):

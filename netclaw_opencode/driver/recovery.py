@@ -1,6 +1,6 @@
 """Recovery: what hangs is stopped; a server that hangs is killed, if it is ours, and started afresh.
 
-Owns the escalation. A server of somebody else is never signalled: its sessions of ours are stopped, and the rest is told.
+A server that is not ours is never signalled: our sessions on it are stopped, and the rest is reported.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode.driver import rules, sessions, stopping, sweeping
+from netclaw_opencode.driver import leftovers, rules, sessions, stopping
+from netclaw_opencode.driver.leftovers import Skipped
 from netclaw_opencode.driver.looks import last_turn
-from netclaw_opencode.driver.sweeping import Skipped
-from netclaw_opencode.driver.tags import tagged
+from netclaw_opencode.driver.tags import own_tags
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
 from netclaw_opencode.opencode import addresses, servers
@@ -23,7 +23,7 @@ from netclaw_opencode.opencode.wire import listing
 from netclaw_opencode.records.recorder import NO_RECORD, Recorder
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
     from netclaw_opencode.settings import Settings
 
@@ -50,7 +50,7 @@ class Recovery:
     skipped: list[Skipped] = field(default_factory=list)
 
     def to_wire(self) -> dict[str, object]:
-        """The form in results."""
+        """Return the form in results."""
         wire: dict[str, object] = {
             "server": {"url": self.url, "was": self.server_was, "ours": self.ours, "restarted": self.restarted},
             "retrying": list(self.retrying),
@@ -120,21 +120,21 @@ async def recover(
 
 async def _look(connection: Connection, done: Recovery, *, force: bool) -> None:
     """See what runs; stop what is ours and hangs (all that is ours, where the server has to go)."""
-    listed = (await listing.read(connection.http, most=sessions.MANY)).sessions
-    ours = {session.id for session, tag in tagged(listed) if tag.task is not None}
-    statuses, skipped = await sweeping.statuses_of(connection, (item.directory for item in listed))
+    listed = (await listing.list_sessions(connection.http, most=sessions.MANY)).sessions
+    ours = {session.id for session, tag in own_tags(listed) if tag.task is not None}
+    statuses, skipped = await leftovers.read_statuses(connection, (item.directory for item in listed))
     done.skipped += skipped
     running = [(item, statuses[item.directory][item.id]) for item in listed if item.id in statuses.get(item.directory, {})]
     done.retrying = [session.id for session, status in running if status.kind == "retry"]
-    stuck = force or bool(rules.stuck_server({session.id: status for session, status in running}))
+    stuck = force or bool(rules.stuck_sessions({session.id: status for session, status in running}))
     wanted = [session for session, status in running if session.id in ours and (stuck or status.kind == "retry")]
-    await sweeping.side_by_side([partial(_stop, connection, session, done) for session in wanted], at_once=sweeping.STOPS_AT_ONCE)
+    await leftovers.run_limited([partial(_stop, connection, session, done) for session in wanted], at_once=leftovers.STOPS_AT_ONCE)
 
 
 async def _look_for_interrupted(connection: Connection, done: Recovery) -> None:
     """Find sessions whose last turn the old server took with it: idle, but unfinished (F33, F44)."""
     known = {session.id for session in done.lost}
-    listed = (await listing.read(connection.http, most=_RECENT)).sessions
+    listed = (await listing.list_sessions(connection.http, most=_RECENT)).sessions
     found: dict[str, bool] = {}
 
     async def look(session: Session) -> None:
@@ -144,7 +144,7 @@ async def _look_for_interrupted(connection: Connection, done: Recovery) -> None:
             done.skipped.append(Skipped(session.directory, error.message))
 
     wanted = [item for item in listed if item.id not in known]
-    await sweeping.side_by_side([partial(look, session) for session in wanted], at_once=sweeping.AT_ONCE)
+    await leftovers.run_limited([partial(look, session) for session in wanted], at_once=leftovers.AT_ONCE)
     done.lost += [session for session in wanted if found.get(session.id)]
 
 

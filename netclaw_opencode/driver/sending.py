@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode._core.concurrency import together
+from netclaw_opencode._core.concurrency import gather
 from netclaw_opencode.driver import rules, sessions, stopping
-from netclaw_opencode.driver.connection import with_tools
-from netclaw_opencode.driver.noting import asked
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
+from netclaw_opencode.opencode.connection import with_tools
 from netclaw_opencode.opencode.wire import ids, routes
-from netclaw_opencode.opencode.wire.history import NEWEST, not_found
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.history import NEWEST, session_not_found
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.turn import Prompt, Turn
+    from netclaw_opencode.opencode.connection import Connection
 
 
 _NEVER_TAKEN = frozenset({"server_unreachable", "auth_failed", "config_error"})
@@ -44,7 +43,7 @@ async def send(
 
     A prompt that stands in the message store already (the same id, sent by another call) is not sent again. ``marks`` are
     written on the session, with the prompt's id, right before it is sent. ``untouched`` is for a session that this very call has
-    just created: nobody else knows its id, so there is no history to read. Raises ``Refused`` (nothing was sent) or the
+    just created: no other call knows its id, so there is no history to read. Raises ``Refused`` (nothing was sent) or the
     error of the POST.
     """
     async with connection.locked(turn.session.id, within_seconds=lock_seconds) as mine:
@@ -57,19 +56,20 @@ async def send(
             )
         try:
             ready = await _ready_to_send(connection, turn, reuse_session=reuse_session, ends=ends, untouched=untouched)
-        except HttpNotFound as error:
-            raise not_found(turn.session.id) from error
+        except HttpNotFoundError as error:
+            raise session_not_found(turn.session.id) from error
         if ready:
             if marks is not None:
                 # The server is the memory (F11), and it has to know before there is anything to remember.
-                turn.session = await sessions.mark(connection, turn.session, {**marks, "message_id": turn.message_id})
+                turn.session = await sessions.update_tag(connection, turn.session, {**marks, "message_id": turn.message_id})
             turn.phases["preflight"] = connection.clock() - turn.started
             await _post(connection, turn, prompt)
+            turn.first_reading = connection.watcher(turn.session.directory).begun + 1
             turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]
 
 
 @contextmanager
-def unsent_after(seconds: float) -> Iterator[None]:
+def deadline_before_send(seconds: float) -> Iterator[None]:
     """A deadline on everything before the send; raises ``OutOfTime`` (``request_timeout``)."""
     try:
         with anyio.fail_after(max(0.0, seconds)):
@@ -81,15 +81,15 @@ def unsent_after(seconds: float) -> Iterator[None]:
 async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: bool, ends: float, untouched: bool) -> bool:
     """Ask the rules; False where the prompt was sent before."""
     remaining = max(0.0, ends - connection.clock())
-    with unsent_after(remaining):
+    with deadline_before_send(remaining):
         if untouched:
             # Only our own newborn needs no look: what was read of any other before the lock was had may be old by now.
-            await connection.events.opened(within_seconds=remaining)
+            await connection.events.try_open(within_seconds=remaining)
             return True
-        state, newest, _ = await together(
+        state, newest, _ = await gather(
             connection.watcher(turn.session.directory).read(),
             turn.history.read_newest(NEWEST),
-            connection.events.opened(within_seconds=remaining),
+            connection.events.try_open(within_seconds=remaining),
         )
         turn.status = state.status_of(turn.session.id)
         tree = tuple(item.id for item in await connection.tree(turn.session)) if state.pending and turn.status is not None else ()
@@ -102,10 +102,10 @@ async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: b
             turn.sent = True
             return False
         if not reuse_session:
-            asked(connection.record, rules.status_first, facts)
-        asked(connection.record, rules.fresh_session, facts, reuse_allowed=reuse_session)
+            rules.require_idle(connection.record, facts)
+        rules.require_fresh(connection.record, facts, reuse_allowed=reuse_session)
         stop_seen = reuse_session and (await stopping.stop(connection, turn.session)).confirmed
-        asked(connection.record, rules.abort_first, facts, stop_seen=stop_seen)
+        rules.require_aborted(connection.record, facts, stop_seen=stop_seen)
     return True
 
 
@@ -114,8 +114,8 @@ async def go_on(connection: Connection, turn: Turn, prompt: Prompt, *, words: st
     turn.newest_prompt = connection.ids.message()
     turn.arrived = False
     turn.gone_on_after = len(turn.answered)
-    turn.progress.expect(turn.newest_prompt)
-    body = prompt.body(message_id=turn.newest_prompt, part_id=ids.part_of(turn.newest_prompt), continuation=words)
+    turn.progress.add_prompt(turn.newest_prompt)
+    body = prompt.body(message_id=turn.newest_prompt, part_id=ids.part_id_for(turn.newest_prompt), continuation=words)
     connection.record.note("send", session_id=turn.session.id, message_id=turn.newest_prompt, attempt=1)
     await connection.http.call(routes.PROMPT_ASYNC, ids={"session_id": turn.session.id}, directory=turn.session.directory, body=body)
 
@@ -125,8 +125,8 @@ async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
     sent: list[tuple[str, str]] = []
     for attempt in (1, 2):
         # Made anew each time, so that the rule has something to see: the ids that really go out.
-        part_id = ids.part_of(turn.message_id)
-        asked(connection.record, rules.send_once, message_id=turn.message_id, part_id=part_id, sent=sent)
+        part_id = ids.part_id_for(turn.message_id)
+        rules.require_same_ids(connection.record, message_id=turn.message_id, part_id=part_id, sent=sent)
         sent.append((turn.message_id, part_id))
         body = prompt.body(message_id=turn.message_id, part_id=part_id)
         connection.record.note("send", session_id=turn.session.id, message_id=turn.message_id, attempt=attempt)
@@ -136,9 +136,9 @@ async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
                 routes.PROMPT_ASYNC, ids={"session_id": turn.session.id}, directory=turn.session.directory, body=body
             )
             return
-        except HttpNotFound as error:
+        except HttpNotFoundError as error:
             turn.sent = turn.sent_by_us = attempt > 1
-            raise not_found(turn.session.id) from error
+            raise session_not_found(turn.session.id) from error
         except DriverError as error:
             if error.code not in ("connection_lost", "request_timeout"):
                 if isinstance(error, InvalidInput) or error.code in _NEVER_TAKEN:

@@ -17,15 +17,15 @@ import anyio
 
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.driver.rules import is_ours
-from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, others
+from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, other_metadata
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.opencode.directories import Places
 from netclaw_opencode.opencode.wire import listing, reading, routes
-from netclaw_opencode.opencode.wire.history import not_found
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.history import session_not_found
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import ModelRef, Session
 
 _RECENT = 50
@@ -50,10 +50,10 @@ class NewSession:
     directory_given: bool = False
     marks: Mapping[str, object] = field(default_factory=dict)
     created_by: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Tells this very creation from every other, where its answer is lost."""
+    """Marks this very creation, to find the session if the answer is lost."""
     places: Places = field(default_factory=Places)
     offers_questions: bool = True
-    """False: its agent has no tool to ask a person with, since nobody would answer (F60)."""
+    """False: its agent has no tool to ask a person with, since no one would answer (F60)."""
 
     @property
     def permission(self) -> list[dict[str, str]]:
@@ -81,14 +81,14 @@ async def create(connection: Connection, wanted: NewSession) -> Session:
         body["model"] = {"id": wanted.model.model_id, "providerID": wanted.model.provider_id}
     if wanted.permission:
         body["permission"] = wanted.permission
-    made = await _created(connection, body, wanted)
+    made = await _post_creation(connection, body, wanted)
     connection.record.note("created", session_id=made.id)
-    async with _removed_on_failure(connection, made):
-        # Only now its id is known, by which the tag is told from the copy in a fork (F62).
-        return await mark(connection, made, {})
+    async with _remove_on_failure(connection, made):
+        # Only now its id is known, which distinguishes the tag from its copy in a fork (F62).
+        return await update_tag(connection, made, {})
 
 
-async def _created(connection: Connection, body: Mapping[str, object], wanted: NewSession) -> Session:
+async def _post_creation(connection: Connection, body: Mapping[str, object], wanted: NewSession) -> Session:
     directory = wanted.directory
     try:
         return reading.session(await connection.http.call(routes.SESSION_CREATE, directory=directory, body=body))
@@ -96,9 +96,8 @@ async def _created(connection: Connection, body: Mapping[str, object], wanted: N
         if error.code not in _AMBIGUOUS:
             raise
         # The server may have made it although its answer is lost: then a second one would leave the first behind.
-        for item in await listed(connection, directory=directory, limit=_RECENT):
-            tag = SessionTag.of(item)
-            if tag is not None and tag.created_by == wanted.created_by:
+        for item in await list_newest(connection, directory=directory, limit=_RECENT):
+            if SessionTag.read(item).created_by == wanted.created_by:
                 return item
         raise
 
@@ -113,14 +112,14 @@ async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -
             f"directory {wanted.directory[:200]!r} is not that of session {parent.id}, which works in {parent.directory!r}: "
             "leave directory out where parent_id is given",
         )
-    forked = await _forked(connection, parent)
+    forked = await _post_fork(connection, parent)
     connection.record.note("created", session_id=forked.id, forked_from=parent.id)
-    async with _removed_on_failure(connection, forked):
+    async with _remove_on_failure(connection, forked):
         # The copies have ids of their own, so "what was there before" is only known by reading the fork.
         copied = await connection.history(forked).read_newest(1)
         facts = {"forked_from": parent.id, "forked_through": max((item.id for item in copied), default="")}
-        tag = _tag(wanted).updated(facts, session_id=forked.id)
-        body: dict[str, object] = {"metadata": {**others(parent), METADATA_KEY: tag.to_metadata()}}
+        tag = _tag(wanted).with_facts(facts, session_id=forked.id)
+        body: dict[str, object] = {"metadata": {**other_metadata(parent), METADATA_KEY: tag.to_metadata()}}
         if wanted.title is not None:
             body["title"] = wanted.title
         if wanted.permission:
@@ -129,19 +128,19 @@ async def _fork(connection: Connection, wanted: NewSession, *, parent_id: str) -
 
 
 @asynccontextmanager
-async def _removed_on_failure(connection: Connection, session: Session) -> AsyncIterator[None]:
+async def _remove_on_failure(connection: Connection, session: Session) -> AsyncIterator[None]:
     """A block in which a session gets its tag; where that fails, the session goes."""
     try:
         yield
     except BaseException:
-        # Without marks of its own nobody would find it again; nothing has run in it yet.
+        # Without marks of its own no one would find it again; nothing has run in it yet.
         with anyio.move_on_after(_REMOVE_SECONDS, shield=True), suppress(DriverError):
-            await stopping.delete(connection, session, report=stopping.at_rest(session))
+            await stopping.delete(connection, session, report=stopping.already_stopped(session))
         raise
 
 
-async def _forked(connection: Connection, parent: Session) -> Session:
-    before = {item.id for item in await listed(connection, directory=parent.directory, limit=_RECENT)}
+async def _post_fork(connection: Connection, parent: Session) -> Session:
+    before = {item.id for item in await list_newest(connection, directory=parent.directory, limit=_RECENT)}
     try:
         answer = await connection.http.call(routes.SESSION_FORK, ids={"session_id": parent.id}, directory=parent.directory, body={})
         return reading.session(answer)
@@ -149,24 +148,24 @@ async def _forked(connection: Connection, parent: Session) -> Session:
         if error.code not in _AMBIGUOUS:
             raise
         # A fork bears a copy of its parent's metadata until it is given its own, so a new one that still does is the lost one.
-        now = await listed(connection, directory=parent.directory, limit=_RECENT)
+        now = await list_newest(connection, directory=parent.directory, limit=_RECENT)
         found = [item for item in now if item.id not in before and item.metadata == parent.metadata]
         if len(found) != 1:
             raise
         return found[0]
 
 
-async def mark(connection: Connection, session: Session, facts: Mapping[str, object]) -> Session:
-    """Add facts to our tag on a session; what others noted stays (a PATCH replaces the whole map)."""
-    tag = (SessionTag.of(session) or SessionTag()).updated(facts, session_id=session.id)
-    return await _update(connection, session, {"metadata": {**others(session), METADATA_KEY: tag.to_metadata()}})
+async def update_tag(connection: Connection, session: Session, facts: Mapping[str, object]) -> Session:
+    """Add facts to our tag on a session; what other_metadata noted stays (a PATCH replaces the whole map)."""
+    tag = SessionTag.read(session).with_facts(facts, session_id=session.id)
+    return await _update(connection, session, {"metadata": {**other_metadata(session), METADATA_KEY: tag.to_metadata()}})
 
 
 async def _update(connection: Connection, session: Session, body: Mapping[str, object]) -> Session:
     try:
         answer = await connection.http.call(routes.SESSION_UPDATE, ids={"session_id": session.id}, directory=session.directory, body=body)
-    except HttpNotFound as error:
-        raise not_found(session.id) from error
+    except HttpNotFoundError as error:
+        raise session_not_found(session.id) from error
     return reading.session(answer)
 
 
@@ -174,14 +173,14 @@ def _tag(wanted: NewSession) -> SessionTag:
     return SessionTag.from_metadata({**wanted.marks, "task": wanted.task, "created_by": wanted.created_by})
 
 
-async def listed(connection: Connection, *, directory: str | None, limit: int) -> tuple[Session, ...]:
-    """Sessions, newest first: of one directory, or of all (F20). One more than ``limit`` tells that there are more."""
-    return (await listing.read(connection.http, directory=directory, most=limit + 1)).sessions
+async def list_newest(connection: Connection, *, directory: str | None, limit: int) -> tuple[Session, ...]:
+    """Sessions, newest first: of one directory, or of all (F20). One more than ``limit`` means that there are more."""
+    return (await listing.list_sessions(connection.http, directory=directory, most=limit + 1)).sessions
 
 
 def to_wire(session: Session) -> dict[str, object]:
-    """The form of a session in results."""
-    tag = SessionTag.of(session)
+    """Return the form of a session in results."""
+    tag = SessionTag.read(session)
     wire: dict[str, object] = {
         "session_id": session.id,
         "title": session.title,
@@ -196,7 +195,7 @@ def to_wire(session: Session) -> dict[str, object]:
         wire["agent"] = session.agent
     if session.model is not None:
         wire["model"] = session.model.to_wire()
-    if tag is not None and tag.task is not None:
+    if tag.task is not None:
         wire["task"] = tag.task
     return wire
 

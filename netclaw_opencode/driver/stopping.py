@@ -13,33 +13,47 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.concurrency import together
-from netclaw_opencode.driver import permissions, rules
-from netclaw_opencode.driver.noting import asked
+from netclaw_opencode._core.concurrency import gather
+from netclaw_opencode.driver import rules
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.opencode.wire import routes
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.history import History, Step
     from netclaw_opencode.opencode.wire.types import Session
 
 STOP_SECONDS = 7.5
 """Time for abort and verification together, in seconds."""
 
-_LOOK_SECONDS = 0.05
-_LONGEST_LOOK_SECONDS = 0.3
-_ROUND_SECONDS = 1.0
-_READ_SECONDS = 1.0
-_LATE_START_SECONDS = 0.4
-"""A turn that is seen idle is looked at for this long before that is believed: an abort may come just before its start (F22)."""
-_UNANSWERED_SECONDS = 2.0
-"""Likewise for a prompt that stands in the store without an answer: on a busy machine it runs up to 0.6 s later (F59)."""
 NEVER_SECONDS = 60.0
 """A prompt that is not in the store so long after its session was last touched never comes: the slowest start took half of it (F59)."""
 _FATAL = frozenset({"session_not_found", "server_unreachable", "auth_failed"})
 """Failures after which another look would show nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopTiming:
+    """How long to look, in seconds.
+
+    Attributes:
+        pause: Between the first two looks; the pauses grow to ``longest_pause``.
+        round: How long one abort is given before it is repeated.
+        read: How long one reading of the messages may take.
+        late_start: How long an idle session is watched before it counts as stopped: an abort may come just before the start (F22).
+        unanswered: The same for a prompt that stands in the store without an answer: on a busy machine it starts up to 0.6 s later (F59).
+    """
+
+    pause: float = 0.05
+    longest_pause: float = 0.3
+    round: float = 1.0
+    read: float = 1.0
+    late_start: float = 0.4
+    unanswered: float = 2.0
+
+
+TIMING = StopTiming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +80,7 @@ class StopReport:
         return bool(self.attempts or self.active)
 
     def to_wire(self) -> dict[str, object]:
-        """The evidence, as it stands in results and in error details."""
+        """Return the evidence, as it stands in results and in error details."""
         wire: dict[str, object] = {
             "aborted": self.aborted,
             "confirmed": self.confirmed,
@@ -84,13 +98,14 @@ class StopReport:
 
 
 @dataclass(slots=True)
-class _Stopping:
+class _Stop:
     """A stop under way: what it has seen and done so far."""
 
     connection: Connection
     session: Session
     message_id: str | None
     ids: tuple[str, ...]
+    timing: StopTiming
     before: dict[str, str] = field(default_factory=dict)
     active: tuple[str, ...] = ()
     attempts: int = 0
@@ -102,19 +117,24 @@ class _Stopping:
 
 
 async def stop(
-    connection: Connection, session: Session, *, message_id: str | None = None, within_seconds: float | None = None
+    connection: Connection,
+    session: Session,
+    *,
+    message_id: str | None = None,
+    within_seconds: float | None = None,
+    timing: StopTiming = TIMING,
 ) -> StopReport:
     """Abort a session with its sub-agents and verify it.
 
     ``message_id`` is a prompt that was sent and may not have started yet: then a stop is proved only where that prompt stands in
     the store, since one that comes later still runs. Returns a report in any case where the server answers at all; ``confirmed`` is
-    false where the proof was not had in time (``STOP_SECONDS`` unless told otherwise). Raises ``ActionFailed``
+    false where the proof was not had in time (``STOP_SECONDS`` unless given). Raises ``ActionFailed``
     (``session_not_found``) or
     ``ServerProblem``.
     """
     started = connection.clock()
-    done = _Stopping(connection, session, message_id, (session.id,))
-    with anyio.move_on_after(time_budget.within(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
+    done = _Stop(connection, session, message_id, (session.id,), timing)
+    with anyio.move_on_after(time_budget.remaining_up_to(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
         while not done.confirmed:
             try:
                 await _round(done)
@@ -123,7 +143,7 @@ async def stop(
                     raise
                 # One request that fails is no reason to let the turn run.
                 done.problem = error
-                await anyio.sleep(_LOOK_SECONDS)
+                await anyio.sleep(timing.pause)
     facts = {"confirmed": done.confirmed, "attempts": done.attempts, "requests_refused": done.refused}
     connection.record.note("stopped", session_id=session.id, **facts)
     return StopReport(
@@ -140,12 +160,15 @@ async def stop(
             if item != session.id
         ),
         active=done.active,
-        problem=connection.foreign(done.problem.message) if done.problem is not None else None,
+        problem=connection.sanitize(done.problem.message) if done.problem is not None else None,
     )
 
 
-async def _round(done: _Stopping) -> None:
+async def _round(done: _Stop) -> None:
     """Abort what runs, refuse what waits, and look."""
+    # Imported here: whoever only looks at sessions stops none.
+    from netclaw_opencode.driver import permissions
+
     connection, session = done.connection, done.session
     done.ids = tuple(item.id for item in await connection.tree(session))
     state = await connection.directory_state(session.directory)
@@ -160,13 +183,13 @@ async def _round(done: _Stopping) -> None:
     # Only now: a refusal first would let a parent go on with what its sub-agent was refused.
     done.refused += await permissions.refuse_all(connection, state.pending_of(done.ids))
     done.attempts += 1
-    stopped = await _seen_stopped(done)
+    stopped = await _wait_until_stopped(done)
     # A sub-agent that was created meanwhile has not been looked at.
     done.confirmed = stopped and len(await connection.tree(session)) == len(done.ids)
 
 
-def at_rest(session: Session) -> StopReport:
-    """The report on a session whose turn was just seen complete: there is nothing to abort."""
+def already_stopped(session: Session) -> StopReport:
+    """Return the report on a session whose turn was just seen complete: there is nothing to abort."""
     return StopReport(session.id, "ready", aborted=False, confirmed=True, attempts=0, requests_refused=0, elapsed_seconds=0.0)
 
 
@@ -174,7 +197,7 @@ async def _abort(connection: Connection, session_id: str, *, directory: str) -> 
     """Send an abort. Its answer proves nothing either way (F22), so a failure is only remembered."""
     try:
         await connection.http.call(routes.SESSION_ABORT, ids={"session_id": session_id}, directory=directory)
-    except HttpNotFound:
+    except HttpNotFoundError:
         return None
     except DriverError as error:
         if error.code in _FATAL:
@@ -183,19 +206,19 @@ async def _abort(connection: Connection, session_id: str, *, directory: str) -> 
     return None
 
 
-async def _seen_stopped(done: _Stopping) -> bool:
+async def _wait_until_stopped(done: _Stop) -> bool:
     """Look until the tree is seen stopped, for about a second; then the abort is worth repeating."""
-    connection, session, ids = done.connection, done.session, done.ids
+    connection, session, ids, timing = done.connection, done.session, done.ids, done.timing
     history = connection.history(session)
     quiet_since: float | None = None
     readable = True
     give_up = now = connection.clock()
-    give_up += _ROUND_SECONDS
-    pause = _LOOK_SECONDS
+    give_up += timing.round
+    pause = timing.pause
     # Quiet that has just begun is given its time, however slow the looks are.
-    enough = _LATE_START_SECONDS if done.message_id is None else _UNANSWERED_SECONDS
-    while now < give_up or (quiet_since is not None and now - quiet_since < enough + _LATE_START_SECONDS):
-        state, newest = await together(connection.directory_state(session.directory), _newest(history, readable=readable))
+    enough = timing.late_start if done.message_id is None else timing.unanswered
+    while now < give_up or (quiet_since is not None and now - quiet_since < enough + timing.late_start):
+        state, newest = await gather(connection.directory_state(session.directory), _newest(history, timing.read, readable=readable))
         readable = newest is not None
         done.active = tuple(item for item in ids if state.status_of(item) is not None)
         now = connection.clock()
@@ -205,7 +228,7 @@ async def _seen_stopped(done: _Stopping) -> bool:
             quiet_since = now
         quiet_seconds = now - quiet_since if quiet_since is not None else 0.0
         # After a restart of the server a tool part says "running" for ever (F33), so long quiet outweighs it.
-        believed = quiet_seconds >= _LATE_START_SECONDS
+        believed = quiet_seconds >= timing.late_start
         if done.message_id is None:
             settled = believed or newest is not None
         else:
@@ -216,19 +239,19 @@ async def _seen_stopped(done: _Stopping) -> bool:
             running_tools=() if believed else _running_tools(newest or ()),
             unsettled=not settled,
         )
-        if rules.stop_verified(facts):
+        if rules.is_stopped(facts):
             return True
         await anyio.sleep(pause)
         # Where many stop at once, looking must not be what keeps the server from stopping them.
-        pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
+        pause = min(pause * 1.5, timing.longest_pause)
     return False
 
 
-async def _newest(history: History, *, readable: bool) -> tuple[Step, ...] | None:
-    """The newest messages, or None where they cannot be read (too slow, broken): then only quiet proves a stop."""
+async def _newest(history: History, seconds: float, *, readable: bool) -> tuple[Step, ...] | None:
+    """Return the newest messages, or None where they cannot be read (too slow, broken): then only quiet proves a stop."""
     if not readable:
         return None
-    with anyio.move_on_after(_READ_SECONDS):
+    with anyio.move_on_after(seconds):
         try:
             return await history.read_newest()
         except DriverError as error:
@@ -242,8 +265,8 @@ def _running_tools(newest: tuple[Step, ...]) -> tuple[str, ...]:
     return tuple(use.call_id for step in newest[-1:] for use in step.tools if use.status == "running")
 
 
-async def _is_settled(done: _Stopping, history: History, newest: tuple[Step, ...] | None, *, now: float) -> bool:
-    """Whether the prompt cannot start any more: it was answered, or stands in the store and nothing comes of it."""
+async def _is_settled(done: _Stop, history: History, newest: tuple[Step, ...] | None, *, now: float) -> bool:
+    """Return whether the prompt cannot start any more: it was answered, or stands in the store and nothing comes of it."""
     if newest is None or done.active or done.message_id is None:
         done.stored_since = None
         return False
@@ -252,13 +275,18 @@ async def _is_settled(done: _Stopping, history: History, newest: tuple[Step, ...
         return True
     if any(step.id == done.message_id for step in newest) or await history.read_one(done.message_id) is not None:
         done.stored_since = now if done.stored_since is None else done.stored_since
-        return now - done.stored_since >= _UNANSWERED_SECONDS
+        return now - done.stored_since >= done.timing.unanswered
     touched_ms = (await done.connection.session(done.session.id)).updated_ms
     return done.connection.http.server_time_ms() - touched_ms > NEVER_SECONDS * 1000
 
 
 async def delete(
-    connection: Connection, session: Session, *, report: StopReport | None = None, told: Callable[[str], None] = lambda _: None
+    connection: Connection,
+    session: Session,
+    *,
+    report: StopReport | None = None,
+    on_deleted: Callable[[str], None] = lambda _: None,
+    timing: StopTiming = TIMING,
 ) -> bool:
     """Delete a stopped session and see it gone (404); returns whether it was gone already.
 
@@ -269,42 +297,42 @@ async def delete(
     is still there afterwards.
     """
     may_start_late = report is None
-    report = report if report is not None else await stop(connection, session)
-    asked(connection.record, rules.delete_after_stop, session.id, confirmed=report.confirmed)
+    report = report if report is not None else await stop(connection, session, timing=timing)
+    rules.require_stopped(connection.record, session.id, confirmed=report.confirmed)
     gone_already = False
     try:
         await connection.http.call(routes.SESSION_DELETE, ids={"session_id": session.id}, directory=session.directory)
-    except HttpNotFound:
+    except HttpNotFoundError:
         # The second of two equal deletes is a 404 (F52): the goal is reached.
         gone_already = True
     except DriverError as error:
-        raise _left(session.id, error.message) from error
+        raise _cleanup_error(session.id, error.message) from error
     try:
         await connection.session(session.id)
     except ActionFailed as error:
         if error.code == "session_not_found":
             if may_start_late:
-                await _end_late_start(connection, session)
+                await _end_late_start(connection, session, timing)
             connection.record.note("deleted", session_id=session.id, gone_already=gone_already)
-            told(session.id)
+            on_deleted(session.id)
             return gone_already
         raise
-    raise _left(session.id, "it is still there after the delete")
+    raise _cleanup_error(session.id, "it is still there after the delete")
 
 
-async def _end_late_start(connection: Connection, session: Session) -> None:
+async def _end_late_start(connection: Connection, session: Session, timing: StopTiming) -> None:
     """Look at a deleted session until it is quiet, and abort what runs in it all the same: the abort still reaches it (F24)."""
     quiet_since = started = connection.clock()
-    while connection.clock() - quiet_since < _LATE_START_SECONDS:
+    while connection.clock() - quiet_since < timing.late_start:
         if (await connection.directory_state(session.directory)).status_of(session.id) is not None:
             await _abort(connection, session.id, directory=session.directory)
             quiet_since = connection.clock()
         if connection.clock() - started > STOP_SECONDS:
-            raise _left(session.id, "it was deleted, and something still runs in it")
-        await anyio.sleep(_LOOK_SECONDS)
+            raise _cleanup_error(session.id, "it was deleted, and something still runs in it")
+        await anyio.sleep(timing.pause)
 
 
-def _left(session_id: str, why: str) -> ActionFailed:
+def _cleanup_error(session_id: str, why: str) -> ActionFailed:
     return ActionFailed(
         "cleanup_incomplete",
         f"session {session_id} could not be removed: {why}",

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from netclaw_opencode.opencode.process import identity, inspection
 from netclaw_opencode.opencode.process.identity import ProcessIdentity
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class SessionTag:
 
     Attributes:
         task: The action that the session was made for; None on another's session into which we only sent a task.
-        session_id: The session that was tagged. A fork copies the metadata (F62), so it tells the fork from the original.
+        session_id: The session that was tagged. A fork copies the metadata (F62), so this distinguishes the two.
         created_by: A random id of this very creation, by which it is found where its answer was lost.
         owner: The process that the session must not outlive; None where it is to be kept.
         forked_from: The session of which it is a fork.
@@ -66,9 +67,14 @@ class SessionTag:
         return tag if tag.session_id in (None, session.id) else None
 
     @classmethod
+    def read(cls, session: Session) -> SessionTag:
+        """Read the tag of a session; an empty one where it has none."""
+        return cls.of(session) or cls()
+
+    @classmethod
     def from_metadata(cls, source: Mapping[str, object]) -> SessionTag:
         """Read a tag as it stands in the metadata."""
-        version, schema = _whole(source.get("version")), source.get("output_schema")
+        version, schema = _integer(source.get("version")), source.get("output_schema")
         return cls(
             task=_text(source.get("task")),
             session_id=_text(source.get("session_id")),
@@ -77,15 +83,15 @@ class SessionTag:
             forked_from=_text(source.get("forked_from")),
             forked_through=_text(source.get("forked_through")),
             message_id=_text(source.get("message_id")),
-            deadline_ms=_whole(source.get("deadline_ms")),
-            attempt=_whole(source.get("attempt")),
+            deadline_ms=_integer(source.get("deadline_ms")),
+            attempt=_integer(source.get("attempt")),
             output_schema=_schema(schema),
             keys={name.removeprefix(_KEY): value for name, value in source.items() if name.startswith(_KEY) and isinstance(value, str)},
             version=VERSION if version is None else version,
         )
 
     def to_metadata(self) -> dict[str, object]:
-        """The form in the metadata; what is not known is left out."""
+        """Return the form in the metadata; what is not known is left out."""
         plain: dict[str, object | None] = {
             "version": self.version,
             "task": self.task,
@@ -103,18 +109,38 @@ class SessionTag:
             f"{_KEY}{digest}": request for digest, request in self.keys.items()
         }
 
-    def updated(self, facts: Mapping[str, object], *, session_id: str) -> SessionTag:
-        """The tag with these facts, as a tag of that session."""
+    def is_abandoned(self, *, local_server: bool) -> bool:
+        """Return whether the session belongs to a process that is certainly gone.
+
+        A process of our own boot and PID namespace is looked up. (A namespace's number is used again only when all its processes
+        have ended, so one that is not found there is gone either way.) One of another namespace or machine cannot be looked up
+        and is never called gone, unless it was of this machine, outside every container, and the machine was started anew; then the
+        server, too, must be on this machine (``local_server``), since copies of a virtual machine may share its id.
+        """
+        if self.owner is None:
+            return False
+        here = identity.this_process()
+        if self.owner.shares_namespace(here):
+            return not inspection.is_alive(self.owner.pid, self.owner.start_ticks)
+        return local_server and self.owner.ended_with_boot(here)
+
+    def with_facts(self, facts: Mapping[str, object], *, session_id: str) -> SessionTag:
+        """Return the tag with these facts, as a tag of that session."""
         return replace(self.from_metadata({**self.to_metadata(), **facts}), session_id=session_id, version=VERSION)
 
 
-def others(session: Session) -> dict[str, object]:
-    """What stands in a session's metadata besides our tag."""
+def owner_marks() -> dict[str, object]:
+    """Marks of a session that must not outlive the calling process."""
+    return {"owner": identity.this_process().to_json()}
+
+
+def other_metadata(session: Session) -> dict[str, object]:
+    """Return what stands in a session's metadata besides our tag."""
     return {key: value for key, value in session.metadata.items() if key != METADATA_KEY}
 
 
-def tagged(sessions: Iterable[Session]) -> list[tuple[Session, SessionTag]]:
-    """The sessions that bear a tag of their own, oldest first.
+def own_tags(sessions: Iterable[Session]) -> list[tuple[Session, SessionTag]]:
+    """Return the sessions that bear a tag of their own, oldest first.
 
     A tag that does not name its session (version 1, or written a moment ago) may be a fork's copy: of several equal ones
     only the oldest session's counts.
@@ -141,7 +167,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _whole(value: object) -> int | None:
+def _integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -152,4 +178,4 @@ def _schema(value: object) -> str | None:
     return value if isinstance(value, str) and _DIGEST.fullmatch(value) else None
 
 
-__all__ = ["METADATA_KEY", "VERSION", "SessionTag", "others", "tagged"]
+__all__ = ["METADATA_KEY", "VERSION", "SessionTag", "other_metadata", "own_tags", "owner_marks"]

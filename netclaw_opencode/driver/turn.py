@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.driver import structured
+from netclaw_opencode.driver import structured_output
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.verdict import Span
 
 if TYPE_CHECKING:
     from netclaw_opencode._core.policy import Ruling
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.errors import DriverError
     from netclaw_opencode.facts import PendingRequest, ProgressEvent
     from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.models import ThinkingChoice
     from netclaw_opencode.opencode.wire.history import History
     from netclaw_opencode.opencode.wire.types import ModelRef, Session, SessionStatus
@@ -29,7 +29,7 @@ class Answer:
     ruling: Ruling
 
     def to_wire(self) -> dict[str, object]:
-        """The form in results, error details and the audit file."""
+        """Return the form in results, error details and the audit file."""
         request, ruling = self.request, self.ruling
         wire: dict[str, object] = {"id": request.id, "kind": request.kind, "session_id": request.session_id}
         if request.kind == "permission":
@@ -58,7 +58,7 @@ class Prompt:
     output_schema: JsonObject | None = None
 
     def body(self, *, message_id: str, part_id: str, continuation: str | None = None) -> dict[str, object]:
-        """The request body (F12), with ids of our own (F27).
+        """Return the request body (F12), with ids of our own (F27).
 
         Args:
             continuation: Words with which the same turn goes on, in place of the prompt's text: marked as OpenCode marks its own (F58).
@@ -69,7 +69,7 @@ class Prompt:
         body: dict[str, object] = {"messageID": message_id, "parts": [part]}
         system = [self.system] if self.system else []
         if self.output_schema is not None:
-            system.append(structured.instruction(self.output_schema))
+            system.append(structured_output.instruction(self.output_schema))
         if system:
             body["system"] = "\n\n".join(system)
         if self.model is not None:
@@ -83,7 +83,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class RetryLimit:
-    """How long (seconds) and how often a provider that refuses may be asked again; None: as far as the deadline allows."""
+    """How long (seconds) and how often a refusing provider may be retried; None: as far as the deadline allows."""
 
     seconds: float | None = None
     attempts: int | None = None
@@ -91,7 +91,7 @@ class RetryLimit:
 
 @dataclass(slots=True)
 class FailedLooks:
-    """Looks at the server that failed while a turn was followed: they are told, and end nothing by themselves."""
+    """Looks at the server that failed while a turn was followed: they are reported, and end nothing by themselves."""
 
     count: int = 0
     seconds: float = 0.0
@@ -110,7 +110,7 @@ class FailedLooks:
         self._streak = [*self._streak, error.code] if error.code in self._streak else [error.code]
 
     def repeated(self, code: str) -> int:
-        """How many of the newest looks, one after the other, failed in this way."""
+        """Return how many of the newest looks, one after the other, failed in this way."""
         return self._streak.count(code)
 
     def end(self, *, now: float) -> None:
@@ -150,13 +150,15 @@ class Turn:
     sent: bool = False
     sent_by_us: bool = False
     arrived: bool = False
+    first_reading: int = 0
+    """The first reading of the directory that says anything of the turn: those that began before the send are older than it."""
     status: SessionStatus | None = None
     pending: tuple[PendingRequest, ...] = ()
     retries: RetryLimit = RetryLimit()
     retrying_since: float | None = None
     failed_looks: FailedLooks = field(default_factory=FailedLooks)
     phases: dict[str, float] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
+    announced_requests: set[str] = field(default_factory=set)
     answered: list[Answer] = field(default_factory=list)
 
     @classmethod

@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode.driver import failures, outcome, permissions, sending, stopping, structured
+from netclaw_opencode.driver import permissions, results, sending, stopping, structured_output
 from netclaw_opencode.driver.looks import look, read_back
-from netclaw_opencode.driver.noting import looked
 from netclaw_opencode.driver.turn import Prompt, RetryLimit, Turn
 from netclaw_opencode.driver.verdict import Span, Verdict
 from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
-    from netclaw_opencode.driver.connection import Connection
     from netclaw_opencode.driver.permissions import RequestHandler
     from netclaw_opencode.driver.stopping import StopReport
-    from netclaw_opencode.driver.watcher import DirectoryState
+    from netclaw_opencode.opencode.connection import Connection
+    from netclaw_opencode.opencode.watcher import DirectoryState
     from netclaw_opencode.opencode.wire.events import Subscription
     from netclaw_opencode.opencode.wire.types import Session, SessionStatus
 
@@ -63,7 +62,7 @@ class Turns:
         message_id: str | None = None,
         retries: RetryLimit | None = None,
         untouched: bool = False,
-    ) -> outcome.TurnResult:
+    ) -> results.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
         At the deadline the turn is aborted, the stop verified and ``OutOfTime`` (``turn_timeout``) raised, within
@@ -99,16 +98,16 @@ class Turns:
                     await self._stop(turn)
                 raise
             except DriverError as error:
-                # Whoever cannot see the turn any more must not leave it running.
-                raise await self._give_up(turn, error) from error
+                # A turn that cannot be seen any more must not be left running.
+                raise await self._stop_after(turn, error) from error
             if not turn.sent:
                 raise OutOfTime("request_timeout", f"{deadline_seconds:g} s passed before the prompt was sent; nothing was sent")
             turn.phases["turn"] = clock() - turn.started - sum(turn.phases.values())
             result = await self._conclude(turn, verdict, deadline_seconds=deadline_seconds, ends=ends)
             if not result.is_waiting:
-                turn.progress.tell("turn_finished", f"finished after {clock() - turn.started:.1f} s")
+                turn.progress.emit("turn_finished", f"finished after {clock() - turn.started:.1f} s")
         schema = prompt.output_schema if not result.is_waiting else None
-        value = structured.extract(result.text, schema) if schema is not None else None
+        value = structured_output.extract(result.text, schema) if schema is not None else None
         turn.phases["result"] = clock() - turn.started - sum(turn.phases.values())
         return replace(
             result,
@@ -122,7 +121,7 @@ class Turns:
         )
 
     def _ended_by_refusal(self, turn: Turn, verdict: Verdict) -> bool:
-        """Whether the server ended the turn because it was refused something that nobody meant to end it by."""
+        """Return whether the server ended the turn because of a refusal that was not meant to end it."""
         news = [item for item in turn.answered[turn.gone_on_after :] if item.ruling.answer == "refuse"]
         meant = any(item.ruling.by == "hook" and item.ruling.message is None for item in news)
         return verdict.code == "turn_incomplete" and self._requests.on_request == "refuse" and bool(news) and not meant
@@ -147,14 +146,14 @@ class Turns:
                 watching=True,
             )
         if verdict.state == "failed":
-            raise failures.of_turn(self._connection, turn, verdict)
+            raise results.turn_error(self._connection, turn, verdict)
         return turn, verdict
 
     async def attach(self, session: Session, message_id: str) -> tuple[Turn, Verdict]:
         """Look at a turn that another call or process sent. Only its newest messages are read.
 
         A prompt that has stood in the store for a minute of the server's own time, with nothing running and without an answer, never
-        ran (F15): no event tells a caller who comes later.
+        ran (F15): no event reaches a caller who comes later.
         """
         turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
         turn.sent = True
@@ -170,7 +169,7 @@ class Turns:
     ) -> Verdict:
         """Follow to the end, or to ``until`` on the connection's clock.
 
-        A request that nobody decides ends the following with ``waiting``. ``watching`` is for a turn that another call
+        A request without a decision ends the following with ``waiting``. ``watching`` is for a turn that another call
         sent: nothing is answered, and a retry is no end, since it is not this caller's time that runs out. ``enough`` ends
         the following where a look shows what the caller wants to know. A look that fails is noted, and the next one follows: only
         the time that is over, or a server that is proved gone, ends the following without a verdict.
@@ -193,29 +192,30 @@ class Turns:
                     look_now, pause = True, min(pause * 2, _LONGEST_PAUSE_SECONDS)
                     continue
                 pause = _FIRST_PAUSE_SECONDS
+                self._report_status(turn, news, verdict)
                 if verdict.state == "waiting":
                     if watching or not await self._requests.handle(self._connection, turn, turn.pending):
                         return verdict
                     look_now = True
                 if enough is not None and enough(verdict):
                     return verdict
-                if not watching and self._is_hopeless(turn, until - clock()):
+                if not watching and self._is_retry_too_late(turn, until - clock()):
                     return Verdict("failed", "provider_retrying", self._retry_text(turn))
         return verdict
 
-    async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> outcome.TurnResult:
-        """The result of an ended turn; raises the error of one that failed."""
+    async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> results.TurnResult:
+        """Return the result of an ended turn; raises the error of one that failed."""
         if verdict.state != "completed":
-            raise failures.of_turn(self._connection, turn, verdict)
-        result = await outcome.gather(self._connection, turn, verdict)
+            raise results.turn_error(self._connection, turn, verdict)
+        result = await results.read_result(self._connection, turn, verdict)
         if not isinstance(output_schema, Mapping):
             return result
-        return replace(result, structured=structured.extract(result.text, output_schema))
+        return replace(result, structured=structured_output.extract(result.text, output_schema))
 
     def overdue(self, turn: Turn) -> DriverError:
-        """The error of a task that runs past its own deadline. Nothing was stopped: whoever only looks, only tells."""
+        """Return the error of a task that runs past its own deadline. Nothing was stopped: this caller only looks."""
         verdict = Verdict("failed", "turn_timeout", "the task's own deadline has passed and it still runs")
-        error = failures.of_turn(self._connection, turn, verdict)
+        error = results.turn_error(self._connection, turn, verdict)
         error.next = f"netclaw-opencode run abort-session --session-id {turn.session.id}"
         return error
 
@@ -227,12 +227,14 @@ class Turns:
         while True:
             event = await news.next()
             if event is not None:
-                if turn.progress.take(event) or (every_event and event.type != "message.part.delta"):
+                if turn.progress.handle(event) or (every_event and event.type != "message.part.delta"):
                     return
             elif self._is_worth_a_look(turn, watcher.state, news):
                 return
 
     def _is_worth_a_look(self, turn: Turn, state: DirectoryState, news: Subscription) -> bool:
+        if state.number < turn.first_reading:
+            return False
         if state.error is not None:
             return turn.failed_looks.last is None
         if state.status_of(turn.session.id) is None or any(item.session_id in (news.session_ids or ()) for item in state.pending):
@@ -246,9 +248,17 @@ class Turns:
     async def _look(self, turn: Turn) -> Verdict:
         verdict = await look(self._connection, turn)
         turn.failed_looks.end(now=self._connection.clock())
+        final = verdict.final.finish if verdict.final is not None else None
+        self._connection.record.note("look", session_id=turn.session.id, state=verdict.state, code=verdict.code, finish=final)
+        return verdict
+
+    def _report_status(self, turn: Turn, news: Subscription, verdict: Verdict) -> None:
+        """Emit the status that a look showed, since events of it may be lost; at the end, first what the events said."""
+        if verdict.ended:
+            for event in news.take_queued():
+                turn.progress.handle(event)
         if turn.status is not None or verdict.ended:
-            turn.progress.see(turn.status.kind if turn.status is not None else "idle")
-        return looked(self._connection.record, turn.session.id, verdict)
+            turn.progress.set_status(turn.status.kind if turn.status is not None else "idle")
 
     async def _note_failed_look(self, turn: Turn, error: DriverError) -> None:
         """Note the failure; raise where the server is proved gone, or the turn."""
@@ -259,8 +269,8 @@ class Turns:
         if error.code == "server_unreachable" and self._connection.is_gone(error, refused=turn.failed_looks.repeated(error.code)):
             raise ServerProblem("server_died", f"the server ended while the turn ran ({error.message}); the turn is lost") from error
 
-    def _is_hopeless(self, turn: Turn, left_seconds: float) -> bool:
-        """Whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or its limit is used up."""
+    def _is_retry_too_late(self, turn: Turn, left_seconds: float) -> bool:
+        """Return whether the provider's next try lies beyond the deadline (F43: an hour is obeyed), or its limit is used up."""
         status, now = turn.status, self._connection.clock()
         if status is None or status.kind != "retry":
             turn.retrying_since = None
@@ -274,79 +284,79 @@ class Turns:
 
     def _retry_text(self, turn: Turn) -> str:
         status: SessionStatus | None = turn.status
-        text = self._connection.foreign(status.message) if status is not None else ""
+        text = self._connection.sanitize(status.message) if status is not None else ""
         return f"the provider keeps refusing (attempt {status.attempt if status else 0}): {text}"
 
     # --- ending ----------------------------------------------------------------------------------------------------------
 
-    async def _conclude(self, turn: Turn, verdict: Verdict, *, deadline_seconds: float, ends: float) -> outcome.TurnResult:
+    async def _conclude(self, turn: Turn, verdict: Verdict, *, deadline_seconds: float, ends: float) -> results.TurnResult:
         if verdict.state == "completed":
             left = ends - self._connection.clock()
-            return await outcome.gather(self._connection, turn, verdict, within_seconds=max(outcome.GATHER_SECONDS, left))
+            return await results.read_result(self._connection, turn, verdict, within_seconds=max(results.GATHER_SECONDS, left))
         if verdict.state == "waiting" and self._requests.on_request == "return":
-            with suppress(DriverError), anyio.move_on_after(outcome.GATHER_SECONDS):
+            with suppress(DriverError), anyio.move_on_after(results.GATHER_SECONDS):
                 await read_back(self._connection, turn)
                 turn.span = Span.of(turn.message_id, turn.history.steps)
-            return outcome.waiting(turn)
+            return results.waiting_result(turn)
         if verdict.state == "failed" and verdict.code not in ("runaway_turn", "provider_retrying", "turn_incomplete"):
-            raise failures.of_turn(self._connection, turn, verdict)
+            raise results.turn_error(self._connection, turn, verdict)
         if verdict.state == "waiting":
-            verdict = failures.of_waiting(turn.pending)
+            verdict = results.waiting_verdict(turn.pending)
         elif verdict.state != "failed":
-            verdict = self._of_timeout(turn, verdict, deadline_seconds)
+            verdict = self._timeout_verdict(turn, verdict, deadline_seconds)
             if not turn.sent_by_us:
-                error = failures.of_turn(self._connection, turn, verdict)
+                error = results.turn_error(self._connection, turn, verdict)
                 error.message += "; it was sent by another call and goes on"
                 raise error
         self._connection.record.note("ending", session_id=turn.session.id, code=verdict.code)
         report = await self._stop(turn, verdict.message)
         if report is not None and report.confirmed:
             await self._read_partial(turn)
-        raise failures.of_turn(self._connection, turn, verdict, report)
+        raise results.turn_error(self._connection, turn, verdict, report)
 
-    async def _give_up(self, turn: Turn, error: DriverError) -> DriverError:
-        """The error of a turn that could not be followed to its end, with what was done about it."""
+    async def _stop_after(self, turn: Turn, error: DriverError) -> DriverError:
+        """Return the error of a turn that could not be followed to its end, with what was done about it."""
         if not turn.sent_by_us:
             return error
         if error.code == "server_died":
             # Commands that its tools had started outlive it (F5); those of a server that is not ours are not touched.
             error.details["processes_ended"] = await self._connection.end_orphans()
         report = await self._stop(turn, error.message)
-        return failures.with_stop(error, turn, report)
+        return results.add_stop(error, turn, report)
 
-    def _of_timeout(self, turn: Turn, verdict: Verdict, deadline_seconds: float) -> Verdict:
-        """The verdict on a turn whose time is over: why it did not end, as far as that is known."""
+    def _timeout_verdict(self, turn: Turn, verdict: Verdict, deadline_seconds: float) -> Verdict:
+        """Return the verdict on a turn whose time is over: why it did not end, as far as that is known."""
         if turn.status is not None and turn.status.kind == "retry":
             return Verdict("failed", "provider_retrying", self._retry_text(turn))
         last = turn.failed_looks.last
         if last is not None:
             code = "turn_timeout" if last.code in ("request_timeout", "server_unreachable") else last.code
-            told = f"the server could not be read when the {deadline_seconds:g} s were over: {last.message}"
-            return Verdict("failed", code, told)
+            message = f"the server could not be read when the {deadline_seconds:g} s were over: {last.message}"
+            return Verdict("failed", code, message)
         if verdict.state == "not_started":
             return Verdict("failed", "turn_incomplete", f"{verdict.message} within {deadline_seconds:g} s")
         return Verdict("failed", "turn_timeout", f"the turn did not finish within {deadline_seconds:g} s")
 
     async def _stop(self, turn: Turn, why: str = "") -> StopReport | None:
-        """Stop and prove it, whoever cancels meanwhile; the failure to do so is part of the report, never a second error over the first."""
+        """Stop and prove it, even if the call is cancelled meanwhile; a failure is part of the report."""
         report = None
         try:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.within(CLEANUP_SECONDS)):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.remaining_up_to(CLEANUP_SECONDS)):
                 # A turn that was seen to run cannot start late.
                 prompt_id = None if turn.has_started else turn.message_id
                 report = await stopping.stop(self._connection, turn.session, message_id=prompt_id)
         except DriverError as error:
-            told = f"{why}; the stop failed: {error.message}".removeprefix("; ")
-            turn.progress.tell("stopping", told, {"session_id": turn.session.id, "confirmed": False})
+            message = f"{why}; the stop failed: {error.message}".removeprefix("; ")
+            turn.progress.emit("stopping", message, {"session_id": turn.session.id, "confirmed": False})
             return None
-        text = failures.stop_text(report)
+        text = results.describe_stop(report)
         facts: Mapping[str, object] = report.to_wire() if report is not None else {"confirmed": False}
-        turn.progress.tell("stopping", f"{why}; it was {text}" if why else f"the turn was {text}", {**facts, "session_id": turn.session.id})
+        turn.progress.emit("stopping", f"{why}; it was {text}" if why else f"the turn was {text}", {**facts, "session_id": turn.session.id})
         return report
 
     async def _read_partial(self, turn: Turn) -> None:
         """See what the stopped turn wrote until then; without it the error is as true, only poorer."""
-        with suppress(DriverError), anyio.move_on_after(time_budget.within(_PARTIAL_SECONDS, stopping=True)):
+        with suppress(DriverError), anyio.move_on_after(time_budget.remaining_up_to(_PARTIAL_SECONDS, stopping=True)):
             await turn.history.read_newest()
             await turn.history.read_back_to(turn.message_id)
         turn.span = Span.of(turn.message_id, turn.history.steps)

@@ -1,7 +1,7 @@
 """How a turn stands: the one place that says "done", and what everything else is called.
 
 Pure: it is fed what the server's store, status and requests show, and says which of a closed list of endings that is.
-Events only tell when to look.
+Events only say when to look.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Span:
     """What is known of one turn: the assistant messages from our prompt to the next prompt of anybody, oldest first (F41, F58).
 
     ``prompt`` is None as long as the store was not read back to it; then ``steps`` are the newest ones alone. ``joined_by`` is the id
-    of a prompt that somebody else sent into the session after ours.
+    of a prompt that another caller sent into the session after ours.
     """
 
     message_id: str
@@ -102,7 +102,7 @@ class Verdict:
 def judge(
     span: Span, *, status: SessionStatus | None = None, pending: Sequence[PendingRequest] = (), announced: Sequence[str] = ()
 ) -> Verdict:
-    """The verdict on a turn. ``completed`` only if every condition of success holds.
+    """Return the verdict on a turn. ``completed`` only if every condition of success holds.
 
     Args:
         span: What the store shows of it.
@@ -113,8 +113,8 @@ def judge(
     if runs_away(span.steps):
         return Verdict("failed", "runaway_turn", "the server calls the model again and again without a usable answer", span.last)
     if span.joined_by is not None and not _is_good_end(span.last):
-        told = f"another prompt ({span.joined_by}) joined the session before this turn was over"
-        return Verdict("failed", "prompt_joined", told, span.last)
+        message = f"another prompt ({span.joined_by}) joined the session before this turn was over"
+        return Verdict("failed", "prompt_joined", message, span.last)
     if span.joined_by is None and pending:
         return Verdict("waiting")
     if span.joined_by is None and status is not None and status.kind != "idle":
@@ -123,7 +123,7 @@ def judge(
 
 
 def runs_away(steps: Sequence[Step]) -> bool:
-    """Whether the newest model calls all ended without a usable end (F40)."""
+    """Return whether the newest model calls all ended without a usable end (F40)."""
     # The newest one has usually just begun; it says nothing yet.
     tail = [step for step in steps if step.finish is not None or step.error is not None][-RUNAWAY_CALLS:]
     return len(tail) == RUNAWAY_CALLS and all(step.finish in NO_ENDS and step.error is None for step in tail)
@@ -136,8 +136,8 @@ def _is_good_end(step: Step | None) -> bool:
 def _without_step(announced: Sequence[str]) -> Verdict:
     for text in announced:
         code = code_of_announcement(text)
-        # OpenCode tells this one as a stack of its own source lines.
-        return Verdict("failed", code, "no model provider is connected" if code == "provider_unavailable" else _reported(text))
+        # OpenCode reports this one as a stack of its own source lines.
+        return Verdict("failed", code, "no model provider is connected" if code == "provider_unavailable" else _quote(text))
     # Right after the prompt was taken the status may still be without the session (F19, F59).
     return Verdict("not_started", "turn_incomplete", "the prompt was accepted but no turn was started for it")
 
@@ -145,7 +145,7 @@ def _without_step(announced: Sequence[str]) -> Verdict:
 def _of_last(span: Span, last: Step) -> Verdict:
     if last.error is not None:
         code = code_of_error(last.error.name, last.error.status_code, last.error.text)
-        return Verdict("failed", code, _reported(last.error.text), last)
+        return Verdict("failed", code, _quote(last.error.text), last)
     if not last.is_complete:
         # Idle with an unfinished message: the server was restarted (F33, F44) or a retry was aborted (F17).
         return Verdict("failed", "interrupted", "the turn ended before its message was complete", last)
@@ -159,8 +159,8 @@ def _of_last(span: Span, last: Step) -> Verdict:
     return Verdict("completed", final=last, flag=_FLAGS.get(last.finish), empty_final=not last.text.strip())
 
 
-def _reported(text: str) -> str:
-    """Somebody else's words, marked as such: the provider's own come through OpenCode as they are."""
+def _quote(text: str) -> str:
+    """Mark words that are not ours: the provider's own come through OpenCode as they are."""
     return f"OpenCode reports: {text}" if text else ""
 
 

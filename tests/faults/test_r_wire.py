@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from netclaw_opencode.driver import outcome
+from netclaw_opencode.driver import results
 from netclaw_opencode.offline import Text, ToolCall
 from netclaw_opencode.opencode.wire import routes
 from netclaw_opencode.testing.proxy import Canned, Cut, Edit, Fault, Latency, Silence, Slow, Stall, answer
@@ -110,7 +110,7 @@ def test_r21_what_belongs_to_a_finished_turn_is_not_told(bench: Bench) -> None:
     bench.model.when("finished, but", ToolCall("bash", {"command": "true", "description": "nothing"}), Text("done"))
     deadline, began = stretched(5), time.monotonic()
     data = bench.data("run_task", prompt="finished, but", deadline_seconds=deadline)
-    assert time.monotonic() - began < deadline + outcome.GATHER_SECONDS + MACHINE_SECONDS
+    assert time.monotonic() - began < deadline + results.GATHER_SECONDS + MACHINE_SECONDS
     assert data["text"] == "done" and any("too slow to tell everything" in note for note in data["notes"])
 
 

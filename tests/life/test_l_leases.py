@@ -8,11 +8,11 @@ import anyio
 import pytest
 
 from netclaw_opencode.actions.context import ActionContext
-from netclaw_opencode.driver import connection
 from netclaw_opencode.offline import Gated, Status, Text
 from netclaw_opencode.offline.conversation import Conversation
 from netclaw_opencode.offline.script import Reply
 from netclaw_opencode.offline.steps import Step
+from netclaw_opencode.opencode import connection
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import answer
 from netclaw_opencode.testing.server import free_port

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netclaw_opencode.driver import driver, schemas
+from netclaw_opencode.driver import driver, removals, structured_output
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.offline import Text
 from netclaw_opencode.opencode.process import state
@@ -33,7 +33,7 @@ def restart(own: Own) -> None:
 
 
 def test_l23_a_broken_project_next_door_fails_no_call(tmp_path: Path) -> None:
-    """L23: a task elsewhere, cleanup and recover all succeed, and tell what they could not look at; mended, it is cleaned up."""
+    """L23: a task elsewhere, cleanup and recover all succeed, and tell what they could not look at; fixed, it is cleaned up."""
     project = tmp_path / "next-door"
     project.mkdir()
     with own_host(tmp_path, OPENCODE_DRIVER_TRUST=str(tmp_path)) as own:
@@ -80,7 +80,7 @@ def test_l23_a_list_that_cannot_be_read_fails_no_task(bench: Bench) -> None:
 def test_l24_large_and_many_marks_break_no_list(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """L24: five sessions with 0.9 MiB of metadata, one with more than any answer may have, 200 with 20 KB: all is read, in pages."""
     # However slow the machine is: what is promised is that a look for leftovers ends, not that it gets through.
-    monkeypatch.setattr(driver, "_TIDY_MOST_SECONDS", 60.0)
+    monkeypatch.setattr(driver, "_SWEEP_MOST_SECONDS", 60.0)
     for _ in range(5):
         bench.raw.create(metadata={"theirs": "x" * int(0.9 * MIB)})
     huge = bench.raw.create(metadata={"theirs": "x" * (5 * MIB)})
@@ -120,7 +120,7 @@ def test_l24_output_schemas_stand_in_the_state_folder_and_not_on_the_server(benc
     assert bench.data("wait_for_session", session_id=session_id)["result"]["structured"] == {"answer": 42}
     tag = bench.raw.get(f"/session/{session_id}").json()["metadata"][METADATA_KEY]
     assert len(str(tag)) < 2000 and len(tag["output_schema"]) == 64
-    (kept,) = (bench.settings.state_dir / schemas.FOLDER).iterdir()
+    (kept,) = (bench.settings.state_dir / structured_output.SCHEMA_FOLDER).iterdir()
     assert (kept.stem, kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (tag["output_schema"], 0o600, 0o700)
     other = data_of(called(bench.settings, tmp_path / "there", "get_session_result", session_id=session_id)["envelope"])
     assert "structured" not in other and [note for note in other["notes"] if "output_schema is not kept here" in note]
@@ -133,7 +133,7 @@ def test_l37_a_schema_that_was_changed_is_not_believed(bench: Bench, change: str
     bench.model.when("changed", Text('{"answer": "no integer"}'))
     session_id = bench.started("changed", output_schema=SCHEMA)
     bench.raw.wait_idle(session_id)
-    (kept,) = (bench.settings.state_dir / schemas.FOLDER).iterdir()
+    (kept,) = (bench.settings.state_dir / structured_output.SCHEMA_FOLDER).iterdir()
     metadata = bench.raw.get(f"/session/{session_id}").json()["metadata"]
     if change == "the file":
         kept.write_text("{}", encoding="utf-8")
@@ -147,19 +147,20 @@ def test_l37_a_schema_that_was_changed_is_not_believed(bench: Bench, change: str
 
 def test_l24_old_schemas_go(tmp_path: Path) -> None:
     """L24: a schema that no task named for a month is removed by the next one that is kept; one in use stays."""
-    old, used = schemas.keep(tmp_path / "state", {"a": 1}), schemas.keep(tmp_path / "state", {"b": 1})
+    old, used = structured_output.store_schema(tmp_path / "state", {"a": 1}), structured_output.store_schema(tmp_path / "state", {"b": 1})
     for digest in (old, used):
-        path = tmp_path / "state" / schemas.FOLDER / f"{digest}.json"
-        os.utime(path, (time.time() - schemas.KEPT_SECONDS - 1,) * 2)
-    assert schemas.keep(tmp_path / "state", {"b": 1}) == used
-    assert (schemas.load(tmp_path / "state", old), schemas.load(tmp_path / "state", used)) == (None, {"b": 1})
-    assert schemas.load(tmp_path / "nowhere", used) is None
-    assert schemas.load(tmp_path / "state", "../server") is None
+        path = tmp_path / "state" / structured_output.SCHEMA_FOLDER / f"{digest}.json"
+        os.utime(path, (time.time() - structured_output.SCHEMA_SECONDS - 1,) * 2)
+    assert structured_output.store_schema(tmp_path / "state", {"b": 1}) == used
+    assert structured_output.load_schema(tmp_path / "state", old) is None
+    assert structured_output.load_schema(tmp_path / "state", used) == {"b": 1}
+    assert structured_output.load_schema(tmp_path / "nowhere", used) is None
+    assert structured_output.load_schema(tmp_path / "state", "../server") is None
 
 
-def test_l34_what_a_host_could_not_remove_is_remembered_within_bounds(bench: Bench) -> None:
+def test_l34_what_a_host_could_not_remove_is_remembered_within_bounds() -> None:
     """L34: as many as may matter; older ones are found by their tags when this process has ended."""
-    found = driver.Driver(bench.settings)
-    for number in range(driver._GIVEN_UP + 50):
-        found.give_up(f"ses_{number}")
-    assert len(found.given_up) == driver._GIVEN_UP and f"ses_{driver._GIVEN_UP + 49}" in found.given_up
+    found = removals.PendingRemovals()
+    for number in range(removals.LIMIT + 50):
+        found.add(f"ses_{number}")
+    assert len(found.names) == removals.LIMIT and f"ses_{removals.LIMIT + 49}" in found.names

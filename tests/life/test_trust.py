@@ -32,7 +32,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A folder that nobody has trusted."""
+    """A folder that the user has not trusted."""
     return Project((tmp_path / "work").resolve(), tmp_path / "marks")
 
 
@@ -292,7 +292,7 @@ def test_a_folder_without_such_files_costs_only_stats(settings: Settings, projec
 
     (project.folder / "README.md").write_text("hello", encoding="utf-8")
     opened.clear()
-    Trust.of(settings).require(str(project.folder))
+    Trust.from_settings(settings).require(str(project.folder))
     assert opened == []
 
 

@@ -16,7 +16,7 @@ import pytest
 from netclaw_opencode.driver import driver
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Hang, OfflineModel, Status
-from netclaw_opencode.opencode.process import process
+from netclaw_opencode.opencode.process import terminating
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.server import OpenCodeServer, server_environment
@@ -57,9 +57,9 @@ def test_the_next_task_sweeps_and_says_so(
     acting: Acting, opencode_server: OpenCodeServer, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, host_is: str
 ) -> None:
     """nothing-left: nobody has to call cleanup; the next task removes the leftover and says so; a host that lives on looks again."""
-    monkeypatch.setattr(driver, "_TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(driver, "_SWEEP_INTERVAL_SECONDS", 0.0)
     # However slow the machine is: what is promised is that a look ends, not that it gets through.
-    monkeypatch.setattr(driver, "_TIDY_MOST_SECONDS", 60.0)
+    monkeypatch.setattr(driver, "_SWEEP_MOST_SECONDS", 60.0)
     acting.raw.model.when("hang for sweep", Hang())
     with Host(settings, entry_points=False) as host:
         if host_is == "older":
@@ -159,7 +159,7 @@ def test_recover_replaces_a_server_whose_sessions_hang_in_retry(own_server: OwnS
 
 def test_recover_kills_a_server_that_hangs_and_names_what_it_took_along(own_server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """stuck-server, F33: a stopped process ignores SIGTERM, so it is killed; the turn that ran in it is told as lost."""
-    monkeypatch.setattr(process, "TERM_SECONDS", 1.0)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 1.0)
     own_server.model.when("hang inside", Hang())
     session_id = own_server.started("hang inside")
     own_server.model.wait_until(lambda model: model.open_connections > 0, SOON)

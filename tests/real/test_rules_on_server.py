@@ -243,7 +243,7 @@ def test_rule_nothing_left_on_the_server(acting: Acting, settings: Settings, tmp
         "turns": list(acting.raw.statuses()),
         "files": [str(path) for path in tmp_path.rglob("*") if path.is_file()],
     }
-    assert rules.nothing_left(left) == ()
+    assert rules.kinds_left(left) == ()
     wait_until(lambda: not acting.running(), what="the end of the title calls")
 
 
@@ -259,7 +259,7 @@ def test_rule_no_silence_on_the_server(acting: Acting) -> None:
         acting.host.call("no_such_action"),
     ]
     for envelope in envelopes:
-        rules.no_silence(envelope)
+        rules.require_result_or_cause(envelope)
     codes = [error_of(envelope)["code"] for envelope in envelopes if not envelope["ok"]]
     assert codes == ["model_not_found", "provider_auth", "session_not_found", "unknown_action"]
     assert data_of(envelopes[2])["evidence"]["decided_by"] == "message_store"

@@ -13,11 +13,11 @@ from typing import TypeVar, cast
 import anyio
 
 from netclaw_opencode.driver import stopping
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.stopping import StopReport
-from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import PendingRequest
+from netclaw_opencode.opencode.connection import Connection
+from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire.history import Step, ToolUse
 from netclaw_opencode.opencode.wire.routes import Route
 from netclaw_opencode.opencode.wire.types import MessageError, Session, SessionStatus
@@ -51,6 +51,10 @@ def reply(*, parent: str = OURS, completed: bool = False, failed: bool = False, 
     tools = (ToolUse("bash", tool, "", "call_1"),) if tool else ()
     error = MessageError("MessageAbortedError", "aborted") if failed else None
     return Step("msg_101", "assistant", 1, parent, completed_ms=2 if completed else None, error=error, tools=tools)
+
+
+FAST = stopping.StopTiming(pause=0.0, round=1.0, late_start=0.5, unanswered=1.0, read=0.02)
+"""A look is a quarter of a second on the script's clock; the times of a round and of quiet fit that exactly."""
 
 
 @dataclass
@@ -100,7 +104,7 @@ class Scripted:
     def note(self, kind: str, **facts: object) -> None:
         self.notes.append((kind, facts))
 
-    def foreign(self, text: str) -> str:
+    def sanitize(self, text: str) -> str:
         return f"<{text}>"
 
     async def tree(self, session: Session) -> tuple[Session, ...]:
@@ -163,7 +167,7 @@ class Scripted:
         """Stop the parent."""
 
         async def run() -> StopReport:
-            return await stopping.stop(cast(Connection, self), PARENT, message_id=message_id, within_seconds=within_seconds)
+            return await stopping.stop(cast(Connection, self), PARENT, message_id=message_id, within_seconds=within_seconds, timing=FAST)
 
         return anyio.run(run)
 
@@ -172,7 +176,7 @@ class Scripted:
 
         async def run() -> bool:
             if told is None:
-                return await stopping.delete(cast(Connection, self), PARENT, report=report)
-            return await stopping.delete(cast(Connection, self), PARENT, report=report, told=told)
+                return await stopping.delete(cast(Connection, self), PARENT, report=report, timing=FAST)
+            return await stopping.delete(cast(Connection, self), PARENT, report=report, on_deleted=told, timing=FAST)
 
         return anyio.run(run)

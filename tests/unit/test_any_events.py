@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode._core.policy import Policy
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.permissions import RequestHandler
 from netclaw_opencode.driver.turn import Turn
 from netclaw_opencode.driver.turns import Turns
 from netclaw_opencode.driver.verdict import Span, Verdict, judge
-from netclaw_opencode.driver.watcher import DirectoryState
+from netclaw_opencode.opencode.connection import Connection
+from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire.events import Subscription
 from netclaw_opencode.opencode.wire.history import Step
 from netclaw_opencode.opencode.wire.types import MessageError, ServerEvent, Session, SessionStatus
@@ -79,7 +79,7 @@ class World:
     def clock(self) -> float:
         return anyio.current_time()
 
-    def foreign(self, text: str) -> str:
+    def sanitize(self, text: str) -> str:
         return text
 
     def watcher(self, directory: str) -> World:
@@ -94,7 +94,7 @@ class World:
     @property
     def state(self) -> DirectoryState:
         status = self.stage[1]
-        return DirectoryState(statuses={} if status is None else {SESSION.id: status})
+        return DirectoryState(self.readings + 1, statuses={} if status is None else {SESSION.id: status})
 
     async def read(self) -> DirectoryState:
         self.readings += 1
@@ -176,7 +176,7 @@ async def keep_reading(world: World, news: Subscription) -> None:
     """What the watcher of the directory does: read, and wake whoever follows a turn there."""
     while True:
         await world.read()
-        news.nudge()
+        news.wake()
         await anyio.sleep(0.001)
 
 

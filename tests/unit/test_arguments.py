@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.turns import Prompt
 from netclaw_opencode.errors import InvalidInput
+from netclaw_opencode.opencode.connection import Connection
 from netclaw_opencode.opencode.models import Catalogue
 from netclaw_opencode.opencode.wire.types import Model, ModelRef, Provider
 from netclaw_opencode.settings import Settings

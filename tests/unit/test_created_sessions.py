@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.errors import ServerProblem
+from netclaw_opencode.opencode.connection import Connection
 from netclaw_opencode.opencode.wire.events import EventHub
 from netclaw_opencode.opencode.wire.http import HttpClient
 from netclaw_opencode.opencode.wire.types import Health, Session
@@ -44,12 +44,12 @@ def test_a_created_session_is_known_once_and_the_oldest_are_forgotten(tmp_path: 
                 end_orphans=no_orphans,
             )
             for item in made:
-                connection.created(item)
-            assert await connection.for_prompt(made[-1].id) is made[-1]
+                connection.remember_session(item)
+            assert await connection.session_for_prompt(made[-1].id) is made[-1]
             # There is no server to ask, so that asking shows.
             for asked in (made[-1], made[0]):
                 with pytest.raises(ServerProblem):
-                    await connection.for_prompt(asked.id)
-            assert await connection.for_prompt(made[100].id) is made[100]
+                    await connection.session_for_prompt(asked.id)
+            assert await connection.session_for_prompt(made[100].id) is made[100]
 
     anyio.run(ask)

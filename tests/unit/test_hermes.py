@@ -80,7 +80,7 @@ def test_a_handler_answers_whatever_happens(context: Context, monkeypatch: pytes
     def fails(self: object) -> object:
         raise failure
 
-    monkeypatch.setattr("netclaw_opencode.hermes._Calls._opened", fails)
+    monkeypatch.setattr("netclaw_opencode.hermes._Calls._open_host", fails)
     handle = context.handlers["opencode_list_sessions"]
     code = failure.code if isinstance(failure, ServerProblem) else "internal_error"
     assert json.loads(handle({}, task_id="t1"))["error"]["code"] == code
@@ -95,7 +95,7 @@ def test_the_command_lists_the_actions_and_says_what_is_wrong(context: Context, 
         def run(self, action: str, arguments: Mapping[str, object]) -> dict[str, object]:
             return {"ok": True, "action": action, "data": dict(arguments)}
 
-    monkeypatch.setattr("netclaw_opencode.hermes._Calls._opened", lambda self: Echo())
+    monkeypatch.setattr("netclaw_opencode.hermes._Calls._open_host", lambda self: Echo())
     command = context.commands[hermes.COMMAND]
     assert all(name in command("") for name in own_manifest().actions)
     assert "'dance'" in command("dance") and "must be a JSON object" in command("list_sessions {")
@@ -115,5 +115,5 @@ def test_a_tool_is_hidden_only_where_there_can_be_no_server(tmp_path: Path) -> N
 
 def test_calls_end_below_the_host_s_limit_unless_the_operator_says_otherwise() -> None:
     """280 s, or what the variable says."""
-    assert hermes.environment({})["OPENCODE_DRIVER_CALL_SECONDS"] == "280"
-    assert hermes.environment({"OPENCODE_DRIVER_CALL_SECONDS": "50"})["OPENCODE_DRIVER_CALL_SECONDS"] == "50"
+    assert hermes.build_environment({})["OPENCODE_DRIVER_CALL_SECONDS"] == "280"
+    assert hermes.build_environment({"OPENCODE_DRIVER_CALL_SECONDS": "50"})["OPENCODE_DRIVER_CALL_SECONDS"] == "50"

@@ -24,7 +24,7 @@ class Watched:
 
     def take(self, kind: str, **properties: object) -> bool:
         """Whether an event of that kind makes a look worth while; it is of our session unless it says otherwise."""
-        return self.progress.take(ServerEvent(kind, {"sessionID": OURS, **properties}))
+        return self.progress.handle(ServerEvent(kind, {"sessionID": OURS, **properties}))
 
     @property
     def messages(self) -> list[str]:
@@ -168,7 +168,7 @@ def test_a_further_prompt_is_looked_at_once(watched: Watched) -> None:
 
 def test_a_further_prompt_of_ours_is_expected(watched: Watched) -> None:
     """The words with which a turn goes on after a refusal."""
-    watched.progress.expect("msg_5")
+    watched.progress.add_prompt("msg_5")
     assert not watched.take("message.updated", info={"id": "msg_5", "role": "user"})
 
 

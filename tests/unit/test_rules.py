@@ -13,12 +13,13 @@ import pytest
 
 from netclaw_opencode.driver import rules
 from netclaw_opencode.driver.rules import SessionFacts, StopFacts
-from netclaw_opencode.driver.tags import METADATA_KEY
+from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.opencode.process.ownership import ProcessFacts, require_own_process
 from netclaw_opencode.opencode.wire.history import Step
 from netclaw_opencode.opencode.wire.types import Session, SessionStatus
+from netclaw_opencode.records.recorder import NO_RECORD
 
 ID = "ses_aaaaaaaaaaaa"
 BUSY, RETRY, IDLE = SessionStatus("busy"), SessionStatus("retry", attempt=2), SessionStatus("idle")
@@ -58,7 +59,7 @@ def test_the_rules_are_the_twelve_of_the_design() -> None:
     assert len({rule.sentence for rule in rules.RULES}) == len({rule.check for rule in rules.RULES}) == 12
     for rule in rules.RULES:
         assert rule.sentence[0].isupper() and rule.sentence.endswith(".")
-        assert rule.check is getattr(rules, rule.id.replace("-", "_"))
+        assert rule.check is getattr(rules, rule.check.__name__)
         assert rule.check.__doc__
     with pytest.raises(FrozenInstanceError):
         rules.RULES[0].id = "other"  # type: ignore[misc]  # the claim
@@ -82,10 +83,10 @@ def test_a_session_has_one_of_four_states(status: SessionStatus | None, pending:
 
 def test_rule_fresh_session() -> None:
     """An unused session passes, a used one is refused with the way to continue; insisting lets it pass."""
-    rules.fresh_session(facts())
-    rules.fresh_session(facts("msg_1"), reuse_allowed=True)
+    rules.require_fresh(NO_RECORD, facts())
+    rules.require_fresh(NO_RECORD, facts("msg_1"), reuse_allowed=True)
     with pytest.raises(Refused) as caught:
-        rules.fresh_session(facts("msg_1", "msg_2"))
+        rules.require_fresh(NO_RECORD, facts("msg_1", "msg_2"))
     refusal(caught.value, "fresh-session", "session_used")
     assert caught.value.details == {"session_id": ID}
     assert f"--parent-id {ID}" in str(caught.value.next)
@@ -94,12 +95,12 @@ def test_rule_fresh_session() -> None:
 def test_rule_fresh_session_counts_what_a_fork_copied_as_nothing() -> None:
     """A fork brings its parent's history (F28): only what came after the copy is activity of its own."""
     fork = session(forked_from="ses_bbbbbbbbbbbb", forked_through="msg_2")
-    rules.fresh_session(facts("msg_1", "msg_2", of=fork))
+    rules.require_fresh(NO_RECORD, facts("msg_1", "msg_2", of=fork))
     with pytest.raises(Refused):
-        rules.fresh_session(facts("msg_1", "msg_2", "msg_3", of=fork))
+        rules.require_fresh(NO_RECORD, facts("msg_1", "msg_2", "msg_3", of=fork))
     with pytest.raises(Refused):
-        rules.fresh_session(facts("msg_1", of=session(forked_through=7)))
-    rules.fresh_session(facts(of=session(forked_through="")))
+        rules.require_fresh(NO_RECORD, facts("msg_1", of=session(forked_through=7)))
+    rules.require_fresh(NO_RECORD, facts(of=session(forked_through="")))
 
 
 @pytest.mark.parametrize(
@@ -108,10 +109,10 @@ def test_rule_fresh_session_counts_what_a_fork_copied_as_nothing() -> None:
 )
 def test_rule_status_first(status: SessionStatus | None, pending: tuple[PendingRequest, ...], code: str) -> None:
     """Ready passes; busy, retry and waiting are refused with the state, the requests and the wait that helps, not an abort (F26)."""
-    rules.status_first(facts(status=None))
-    rules.status_first(facts(status=IDLE))
+    rules.require_idle(NO_RECORD, facts(status=None))
+    rules.require_idle(NO_RECORD, facts(status=IDLE))
     with pytest.raises(Refused) as caught:
-        rules.status_first(facts(status=status, pending=pending))
+        rules.require_idle(NO_RECORD, facts(status=status, pending=pending))
     refusal(caught.value, "status-first", code)
     assert caught.value.details["pending"] == [item.to_wire() for item in pending]
     assert caught.value.next == f"netclaw-opencode inspect wait-for-session --session-id {ID}"
@@ -119,31 +120,31 @@ def test_rule_status_first(status: SessionStatus | None, pending: tuple[PendingR
 
 def test_rule_abort_first() -> None:
     """A used session is sent into only after it was seen stopped; an unused one needs no stop."""
-    rules.abort_first(facts(), stop_seen=False)
-    rules.abort_first(facts("msg_1"), stop_seen=True)
+    rules.require_aborted(NO_RECORD, facts(), stop_seen=False)
+    rules.require_aborted(NO_RECORD, facts("msg_1"), stop_seen=True)
     with pytest.raises(Refused) as caught:
-        rules.abort_first(facts("msg_1"), stop_seen=False)
+        rules.require_aborted(NO_RECORD, facts("msg_1"), stop_seen=False)
     refusal(caught.value, "abort-first", "session_used")
 
 
 def test_rule_deadline() -> None:
     """Only a number above zero and up to the longest is a deadline: there is no call without one."""
-    assert rules.deadline(1, longest=60) == 1.0
-    assert rules.deadline(60, longest=60) == 60.0
+    assert rules.require_deadline(1, longest=60) == 1.0
+    assert rules.require_deadline(60, longest=60) == 60.0
     for wrong in (0, -1, 60.001, 1e9, math.inf, -math.inf, math.nan):
         with pytest.raises(InvalidInput, match="at most 60 seconds"):
-            rules.deadline(wrong, longest=60)
+            rules.require_deadline(wrong, longest=60)
     assert rules.MESSAGE_SECONDS == 60
 
 
 def test_rule_send_once() -> None:
     """The first send has any ids; a repetition has those of the first, both of them (F27)."""
     first = ("msg_1", "prt_1")
-    rules.send_once(message_id="msg_1", part_id="prt_1", sent=[])
-    rules.send_once(message_id="msg_1", part_id="prt_1", sent=[first])
+    rules.require_same_ids(NO_RECORD, message_id="msg_1", part_id="prt_1", sent=[])
+    rules.require_same_ids(NO_RECORD, message_id="msg_1", part_id="prt_1", sent=[first])
     for message_id, part_id in (("msg_2", "prt_1"), ("msg_1", "prt_2"), ("msg_2", "prt_2")):
         with pytest.raises(Refused) as caught:
-            rules.send_once(message_id=message_id, part_id=part_id, sent=[first])
+            rules.require_same_ids(NO_RECORD, message_id=message_id, part_id=part_id, sent=[first])
         refusal(caught.value, "send-once", "session_locked")
 
 
@@ -152,15 +153,15 @@ def test_rule_send_once() -> None:
 )
 def test_rule_stop_verified(seen: StopFacts) -> None:
     """A stop is proved when nothing is active, pending, running or unsettled; any one of them disproves it (F22)."""
-    assert rules.stop_verified(StopFacts())
-    assert not rules.stop_verified(seen)
+    assert rules.is_stopped(StopFacts())
+    assert not rules.is_stopped(seen)
 
 
 def test_rule_delete_after_stop() -> None:
     """What is not seen stopped is not deleted, since its turn would go on unseen (F24)."""
-    rules.delete_after_stop(ID, confirmed=True)
+    rules.require_stopped(NO_RECORD, ID, confirmed=True)
     with pytest.raises(ActionFailed) as caught:
-        rules.delete_after_stop(ID, confirmed=False)
+        rules.require_stopped(NO_RECORD, ID, confirmed=False)
     refusal(caught.value, "delete-after-stop", "abort_unconfirmed")
     assert f"--session-id {ID}" in str(caught.value.next)
 
@@ -168,14 +169,14 @@ def test_rule_delete_after_stop() -> None:
 def test_rule_nobody_waits() -> None:
     """A decision is taken as it is; where nobody decides, the request is refused (F29)."""
     granted = Decision("once", message="because")
-    assert rules.nobody_waits(granted) is granted
-    assert rules.nobody_waits(None) == Decision("reject")
+    assert rules.decision_or_refusal(granted) is granted
+    assert rules.decision_or_refusal(None) == Decision("reject")
 
 
 def test_rule_own_things_only() -> None:
     """A session that we made for a task may be stopped; a stranger's only when it is named on purpose."""
-    rules.own_things_only(session(version=1, task="run_task"))
-    rules.own_things_only(session(), include_foreign=True)
+    rules.require_ours(NO_RECORD, session(version=1, task="run_task"))
+    rules.require_ours(NO_RECORD, session(), include_foreign=True)
     # Without a task it is a stranger's session into which we sent something.
     strangers = (
         session(),
@@ -184,7 +185,7 @@ def test_rule_own_things_only() -> None:
     )
     for stranger in strangers:
         with pytest.raises(Refused) as caught:
-            rules.own_things_only(stranger)
+            rules.require_ours(NO_RECORD, stranger)
         refusal(caught.value, "own-things-only", "not_ours")
 
 
@@ -256,35 +257,35 @@ def test_refusals_about_a_session_name_it_and_what_was_not_done() -> None:
     """Word for word: a person has to know which session it is, and that nothing happened to it."""
     stranger = Session(ID, "t" * 300, "/d", 1, 1)
     with pytest.raises(Refused) as foreign:
-        rules.own_things_only(stranger)
+        rules.require_ours(NO_RECORD, stranger)
     assert foreign.value.message == f"session {ID} ('{'t' * 60}') was not created by this skill"
     assert foreign.value.details == {"session_id": ID, "title": "t" * 200, "directory": "/d"}
     with pytest.raises(ActionFailed) as running:
-        rules.delete_after_stop(ID, confirmed=False)
+        rules.require_stopped(NO_RECORD, ID, confirmed=False)
     assert running.value.message == f"session {ID} is not seen stopped, so it was not deleted"
     with pytest.raises(InvalidInput) as endless:
-        rules.deadline(61.0, longest=60)
+        rules.require_deadline(61.0, longest=60)
     assert endless.value.message == "deadline_seconds 61.0 must be more than 0 and at most 60 seconds"
 
 
 def test_a_mark_that_is_no_object_is_no_mark() -> None:
     """Whoever wrote it, it says nothing of ours."""
-    assert rules.mark_of(Session(ID, "t", "/d", 1, 1, metadata={METADATA_KEY: "task"})) is None
+    assert SessionTag.of(Session(ID, "t", "/d", 1, 1, metadata={METADATA_KEY: "task"})) is None
     assert not rules.is_ours(Session(ID, "t", "/d", 1, 1, metadata={METADATA_KEY: "task"}))
-    assert rules.mark_of(session(task="x")) == {"task": "x", "version": 2}
+    assert SessionTag.read(session(task="x")).to_metadata() == {"task": "x", "version": 2}
 
 
 def test_rule_stuck_server() -> None:
     """One session in retry is a provider's trouble; several are the server's. Busy ones do not count."""
-    assert rules.stuck_server({}) == ()
-    assert rules.stuck_server({"a": RETRY, "b": BUSY, "c": IDLE}) == ()
-    assert rules.stuck_server({"a": RETRY, "b": BUSY, "c": RETRY}) == ("a", "c")
+    assert rules.stuck_sessions({}) == ()
+    assert rules.stuck_sessions({"a": RETRY, "b": BUSY, "c": IDLE}) == ()
+    assert rules.stuck_sessions({"a": RETRY, "b": BUSY, "c": RETRY}) == ("a", "c")
 
 
 def test_rule_nothing_left() -> None:
     """What is left is named by its kind; empty lists are nothing."""
-    assert rules.nothing_left({"sessions": (), "processes": []}) == ()
-    assert rules.nothing_left({"sessions": (ID,), "processes": [], "files": ["server.json"]}) == ("sessions", "files")
+    assert rules.kinds_left({"sessions": (), "processes": []}) == ()
+    assert rules.kinds_left({"sessions": (ID,), "processes": [], "files": ["server.json"]}) == ("sessions", "files")
 
 
 @pytest.mark.parametrize(
@@ -304,8 +305,8 @@ def test_rule_nothing_left() -> None:
 )
 def test_rule_no_silence(silent: dict[str, object]) -> None:
     """A result, or an error with a known code, a cause and a next step; everything else is silence."""
-    rules.no_silence({"ok": True, "action": "a", "data": {}})
-    rules.no_silence({"ok": False, "action": "a", "error": ActionFailed("bad_response", "m").to_wire()})
+    rules.require_result_or_cause({"ok": True, "action": "a", "data": {}})
+    rules.require_result_or_cause({"ok": False, "action": "a", "error": ActionFailed("bad_response", "m").to_wire()})
     with pytest.raises(ActionFailed) as caught:
-        rules.no_silence(silent)
+        rules.require_result_or_cause(silent)
     refusal(caught.value, "no-silence", "internal_error")

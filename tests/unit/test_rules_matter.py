@@ -18,20 +18,21 @@ from typing import cast
 import anyio
 import pytest
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.actions import messages as message_actions
 from netclaw_opencode.actions import registry
 from netclaw_opencode.actions import servers as server_actions
 from netclaw_opencode.actions import sessions as session_actions
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.driver import permissions, recovery, rules, sending, stopping
-from netclaw_opencode.driver.connection import Connection
 from netclaw_opencode.driver.tags import METADATA_KEY
 from netclaw_opencode.driver.turn import Prompt, Turn
-from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.opencode import servers
-from netclaw_opencode.opencode.process import ownership, process, state
+from netclaw_opencode.opencode.connection import Connection
+from netclaw_opencode.opencode.process import ownership, state, terminating
+from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire import ids, listing
 from netclaw_opencode.opencode.wire.ids import IdMaker
 from netclaw_opencode.opencode.wire.routes import Route
@@ -57,12 +58,15 @@ class Sending(Scripted):
     def events(self) -> Sending:
         return self
 
-    async def opened(self, *, within_seconds: float) -> bool:
+    async def try_open(self, *, within_seconds: float) -> bool:
         return within_seconds > 0
 
     @asynccontextmanager
     async def locked(self, name: str, *, within_seconds: float) -> AsyncIterator[bool]:
         yield name == PARENT.id and within_seconds == 0
+
+    begun = 0
+    """Of a watcher: no reading has begun."""
 
     def watcher(self, directory: str) -> Sending:
         assert directory == PARENT.directory
@@ -123,7 +127,7 @@ def abort_first(stage: Stage) -> bool:
     """A used session whose stop is not seen: the new prompt is not mixed with the old turn (F41)."""
 
     async def unproved(*_: object) -> stopping.StopReport:
-        return replace(stopping.at_rest(PARENT), confirmed=False)
+        return replace(stopping.already_stopped(PARENT), confirmed=False)
 
     stage.patch.setattr(stopping, "stop", unproved)
     return Sending(stores=[USED]).send(reuse_session=True) == "abort-first"
@@ -150,7 +154,7 @@ def deadline(stage: Stage) -> bool:
 def send_once(stage: Stage) -> bool:
     """A defect makes new ids for the repetition of a prompt whose answer was lost: it is not sent a second time (F27)."""
     made = iter(("prt_first", "prt_second", "prt_third"))
-    stage.patch.setattr(ids, "part_of", lambda _: next(made))
+    stage.patch.setattr(ids, "part_id_for", lambda _: next(made))
     server = Sending(lost_answers=1)
     return (server.send(), len(server.prompts)) == ("send-once", 1)
 
@@ -164,7 +168,7 @@ def delete_after_stop(stage: Stage) -> bool:
     """A session that is not seen stopped: not a byte is sent to delete it (F24)."""
     server = Scripted()
     try:
-        server.delete(replace(stopping.at_rest(PARENT), confirmed=False))
+        server.delete(replace(stopping.already_stopped(PARENT), confirmed=False))
     except ActionFailed as error:
         return error.rule == "delete-after-stop" and server.asked == []
     return False
@@ -205,14 +209,14 @@ def own_process(stage: Stage) -> bool:
     """The note names a process that is no server of ours (this one): it is not signalled."""
     signalled: list[int] = []
 
-    async def end(pid: int, start_ticks: int) -> process.Ended:
+    async def end(pid: int, start_ticks: int) -> terminating.Termination:
         signalled.append(pid)
-        return process.Ended(None, 0, 1)
+        return terminating.Termination(None, 0, 1)
 
     async def aborted(*_: object) -> tuple[str, ...]:
         return ()
 
-    stage.patch.setattr(process, "end", end)
+    stage.patch.setattr(terminating, "terminate_tree", end)
     stage.patch.setattr(servers, "_abort_all", aborted)
     state.write(stage.folder, server_record(os.getpid()))
     try:
@@ -236,10 +240,10 @@ def stuck_server(stage: Stage) -> bool:
         return {first.id: RETRY, second.id: RETRY, busy.id: BUSY}
 
     async def stop(_: object, item: Session) -> stopping.StopReport:
-        return stopping.at_rest(item)
+        return stopping.already_stopped(item)
 
     server.statuses = statuses
-    stage.patch.setattr(listing, "read", read)
+    stage.patch.setattr(listing, "list_sessions", read)
     stage.patch.setattr(stopping, "stop", stop)
     done = recovery.Recovery("u", "answering", ours=True)
 
@@ -254,8 +258,8 @@ def stuck_server(stage: Stage) -> bool:
 def nothing_left(stage: Stage) -> bool:
     """A process of the server does not end: the call says so and does not succeed."""
 
-    async def stop(*_: object, **__: object) -> servers.Stopped:
-        return servers.Stopped(None, process.Ended("SIGKILL", 1, 1), ())
+    async def stop(*_: object, **__: object) -> servers.StopResult:
+        return servers.StopResult(None, terminating.Termination("SIGKILL", 1, 1), ())
 
     async def disconnect() -> None:
         return None
@@ -273,7 +277,7 @@ def nothing_left(stage: Stage) -> bool:
 
 
 def no_silence(stage: Stage) -> bool:
-    """A defect lets a call end with neither data nor a cause: the door does not pass that on."""
+    """A defect lets a call end with neither data nor a cause: the dispatcher does not pass that on."""
 
     stage.patch.setattr(registry, "error_envelope", lambda *_: {"ok": False, "action": "run_task"})
 
@@ -314,19 +318,19 @@ def let_in(decision: Decision | None) -> Decision:
 
 
 REMOVALS = (
-    Removal("fresh-session", "fresh_session", allowed, fresh_session),
-    Removal("status-first", "status_first", allowed, status_first),
-    Removal("abort-first", "abort_first", allowed, abort_first),
-    Removal("deadline", "deadline", any_deadline, deadline),
-    Removal("send-once", "send_once", allowed, send_once),
-    Removal("stop-verified", "stop_verified", lambda _: True, stop_verified),
-    Removal("delete-after-stop", "delete_after_stop", allowed, delete_after_stop),
-    Removal("nobody-waits", "nobody_waits", let_in, nobody_waits),
-    Removal("own-things-only", "own_things_only", allowed, own_things_only),
+    Removal("fresh-session", "require_fresh", allowed, fresh_session),
+    Removal("status-first", "require_idle", allowed, status_first),
+    Removal("abort-first", "require_aborted", allowed, abort_first),
+    Removal("deadline", "require_deadline", any_deadline, deadline),
+    Removal("send-once", "require_same_ids", allowed, send_once),
+    Removal("stop-verified", "is_stopped", lambda _: True, stop_verified),
+    Removal("delete-after-stop", "require_stopped", allowed, delete_after_stop),
+    Removal("nobody-waits", "decision_or_refusal", let_in, nobody_waits),
+    Removal("own-things-only", "require_ours", allowed, own_things_only),
     Removal("own-things-only", "require_own_process", allowed, own_process, place=ownership),
-    Removal("stuck-server", "stuck_server", lambda _: (), stuck_server),
-    Removal("nothing-left", "nothing_left", lambda _: (), nothing_left),
-    Removal("no-silence", "no_silence", allowed, no_silence),
+    Removal("stuck-server", "stuck_sessions", lambda _: (), stuck_server),
+    Removal("nothing-left", "kinds_left", lambda _: (), nothing_left),
+    Removal("no-silence", "require_result_or_cause", allowed, no_silence),
 )
 
 
@@ -345,5 +349,5 @@ def test_a_rule_protects_and_without_its_check_nothing_does(removal: Removal, tm
     for name, check in (("with", getattr(removal.place, removal.check)), ("without", removal.allows)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(removal.place, removal.check, check)
-            held.append(removal.protects(Stage(patch, state.folder(tmp_path / name))))
+            held.append(removal.protects(Stage(patch, require_private_folder(tmp_path / name))))
     assert held == [True, False]

@@ -9,21 +9,11 @@ import pytest
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.driver.stopping import StopReport
-from netclaw_opencode.driver.watcher import DirectoryState
 from netclaw_opencode.errors import ActionFailed, DriverError, OutOfTime, ServerProblem
+from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire.history import Step
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 from tests.support.stopping_script import BUSY, CHILD, LATER, OURS, PARENT, QUIET, RETRY, Scripted, asks, prompt, reply, running
-
-
-@pytest.fixture(autouse=True)
-def looks_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look is a quarter of a second on the connection's clock; the round's and the quiet's times fit that exactly."""
-    monkeypatch.setattr(stopping, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(stopping, "_ROUND_SECONDS", 1.0)
-    monkeypatch.setattr(stopping, "_LATE_START_SECONDS", 0.5)
-    monkeypatch.setattr(stopping, "_UNANSWERED_SECONDS", 1.0)
-    monkeypatch.setattr(stopping, "_READ_SECONDS", 0.02)
 
 
 def test_an_idle_session_is_aborted_all_the_same_and_said_to_have_been_ready() -> None:
@@ -94,7 +84,7 @@ def test_a_session_that_stays_busy_is_said_to_be_unconfirmed_with_what_still_run
         asked.append((seconds, stopping))
         return 0.05
 
-    monkeypatch.setattr(time_budget, "within", within)
+    monkeypatch.setattr(time_budget, "remaining_up_to", within)
     world = Scripted(states=[running(CHILD)], trees=[(PARENT, CHILD)])
     report = world.stop()
     assert (report.confirmed, report.active, report.problem) == (False, (CHILD.id,), None)
@@ -246,7 +236,7 @@ def test_what_is_refused_is_counted_over_all_rounds() -> None:
 
 def test_an_abort_may_fail_and_the_looks_decide() -> None:
     """Its answer proves nothing either way (F22): a 404 is no problem, any other failure is remembered."""
-    world = Scripted(failing={"session_abort": [HttpNotFound("gone")]})
+    world = Scripted(failing={"session_abort": [HttpNotFoundError("gone")]})
     assert (world.stop().confirmed, world.stop().problem) == (True, None)
     # The parent's failure is not forgotten because the child's abort went well.
     world = Scripted(trees=[(PARENT, CHILD)], failing={"session_abort": [OutOfTime("request_timeout", "slow"), None]})
@@ -281,4 +271,4 @@ def test_the_evidence_has_one_form() -> None:
 
 def test_a_turn_that_was_seen_complete_needs_no_abort() -> None:
     """Its report says so: ready, nothing tried, confirmed."""
-    assert stopping.at_rest(PARENT) == StopReport(PARENT.id, "ready", False, True, 0, 0, 0.0)
+    assert stopping.already_stopped(PARENT) == StopReport(PARENT.id, "ready", False, True, 0, 0, 0.0)

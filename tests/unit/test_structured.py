@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode.driver.structured import extract, instruction
+from netclaw_opencode.driver.structured_output import extract, instruction
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.jsontypes import JsonObject
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, others, tagged
+from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, other_metadata, own_tags
 from netclaw_opencode.opencode.process.identity import ProcessIdentity
 from netclaw_opencode.opencode.wire.types import Session
 
@@ -34,16 +34,16 @@ def session(identifier: str, tag: object, *, created_ms: int = 1) -> Session:
 
 
 def test_a_tag_is_read_back_as_it_was_written() -> None:
-    """Every field; what is not known is left out, and what others noted is theirs."""
+    """Every field; what is not known is left out, and what other_metadata noted is theirs."""
     assert SessionTag.of(session(ID, FULL.to_metadata())) == FULL
     assert SessionTag().to_metadata() == {"version": 2}
-    assert others(session(ID, {})) == {"theirs": 1}
+    assert other_metadata(session(ID, {})) == {"theirs": 1}
 
 
 def test_a_copy_is_no_tag() -> None:
     """L21: a fork copies the metadata (F62); the tag names the session that it was written for."""
     assert SessionTag.of(session(FORK, FULL.to_metadata())) is None
-    updated = FULL.updated({"message_id": "msg_3"}, session_id=FORK)
+    updated = FULL.with_facts({"message_id": "msg_3"}, session_id=FORK)
     assert SessionTag.of(session(FORK, updated.to_metadata())) == updated
     assert (updated.message_id, updated.keys) == ("msg_3", FULL.keys)
 
@@ -89,4 +89,4 @@ def test_of_several_equal_tags_without_a_session_only_the_oldest_counts() -> Non
         session("ses_unnamed_fork", {"task": "a"}, created_ms=8),
         session("ses_early_copy", {"task": "run_task", "created_by": FULL.created_by}, created_ms=4),
     ]
-    assert [item.id for item, _ in tagged(listed)] == [ID, "ses_original", "ses_unnamed"]
+    assert [item.id for item, _ in own_tags(listed)] == [ID, "ses_original", "ses_unnamed"]

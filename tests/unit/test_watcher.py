@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode.driver import watcher
-from netclaw_opencode.driver.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.errors import DriverError
+from netclaw_opencode.opencode import watcher
+from netclaw_opencode.opencode.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.opencode.wire.events import EventHub
 from netclaw_opencode.opencode.wire.http import HttpClient
 from tests.support.answering import response
@@ -257,6 +257,18 @@ def test_a_follower_is_woken_by_each_reading(monkeypatch: pytest.MonkeyPatch) ->
     assert watched(play).readings >= 2
 
 
+def test_to_begin_to_follow_is_no_reason_to_read() -> None:
+    """Whoever follows looks for itself, or is about to send: what ran before says nothing of its turn."""
+
+    async def play(watcher: DirectoryWatcher, server: Server) -> None:
+        async with watcher.follow(OURS):
+            await anyio.wait_all_tasks_blocked()
+            assert (server.readings, watcher.begun) == (0, 0)
+            assert (await watcher.read()).number == watcher.begun == 1
+
+    watched(play)
+
+
 def test_nobody_there_means_no_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that lives for weeks reads nothing for directories that it once used: the reading ends by itself."""
     monkeypatch.setattr(watcher, "_INTERVAL_WITHOUT_EVENTS_SECONDS", 0.001)
@@ -292,7 +304,7 @@ def test_the_reading_outlives_the_call_that_began_it() -> None:
     """It has no bound of that call: the next caller's time is its own."""
 
     async def play(watcher: DirectoryWatcher, server: Server) -> None:
-        with time_budget.of_call(None, clock=lambda: 100.0, deadline_seconds=-50.0):
+        with time_budget.call_budget(None, clock=lambda: 100.0, deadline_seconds=-50.0):
             async with watcher.follow(OURS) as news:
                 await news.next()
                 assert (await watcher.read()).error is None

@@ -6,6 +6,7 @@ and reports that by ``stopping`` events; a second one ends the process at once. 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -43,7 +44,7 @@ class InvokingHost(Protocol):
 
 
 class View(Protocol):
-    """Something that shows progress: told each event, and called ten times a second."""
+    """Something that shows progress: it gets each event, and is called ten times a second."""
 
     def on_event(self, event: ProgressEvent) -> None:
         """Take note of an event."""
@@ -102,12 +103,8 @@ def read_settings() -> Settings:
 
 
 def one_action(call: Call, arguments: Mapping[str, object]) -> Work:
-    """The usual work: one action, once."""
-
-    async def invoke(host: InvokingHost) -> Mapping[str, object]:
-        return await host.invoke(call.action, arguments)
-
-    return invoke
+    """Return the usual work: one action, once."""
+    return lambda host: host.invoke(call.action, arguments)
 
 
 def run(call: Call, work: Work, *, leave: Leave) -> dict[str, object]:
@@ -116,7 +113,7 @@ def run(call: Call, work: Work, *, leave: Leave) -> dict[str, object]:
         return anyio.run(_run, call, work, leave)
     except KeyboardInterrupt:
         return error_envelope(call.action, Interrupted("cancelled", "cancelled before anything was started"))
-    except Exception as error:  # noqa: BLE001 - a face: whatever broke, the caller gets an envelope
+    except Exception as error:  # noqa: BLE001 - an adapter: whatever broke, the caller gets an envelope
         return error_envelope(call.action, _defect(error))
     finally:
         for view in call.views:
@@ -131,16 +128,24 @@ async def _run(call: Call, work: Work, leave: Leave) -> dict[str, object]:
         beside.start_soon(_tick, call.views)
         try:
             async with open_host(call) as host:
+                collect_garbage_again()
                 with scope:
                     envelope = dict(await work(host))
                 if scope.cancelled_caught:
-                    envelope = error_envelope(call.action, _cancelled(call))
+                    envelope = error_envelope(call.action, _cancelled_error(call))
                 call.notices += [one_line(str(problem), 500) for problem in host.problems]
         except DriverError as error:
             # What was found out before the host failed to close is worth more than the failure to close.
             envelope = envelope or error_envelope(call.action, error)
         beside.cancel_scope.cancel()
     return envelope
+
+
+def collect_garbage_again() -> None:
+    """End the pause that ``main`` began: what was imported meanwhile stays, and need not be looked at again."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 async def _watch_signals(call: Call, scope: anyio.CancelScope, leave: Leave, *, task_status: TaskStatus[None]) -> None:
@@ -158,7 +163,7 @@ async def _watch_signals(call: Call, scope: anyio.CancelScope, leave: Leave, *, 
                     view.on_event(ProgressEvent("stopping", f"{_name(number)}: stopping what runs"))
                 scope.cancel()
             else:
-                leave(error_envelope(call.action, _left(call)))
+                leave(error_envelope(call.action, _left_error(call)))
 
 
 async def _tick(views: Sequence[View]) -> None:
@@ -178,12 +183,12 @@ def _details(call: Call) -> dict[str, object]:
     return {"cause": _name(call.signal_number), "stopped": stopped}
 
 
-def _cancelled(call: Call) -> DriverError:
-    told = "; ".join((*(event.message for event in call.stopped), *call.deleted))
-    return Interrupted("cancelled", f"cancelled by {_name(call.signal_number)}" + (f": {told}" if told else ""), details=_details(call))
+def _cancelled_error(call: Call) -> DriverError:
+    done = "; ".join((*(event.message for event in call.stopped), *call.deleted))
+    return Interrupted("cancelled", f"cancelled by {_name(call.signal_number)}" + (f": {done}" if done else ""), details=_details(call))
 
 
-def _left(call: Call) -> DriverError:
+def _left_error(call: Call) -> DriverError:
     message = f"left at once at the second signal ({_name(call.signal_number)}): it was not seen that everything stopped"
     return Interrupted("cancelled", message, next=_LOOK, details=_details(call) | {"stop_confirmed": False})
 
@@ -207,4 +212,16 @@ def leave_now(envelope: dict[str, object], show: Callable[[dict[str, object]], i
         os._exit(Interrupted.exit_code)
 
 
-__all__ = ["Call", "InvokingHost", "Leave", "View", "Work", "leave_now", "one_action", "open_host", "read_settings", "run"]
+__all__ = [
+    "Call",
+    "InvokingHost",
+    "Leave",
+    "View",
+    "Work",
+    "collect_garbage_again",
+    "leave_now",
+    "one_action",
+    "open_host",
+    "read_settings",
+    "run",
+]

@@ -164,7 +164,7 @@ class _Listener:
 @contextmanager
 def listen(tell: Callable[[ProgressEvent], None]) -> Iterator[None]:
     """Hand the events of the calls in this block to ``tell``."""
-    from netclaw_opencode.host.listening import listen as bind
+    from netclaw_opencode.host.listener import listen as bind
 
     with bind(_Listener(tell)):
         yield

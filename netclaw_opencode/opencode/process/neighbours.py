@@ -27,7 +27,7 @@ class Neighbour:
     mark: str | None
 
 
-def running() -> tuple[Neighbour, ...]:
+def list_servers() -> tuple[Neighbour, ...]:
     """Every one, oldest first. What a launcher started counts as the launcher."""
     found: dict[int, tuple[psutil.Process, Neighbour]] = {}
     for item in psutil.process_iter():
@@ -41,7 +41,7 @@ def running() -> tuple[Neighbour, ...]:
 
 
 def data_dir(environ: Mapping[str, str]) -> Path | None:
-    """Where a server with that environment keeps its database; None where nothing says it."""
+    """Where a server with that environment keeps its database; None if nothing says it."""
     stated, home = environ.get("XDG_DATA_HOME", ""), environ.get("HOME", "")
     base = Path(stated) if Path(stated).is_absolute() else Path(home, ".local", "share") if home else None
     return base / "opencode" if base is not None else None
@@ -67,4 +67,4 @@ def _parents(item: psutil.Process) -> set[int]:
     return set()
 
 
-__all__ = ["Neighbour", "data_dir", "free_bytes", "is_server", "running"]
+__all__ = ["Neighbour", "data_dir", "free_bytes", "is_server", "list_servers"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.opencode.wire import reading, routes
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 from netclaw_opencode.opencode.wire.types import FileChange, Message, MessageError, ModelRef, Part, Usage
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _PAGE_BYTES = 256 * 1024
 """About as much as a page of older messages is made to hold; a single message may be larger."""
 _MOST_IN_PAGE = 100
 LONGEST_DIFF = 256 * 1024
-"""A longer diff of one file, in characters, is left out: nobody reads it, and whoever wants it has the file."""
+"""A longer diff of one file, in characters, is left out: it is not read, and the file is there."""
 _WRITERS = ("write", "edit", "patch", "apply_patch", "multiedit")
 
 
@@ -49,7 +49,7 @@ class ToolUse:
 class Step:
     """What is kept of one message; times are epoch milliseconds of the server's clock.
 
-    ``changes`` are the files that its tools wrote, ``overwritten`` those of them whose former content is told nowhere, and
+    ``changes`` are the files that its tools wrote, ``overwritten`` those of them whose former content is unknown, and
     ``announced`` the absolute paths that the server's own snapshot of the step names.
     """
 
@@ -79,8 +79,8 @@ class Step:
         return self.completed_ms is not None and not any(item.status in ("running", "pending") for item in self.tools)
 
     @classmethod
-    def of(cls, message: Message, *, directory: str) -> Step:
-        """Keep what matters of a message; paths become relative to ``directory`` where they lie below it."""
+    def from_message(cls, message: Message, *, directory: str) -> Step:
+        """Keep what matters of a message; paths become relative to ``directory`` if they lie below it."""
         return cls(
             id=message.id,
             role=message.role,
@@ -94,9 +94,9 @@ class Step:
             structured=message.structured,
             text=message.text,
             tools=tuple(ToolUse(part.tool, part.tool_status, part.title, part.call_id) for part in message.parts if part.tool),
-            changes=tuple(change for part in message.parts if (change := _change_of(part, directory)) is not None),
-            overwritten=tuple(relative(str(part.tool_metadata["filepath"]), directory) for part in message.parts if _overwrote(part)),
-            announced=tuple(relative(path, directory) for part in message.parts for path in part.files),
+            changes=tuple(change for part in message.parts if (change := _read_file_change(part, directory)) is not None),
+            overwritten=tuple(relativize(str(part.tool_metadata["filepath"]), directory) for part in message.parts if _overwrote(part)),
+            announced=tuple(relativize(path, directory) for part in message.parts for path in part.files),
             is_summary=message.is_summary,
             is_continuation=message.is_continuation,
             has_parts=bool(message.parts),
@@ -106,7 +106,7 @@ class Step:
 class History:
     """What was read of one session's messages so far, oldest first in ``steps``.
 
-    ``newest`` is the last page that was read; ``reached_back`` tells whether everything from the asked message on is known.
+    ``newest`` is the last page that was read; ``reached_back`` says whether everything from the asked message on is known.
     """
 
     def __init__(self, http: HttpClient, session: Session) -> None:
@@ -135,24 +135,28 @@ class History:
         return self._steps.get(message_id)
 
     async def read_newest(self, limit: int = NEWEST, *, limit_seconds: float | None = None) -> tuple[Step, ...]:
-        """Read the newest messages, oldest first. Raises ``ActionFailed`` (``session_not_found``)."""
+        """Read the newest messages, oldest first.
+
+        Raises:
+            ActionFailed: ``session_not_found``.
+        """
         self.newest = await self._read_page(limit, None, limit_seconds=limit_seconds)
         return self.newest
 
     async def read_one(self, message_id: str) -> Step | None:
-        """Read one message by id; None where the store has none of that id (yet)."""
+        """Read one message by id; None if the store has none of that id (yet)."""
         known = self._steps.get(message_id)
         if known is not None and known.has_parts:
             return known
         ids = {"session_id": self._session.id, "message_id": message_id}
         try:
             answer = await self._http.call(routes.MESSAGE, ids=ids, directory=self._session.directory)
-        except HttpNotFound:
+        except HttpNotFoundError:
             return None
         return self._keep(reading.message(answer))
 
     async def read_back_to(self, message_id: str) -> bool:
-        """Read older pages until everything from this message on is known; tells whether it was found.
+        """Read older pages until everything from this message on is known; returns whether it was found.
 
         Starts below the page that was read last, so call ``read_newest`` before. What an earlier reading back has covered is not
         read again.
@@ -187,61 +191,63 @@ class History:
                 before=before,
                 limit_seconds=limit_seconds,
             )
-        except HttpNotFound as error:
-            raise not_found(self._session.id) from error
+        except HttpNotFoundError as error:
+            raise session_not_found(self._session.id) from error
         steps = tuple(self._keep(message) for message in reading.messages(answer.content))
         self._next_cursor = answer.next_cursor
         self._per_message = answer.size / max(len(steps), 1)
         return steps
 
     def _keep(self, message: Message) -> Step:
-        step = Step.of(message, directory=self._session.directory)
+        step = Step.from_message(message, directory=self._session.directory)
         self._steps[step.id] = step
         return step
 
 
-def not_found(session_id: str) -> ActionFailed:
+def session_not_found(session_id: str) -> ActionFailed:
     """The error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
     return ActionFailed("session_not_found", f"the server has no session {session_id}", details={"session_id": session_id})
 
 
-def relative(path: str, directory: str) -> str:
+def relativize(path: str, directory: str) -> str:
     """The path as people of that directory say it."""
     inside = Path(path)
     return str(inside.relative_to(directory)) if inside.is_relative_to(directory) else path
 
 
-def bounded(change: FileChange) -> FileChange:
+def drop_long_diff(change: FileChange) -> FileChange:
     """The change without its diff where that is too long."""
     return change if len(change.diff) <= LONGEST_DIFF else replace(change, diff="")
 
 
 def _overwrote(part: Part) -> bool:
-    """Whether a tool replaced a file whose former content is told nowhere."""
+    """Whether a tool replaced a file whose former content is unknown."""
     told = part.tool_metadata
     done = part.tool_status == "completed"
     return done and "filediff" not in told and isinstance(told.get("filepath"), str) and told.get("exists") is True
 
 
-def _change_of(part: Part, directory: str) -> FileChange | None:
+def _read_file_change(part: Part, directory: str) -> FileChange | None:
     """The file that a tool wrote, for folders without git, where the server keeps no snapshots."""
     if part.tool not in _WRITERS or part.tool_status != "completed":
         return None
     change = part.tool_metadata.get("filediff")
     if isinstance(change, Mapping):
         read = reading.file_change(change)
-        return bounded(replace(read, path=relative(read.path, directory), diff=read.diff or str(part.tool_metadata.get("diff", ""))))
+        return drop_long_diff(
+            replace(read, path=relativize(read.path, directory), diff=read.diff or str(part.tool_metadata.get("diff", "")))
+        )
     path, content = part.tool_metadata.get("filepath"), part.tool_input.get("content")
     if not isinstance(path, str) or not isinstance(content, str):
         return None
-    shown = relative(path, directory)
+    shown = relativize(path, directory)
     existed = part.tool_metadata.get("exists") is True
     # Not splitlines: a file of a megabyte would be held once more, line by line.
     additions = content.count("\n") + (bool(content) and not content.endswith("\n"))
-    # What a file held before an overwrite is told nowhere, so its diff would be a guess.
+    # What a file held before an overwrite is unknown, so its diff would be a guess.
     told = not existed and len(content) <= LONGEST_DIFF
     diff = "".join(difflib.unified_diff([], content.splitlines(keepends=True), "/dev/null", shown)) if told else ""
     return FileChange(shown, "modified" if existed else "added", additions, 0, diff)
 
 
-__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "bounded", "not_found", "relative"]
+__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "drop_long_diff", "relativize", "session_not_found"]

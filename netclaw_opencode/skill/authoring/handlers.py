@@ -106,7 +106,7 @@ def imported(package: Package, declared: Declared, *, seconds: float = IMPORT_SE
 
 
 def _environment() -> dict[str, str]:
-    """The caller's, and the folder that this package is imported from, also where it is not installed."""
+    """The caller's, and the folder that this package is imported from, also if it is not installed."""
     here = str(Path(__file__).resolve().parents[3])
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -142,7 +142,7 @@ def _parsed(package: Package, path: Path) -> ast.Module | Finding | str:
         return finding(relative, "path_outside", "it is a link that leads out of the package")
     text = read_text(path)
     if isinstance(text, Fault):
-        return finding(relative, text.kind, text.what, text.mend, line=text.line)
+        return finding(relative, text.kind, text.what, text.fix, line=text.line)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

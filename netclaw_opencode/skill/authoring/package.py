@@ -95,7 +95,7 @@ def _of_manifest(problem: ManifestProblem) -> Finding:
     place = problem.where.removeprefix(f"{file}: ")
     if place not in (file, "(top)"):
         what = f"{place}: {what}"
-    return finding(file, problem.code, what, problem.mend, line=problem.line, column=problem.column)
+    return finding(file, problem.code, what, problem.fix, line=problem.line, column=problem.column)
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 
 def check(path: Path, *, import_code: bool = False, seconds: float = SECONDS) -> PackageReport | None:
-    """``check_package`` for the package at a path; None where there is none."""
+    """``check_package`` for the package at a path; None if there is none."""
     package = package_at(path)
     return None if package is None else check_package(package, import_code=import_code, seconds=seconds)
 

@@ -1,4 +1,4 @@
-"""The phrases for which the scanners of hosts turn a skill away, also where they are meant well.
+"""The phrases for which the scanners of hosts turn a skill away, also if they are meant well.
 
 Owns them as data: one row for each kind of wording, with the reason and an example that it catches. The scanners read
 every text file of a skill line by line and know no context, so the way out is always to word the line differently. The

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from rich.table import Table
 from rich.text import Text
 
-from netclaw_opencode.adapters.cli.terminal import harmless, one_line
+from netclaw_opencode.adapters.cli.terminal import escape_controls, one_line
 
 Data: TypeAlias = Mapping[str, object]
 
@@ -19,7 +19,7 @@ _LONGEST = 2000
 
 
 def part(data: Data, key: str) -> Data:
-    """The object under a key; empty where there is none."""
+    """The object under a key; empty if there is none."""
     value = data.get(key)
     return value if isinstance(value, Mapping) else {}
 
@@ -43,11 +43,11 @@ def word(data: Data, key: str, default: str = "") -> str:
 def text(data: Data, key: str) -> str:
     """The value under a key as harmless text with its line breaks."""
     value = data.get(key)
-    return "" if value is None else harmless(str(value))
+    return "" if value is None else escape_controls(str(value))
 
 
 def number(data: Data, key: str) -> float:
-    """The number under a key; 0 where there is none."""
+    """The number under a key; 0 if there is none."""
     value = data.get(key)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
 
