@@ -1421,41 +1421,30 @@ class OpenCode(SyncClient):
     ) -> results.RunBatchResult:
         """Run many tasks, several at once, and follow them to their end.
 
-        Takes the tasks in as a whole (all problems are told with their lines before anything runs) and follows them
-        until all have ended, a limit is reached, or the time is over; the batch goes on without this call, in a worker
-        process that is started where none lives. The same input again goes on with the same batch. Each task ends
-        exactly once in the results, also where processes are killed meanwhile; one task works in a directory at a time.
-        In a host that ends long calls use submit_batch and wait_for_batch.
+        The input is checked as a whole before anything runs. The tasks run in a worker process, which is started if
+        none lives and goes on without this call. The same input again goes on with the same batch. Each task ends
+        exactly once in the results, whatever is killed; one task works in a directory at a time. If your host ends long
+        calls, use submit_batch and wait_for_batch.
 
         Args:
             items: The tasks as a list, in place of file.
-            file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
-                takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
-                the batch is its whole path, so the same file again goes on with the same batch.
-            prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
-                their own; {{ and }} stand for braces.
-            defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
-            name: A name for the batch. The same name means the same batch. Left out: the file's whole path, or for a
-                list what it holds.
-            add: Add what is new or changed in the input to a batch that is there already; without it such an input is
-                refused.
-            concurrency: How many of its tasks run at once, on all workers together; a worker that is started here has
-                as many places.
-            max_starts_per_minute: No more of its tasks are started within any minute.
-            max_cost_usd: Once so much was spent, in US dollars, nothing more is started; what runs ends, and may go
-                beyond it.
-            stop_after_failures: Once so many tasks have failed, nothing more is started.
+            file: Path of the tasks, one to a line or row (.jsonl, .yaml, .csv): what run_task takes, and id and
+                priority. The same file again is the same batch.
+            prompt_template: A prompt with {column} for a row's values; {{ }} for braces.
+            defaults: Fields of run_task for tasks without them.
+            name: The same name is the same batch. Left out: the file's path, or what the list holds.
+            add: Take what is new or changed into a batch that is there.
+            concurrency: Tasks at once, on all workers together.
+            max_starts_per_minute: Most starts within a minute.
+            max_cost_usd: Once spent, in US dollars, nothing more starts.
+            stop_after_failures: After so many failed tasks nothing more starts.
             retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings (connection_lost, provider_retrying, server_died, server_not_ready, server_unreachable). An
-                empty list: none.
+                surroundings.
             retry_limit: How often a task is tried again.
-            shared_directories: Whether every machine with a worker sees the directories under the same path. Without it
-                tasks stay on this machine.
-            start_worker: Start a worker on this machine where none lives; it ends when nothing is left. false: workers
-                are started by somebody else.
-            wait: How long to wait at most in this call, in seconds; the batch goes on after it. Or a ``timedelta``.
-            results_file: Append each result to this file as one JSON line, each once. Left out: for a file of tasks,
-                that file's name with .results.jsonl at its end.
+            shared_directories: Whether all machines see the directories under the same path.
+            start_worker: Start a worker here if none lives.
+            wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
+            results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1517,43 +1506,32 @@ class OpenCode(SyncClient):
     ) -> BatchRun:
         """Run many tasks, several at once, and follow them to their end.
 
-        Takes the tasks in as a whole (all problems are told with their lines before anything runs) and follows them
-        until all have ended, a limit is reached, or the time is over; the batch goes on without this call, in a worker
-        process that is started where none lives. The same input again goes on with the same batch. Each task ends
-        exactly once in the results, also where processes are killed meanwhile; one task works in a directory at a time.
-        In a host that ends long calls use submit_batch and wait_for_batch.
+        The input is checked as a whole before anything runs. The tasks run in a worker process, which is started if
+        none lives and goes on without this call. The same input again goes on with the same batch. Each task ends
+        exactly once in the results, whatever is killed; one task works in a directory at a time. If your host ends long
+        calls, use submit_batch and wait_for_batch.
 
         ``for item in oc.stream_batch(items)`` yields each task as it ends.
 
         Args:
             items: The tasks as a list, in place of file.
-            file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
-                takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
-                the batch is its whole path, so the same file again goes on with the same batch.
-            prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
-                their own; {{ and }} stand for braces.
-            defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
-            name: A name for the batch. The same name means the same batch. Left out: the file's whole path, or for a
-                list what it holds.
-            add: Add what is new or changed in the input to a batch that is there already; without it such an input is
-                refused.
-            concurrency: How many of its tasks run at once, on all workers together; a worker that is started here has
-                as many places.
-            max_starts_per_minute: No more of its tasks are started within any minute.
-            max_cost_usd: Once so much was spent, in US dollars, nothing more is started; what runs ends, and may go
-                beyond it.
-            stop_after_failures: Once so many tasks have failed, nothing more is started.
+            file: Path of the tasks, one to a line or row (.jsonl, .yaml, .csv): what run_task takes, and id and
+                priority. The same file again is the same batch.
+            prompt_template: A prompt with {column} for a row's values; {{ }} for braces.
+            defaults: Fields of run_task for tasks without them.
+            name: The same name is the same batch. Left out: the file's path, or what the list holds.
+            add: Take what is new or changed into a batch that is there.
+            concurrency: Tasks at once, on all workers together.
+            max_starts_per_minute: Most starts within a minute.
+            max_cost_usd: Once spent, in US dollars, nothing more starts.
+            stop_after_failures: After so many failed tasks nothing more starts.
             retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings (connection_lost, provider_retrying, server_died, server_not_ready, server_unreachable). An
-                empty list: none.
+                surroundings.
             retry_limit: How often a task is tried again.
-            shared_directories: Whether every machine with a worker sees the directories under the same path. Without it
-                tasks stay on this machine.
-            start_worker: Start a worker on this machine where none lives; it ends when nothing is left. false: workers
-                are started by somebody else.
-            wait: How long to wait at most in this call, in seconds; the batch goes on after it. Or a ``timedelta``.
-            results_file: Append each result to this file as one JSON line, each once. Left out: for a file of tasks,
-                that file's name with .results.jsonl at its end.
+            shared_directories: Whether all machines see the directories under the same path.
+            start_worker: Start a worker here if none lives.
+            wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
+            results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1613,34 +1591,25 @@ class OpenCode(SyncClient):
     ) -> results.SubmitBatchResult:
         """Take many tasks in, to be run by workers in the background, and return at once.
 
-        As run_batch, without following. Follow it with wait_for_batch; read what has ended with get_batch_results.
+        As run_batch, without following: see wait_for_batch and get_batch_results.
 
         Args:
             items: The tasks as a list, in place of file.
-            file: Path of the tasks, one to a line or row: .jsonl, .yaml or .csv. Each is an object with what run_task
-                takes (prompt, directory, model, …), and id and priority where wanted. Give file or items. The name of
-                the batch is its whole path, so the same file again goes on with the same batch.
-            prompt_template: A prompt with {column} for the value of that name in each row, for rows without a prompt of
-                their own; {{ and }} stand for braces.
-            defaults: Fields of run_task for the tasks that do not have them, such as model or deadline_seconds.
-            name: A name for the batch. The same name means the same batch. Left out: the file's whole path, or for a
-                list what it holds.
-            add: Add what is new or changed in the input to a batch that is there already; without it such an input is
-                refused.
-            concurrency: How many of its tasks run at once, on all workers together; a worker that is started here has
-                as many places.
-            max_starts_per_minute: No more of its tasks are started within any minute.
-            max_cost_usd: Once so much was spent, in US dollars, nothing more is started; what runs ends, and may go
-                beyond it.
-            stop_after_failures: Once so many tasks have failed, nothing more is started.
+            file: Path of the tasks, one to a line or row (.jsonl, .yaml, .csv): what run_task takes, and id and
+                priority. The same file again is the same batch.
+            prompt_template: A prompt with {column} for a row's values; {{ }} for braces.
+            defaults: Fields of run_task for tasks without them.
+            name: The same name is the same batch. Left out: the file's path, or what the list holds.
+            add: Take what is new or changed into a batch that is there.
+            concurrency: Tasks at once, on all workers together.
+            max_starts_per_minute: Most starts within a minute.
+            max_cost_usd: Once spent, in US dollars, nothing more starts.
+            stop_after_failures: After so many failed tasks nothing more starts.
             retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings (connection_lost, provider_retrying, server_died, server_not_ready, server_unreachable). An
-                empty list: none.
+                surroundings.
             retry_limit: How often a task is tried again.
-            shared_directories: Whether every machine with a worker sees the directories under the same path. Without it
-                tasks stay on this machine.
-            start_worker: Start a worker on this machine where none lives; it ends when nothing is left. false: workers
-                are started by somebody else.
+            shared_directories: Whether all machines see the directories under the same path.
+            start_worker: Start a worker here if none lives.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1674,11 +1643,10 @@ class OpenCode(SyncClient):
     def get_batch(self, batch_id: str) -> results.BatchResult:
         """Say how far a batch is.
 
-        Counts by state, failures by error, what runs and what was last seen of it, cost, and an estimate of the time
-        left. Reads only.
+        Counts, failures by error, what runs, cost and an estimate of the time left.
 
         Args:
-            batch_id: The batch, by its id (bat_…) or its name.
+            batch_id: The batch's id or name.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1690,13 +1658,13 @@ class OpenCode(SyncClient):
     def wait_for_batch(self, batch_id: str, *, wait: Seconds = 45, cursor: str | None = None) -> results.WaitForBatchResult:
         """Wait up to 45 seconds for the end of a batch, or for progress.
 
-        Ends at once when every task has ended, when the batch is paused or halted, or when no worker lives; with cursor
-        also at the first change. Wait on with the command in next. Reads only.
+        Ends at once when every task has ended, or the batch is paused or halted; with cursor also at the first change.
+        Wait on with the command in next.
 
         Args:
-            batch_id: The batch, by its id (bat_…) or its name.
-            wait: How long to wait at most in this call, in seconds; the batch goes on after it. Or a ``timedelta``.
-            cursor: What the last wait returned as cursor: this wait then ends early, at the first change since.
+            batch_id: The batch's id or name.
+            wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
+            cursor: From the last wait: this one then ends at the first change since.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1714,12 +1682,11 @@ class OpenCode(SyncClient):
     ) -> results.BatchResultsResult:
         """Return how the tasks of a batch ended, in pages.
 
-        In the order in which they ended: what run_task returned, or the error. Each task stands there once. Go on with
-        next_after. Reads only.
+        In the order in which the tasks ended, each once: what run_task returned, or the error.
 
         Args:
-            batch_id: The batch, by its id (bat_…) or its name.
-            after: Go on after this number, as the last page returned it as next_after.
+            batch_id: The batch's id or name.
+            after: next_after of the last page.
             limit: The most results to return.
             state: Only results of this state.
 
@@ -1737,11 +1704,10 @@ class OpenCode(SyncClient):
     def cancel_batch(self, batch_id: str) -> results.CancelBatchResult:
         """Cancel what waits of a batch, and stop what runs.
 
-        What has not begun is cancelled at once; what runs is stopped by its worker, verified, which wait_for_batch
-        shows. retry_batch takes it up again.
+        What runs is stopped by its worker, verified; see wait_for_batch. retry_batch takes it up again.
 
         Args:
-            batch_id: The batch, by its id (bat_…) or its name.
+            batch_id: The batch's id or name.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1756,7 +1722,7 @@ class OpenCode(SyncClient):
         What runs ends either way. With resume the batch goes on.
 
         Args:
-            batch_id: The batch, by its id (bat_…) or its name.
+            batch_id: The batch's id or name.
             resume: Let the batch go on instead.
 
         Raises:
@@ -1771,14 +1737,12 @@ class OpenCode(SyncClient):
     def retry_batch(self, batch_id: str, *, codes: Sequence[str] | None = None, start_worker: bool = True) -> results.RetryBatchResult:
         """Let tasks that failed, or were cancelled, run again.
 
-        All of them, or those that ended with certain errors. Their earlier results are taken out, so that each task
-        still ends once.
+        All of them, or those that ended with certain errors. Their earlier results are taken out.
 
         Args:
-            batch_id: The batch, by its id (bat_…) or its name.
-            codes: Only tasks that ended with one of these errors. Left out: all that failed or were cancelled.
-            start_worker: Start a worker on this machine where none lives; it ends when nothing is left. false: workers
-                are started by somebody else.
+            batch_id: The batch's id or name.
+            codes: Only tasks that ended with these errors. Left out: all that failed or were cancelled.
+            start_worker: Start a worker here if none lives.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1794,7 +1758,7 @@ class OpenCode(SyncClient):
     def list_batches(self, *, limit: int = 20) -> results.ListBatchesResult:
         """List the batches of this database, the newest first.
 
-        With counts and state, as get_batch tells them. Reads only.
+        With counts and state, as get_batch returns them.
 
         Args:
             limit: The most batches to return.
