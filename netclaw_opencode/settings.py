@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.errors import InvalidInput, Refused
@@ -60,6 +60,10 @@ class Settings:
     """No call may last longer, its stop and clean-up included, in seconds; None: only the calls' own deadlines hold."""
     max_chars: int | None = None
     """How long the JSON may be that the command line prints, in characters; 0: as long as it is, None: the default."""
+    batch_url: str | None = field(default=None, repr=False)
+    """The database of batches, which may hold a password; None: a file in the state folder."""
+    trust_dir: Path | None = None
+    """The folder that remembers what was trusted, where it is not the state folder."""
     password_empty: bool = False
     """The password's variable is set, to nothing: it counts as no password (the server sees it so, too)."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -98,6 +102,7 @@ class Settings:
             required_plugins=_names(environ, "OPENCODE_DRIVER_REQUIRED_PLUGINS"),
             call_seconds=_call_seconds(environ),
             max_chars=max_chars(environ),
+            batch_url=environ.get("OPENCODE_DRIVER_BATCH_URL") or None,
             password_empty=environ.get("OPENCODE_SERVER_PASSWORD") == "",
             environ=MappingProxyType(dict(environ)),
         )
@@ -112,7 +117,7 @@ class Settings:
         """What must stand in no message, record or log: the password, as it travels too, and what variables hide by their name."""
         named = [value for name, value in self.environ.items() if name.upper().endswith(_SECRET_SUFFIXES)]
         long_enough = [value for value in named if len(value) >= _SHORTEST_SECRET]
-        return tuple(dict.fromkeys([*credentials_of(self.username, self.password), *long_enough]))
+        return tuple(dict.fromkeys([*credentials_of(self.username, self.password), *long_enough, *_password_in(self.batch_url)]))
 
 
 def credentials_of(username: str, password: str | None) -> tuple[str, ...]:
@@ -120,6 +125,17 @@ def credentials_of(username: str, password: str | None) -> tuple[str, ...]:
     if not password:
         return ()
     return (password, base64.b64encode(f"{username}:{password}".encode()).decode("ascii"))
+
+
+def _password_in(url: str | None) -> tuple[str, ...]:
+    """The password of a database's address, and the address as a whole."""
+    if url is None or "@" not in url:
+        return ()
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        password = None
+    return (url, password, unquote(password)) if password else (url,)
 
 
 def base_url(text: str) -> str:

@@ -71,6 +71,13 @@ class InvalidPolicyError(InvalidInputError, code="invalid_policy"):
     """
 
 
+class ExtraMissingError(InvalidInputError, code="extra_missing"):
+    """A part of this package that is installed on request is missing.
+
+    What helps: pip install 'netclaw-opencode[batch]'
+    """
+
+
 class UnknownActionError(InvalidInputError, code="unknown_action"):
     """There is no action of that name.
 
@@ -145,6 +152,13 @@ class IdempotencyConflictError(RefusedError, code="idempotency_conflict"):
     """The idempotency key was used before, for another request.
 
     What helps: Use a key of its own for each request.
+    """
+
+
+class BatchChangedError(RefusedError, code="batch_changed"):
+    """The input is not what the batch of that name holds; nothing was added.
+
+    What helps: Submit it with add, or under a name of its own.
     """
 
 
@@ -281,6 +295,20 @@ class ConfigError(ServerError, code="config_error"):
     """
 
 
+class DatabaseUnavailableError(ServerError, code="database_unavailable"):
+    """The database of batches cannot be used; nothing was lost.
+
+    What helps: Start it, or correct OPENCODE_DRIVER_BATCH_URL.
+    """
+
+
+class WorkerFailedError(ServerError, code="worker_failed"):
+    """The worker of a batch ended; its tasks wait for another one.
+
+    What helps: netclaw-opencode worker
+    """
+
+
 class RequestTimeoutError(DeadlineError, code="request_timeout"):
     """One request took longer than its limit.
 
@@ -320,6 +348,27 @@ class SessionNotFoundError(ActionError, code="session_not_found"):
     """The server has no session of that id.
 
     What helps: netclaw-opencode inspect list-sessions
+    """
+
+
+class BatchNotFoundError(ActionError, code="batch_not_found"):
+    """The database has no batch of that id or name.
+
+    What helps: netclaw-opencode inspect list-batches
+    """
+
+
+class BatchHaltedError(ActionError, code="batch_halted"):
+    """A batch reached one of its limits, or was cancelled, before all of its tasks had ended.
+
+    What helps: Submit it again with another limit, or retry_batch.
+    """
+
+
+class WorkerLostError(ActionError, code="worker_lost"):
+    """A task was begun several times, and each time its worker was lost.
+
+    What helps: Look at the worker's log and at its memory, then retry_batch.
     """
 
 
@@ -484,6 +533,9 @@ __all__ = [
     "ApiDriftError",
     "AuthFailedError",
     "BadResponseError",
+    "BatchChangedError",
+    "BatchHaltedError",
+    "BatchNotFoundError",
     "BinaryNotFoundError",
     "CallCancelledError",
     "CallTimeoutError",
@@ -491,8 +543,10 @@ __all__ = [
     "ConfigError",
     "ConnectionLostError",
     "ContextOverflowError",
+    "DatabaseUnavailableError",
     "DeadlineError",
     "EmptyOutputError",
+    "ExtraMissingError",
     "IdempotencyConflictError",
     "InsecureUrlError",
     "InstallFailedError",
@@ -549,4 +603,6 @@ __all__ = [
     "VetoedError",
     "VulnerableVersionError",
     "WaitingError",
+    "WorkerFailedError",
+    "WorkerLostError",
 ]

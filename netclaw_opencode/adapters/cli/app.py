@@ -201,6 +201,7 @@ def _root() -> click.Group:
     root.add_command(_demo_command())
     root.add_command(_skill_group())
     root.add_command(_mcp_command())
+    root.add_command(_worker_command())
     root.add_command(_completion_group())
     return root
 
@@ -222,6 +223,12 @@ def _mcp_command() -> click.Command:
     from netclaw_opencode.adapters.cli import mcp_command
 
     return mcp_command.command()
+
+
+def _worker_command() -> click.Command:
+    from netclaw_opencode.adapters.cli import worker_command
+
+    return worker_command.command()
 
 
 def _demo_command() -> click.Command:

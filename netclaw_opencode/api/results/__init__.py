@@ -10,6 +10,7 @@ from netclaw_opencode.api._results import Result
 
 if TYPE_CHECKING:
     from netclaw_opencode.api.results.abort_session import AbortSessionChild, AbortSessionResult
+    from netclaw_opencode.api.results.cancel_batch import CancelBatchResult
     from netclaw_opencode.api.results.check_availability import (
         CheckAvailabilityApi,
         CheckAvailabilityApiDrift,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.delete_session import DeleteSessionResult, Stopped, StoppedChild
     from netclaw_opencode.api.results.doctor import DoctorCheck, DoctorCounts, DoctorResult
     from netclaw_opencode.api.results.explain import ExplainCall, ExplainResult
+    from netclaw_opencode.api.results.get_batch import BatchResult
+    from netclaw_opencode.api.results.get_batch_results import BatchItem, BatchResultsResult
     from netclaw_opencode.api.results.get_session_result import SessionMessage, SessionResult
     from netclaw_opencode.api.results.get_session_status import (
         SessionState,
@@ -33,11 +36,15 @@ if TYPE_CHECKING:
         SessionStatusSkipped,
     )
     from netclaw_opencode.api.results.install_opencode import InstallOpencodeResult
+    from netclaw_opencode.api.results.list_batches import Batch, ListBatchesResult
     from netclaw_opencode.api.results.list_providers import ListProvidersProvider, ListProvidersProviderModel, ListProvidersResult
     from netclaw_opencode.api.results.list_sessions import ListSessionsResult
+    from netclaw_opencode.api.results.pause_batch import PauseBatchResult
     from netclaw_opencode.api.results.recover import RecoverLost, RecoverResult, RecoverServer, RecoverSkipped
     from netclaw_opencode.api.results.reply_permission import ReplyPermissionResult
     from netclaw_opencode.api.results.reply_question import ReplyQuestionResult
+    from netclaw_opencode.api.results.retry_batch import RetryBatchResult
+    from netclaw_opencode.api.results.run_batch import RunBatchResult
     from netclaw_opencode.api.results.run_plan_and_implement import (
         RunPlanAndImplementAttempt,
         RunPlanAndImplementCleanup,
@@ -48,11 +55,13 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.send_message_async import SendMessageAsyncResult
     from netclaw_opencode.api.results.shared import (
         Answered,
+        BatchCounts,
         Evidence,
         FileChanged,
         ModelUsed,
         Pending,
         Question,
+        RunningItem,
         Session,
         ThinkingUsed,
         ToolCall,
@@ -62,6 +71,8 @@ if TYPE_CHECKING:
     )
     from netclaw_opencode.api.results.start_server import StartServerResult
     from netclaw_opencode.api.results.stop_server import StopServerResult
+    from netclaw_opencode.api.results.submit_batch import SubmitBatchResult
+    from netclaw_opencode.api.results.wait_for_batch import WaitForBatchResult
     from netclaw_opencode.api.results.wait_for_session import WaitForSessionProgress, WaitForSessionResult
     from netclaw_opencode.api.results.watch_events import WatchEventsEvent, WatchEventsResult
 
@@ -69,6 +80,12 @@ HOMES: Mapping[str, str] = {
     "AbortSessionChild": "abort_session",
     "AbortSessionResult": "abort_session",
     "Answered": "shared",
+    "Batch": "list_batches",
+    "BatchCounts": "shared",
+    "BatchItem": "get_batch_results",
+    "BatchResult": "get_batch",
+    "BatchResultsResult": "get_batch_results",
+    "CancelBatchResult": "cancel_batch",
     "CheckAvailabilityApi": "check_availability",
     "CheckAvailabilityApiDrift": "check_availability",
     "CheckAvailabilityBinary": "check_availability",
@@ -92,11 +109,13 @@ HOMES: Mapping[str, str] = {
     "ExplainResult": "explain",
     "FileChanged": "shared",
     "InstallOpencodeResult": "install_opencode",
+    "ListBatchesResult": "list_batches",
     "ListProvidersProvider": "list_providers",
     "ListProvidersProviderModel": "list_providers",
     "ListProvidersResult": "list_providers",
     "ListSessionsResult": "list_sessions",
     "ModelUsed": "shared",
+    "PauseBatchResult": "pause_batch",
     "Pending": "shared",
     "Question": "shared",
     "RecoverLost": "recover",
@@ -105,6 +124,8 @@ HOMES: Mapping[str, str] = {
     "RecoverSkipped": "recover",
     "ReplyPermissionResult": "reply_permission",
     "ReplyQuestionResult": "reply_question",
+    "RetryBatchResult": "retry_batch",
+    "RunBatchResult": "run_batch",
     "RunPlanAndImplementAttempt": "run_plan_and_implement",
     "RunPlanAndImplementCleanup": "run_plan_and_implement",
     "RunPlanAndImplementResult": "run_plan_and_implement",
@@ -112,6 +133,7 @@ HOMES: Mapping[str, str] = {
     "RunTaskCleanup": "run_task",
     "RunTaskMessage": "run_task",
     "RunTaskResult": "run_task",
+    "RunningItem": "shared",
     "SendMessageAsyncResult": "send_message_async",
     "SendMessageMessage": "send_message",
     "SendMessageResult": "send_message",
@@ -126,11 +148,13 @@ HOMES: Mapping[str, str] = {
     "StopServerResult": "stop_server",
     "Stopped": "delete_session",
     "StoppedChild": "delete_session",
+    "SubmitBatchResult": "submit_batch",
     "ThinkingUsed": "shared",
     "ToolCall": "shared",
     "Turn": "shared",
     "TurnMessage": "shared",
     "Usage": "shared",
+    "WaitForBatchResult": "wait_for_batch",
     "WaitForSessionProgress": "wait_for_session",
     "WaitForSessionResult": "wait_for_session",
     "WatchEventsEvent": "watch_events",
@@ -140,6 +164,12 @@ __all__ = [
     "AbortSessionChild",
     "AbortSessionResult",
     "Answered",
+    "Batch",
+    "BatchCounts",
+    "BatchItem",
+    "BatchResult",
+    "BatchResultsResult",
+    "CancelBatchResult",
     "CheckAvailabilityApi",
     "CheckAvailabilityApiDrift",
     "CheckAvailabilityBinary",
@@ -163,11 +193,13 @@ __all__ = [
     "ExplainResult",
     "FileChanged",
     "InstallOpencodeResult",
+    "ListBatchesResult",
     "ListProvidersProvider",
     "ListProvidersProviderModel",
     "ListProvidersResult",
     "ListSessionsResult",
     "ModelUsed",
+    "PauseBatchResult",
     "Pending",
     "Question",
     "RecoverLost",
@@ -177,6 +209,8 @@ __all__ = [
     "ReplyPermissionResult",
     "ReplyQuestionResult",
     "Result",
+    "RetryBatchResult",
+    "RunBatchResult",
     "RunPlanAndImplementAttempt",
     "RunPlanAndImplementCleanup",
     "RunPlanAndImplementResult",
@@ -184,6 +218,7 @@ __all__ = [
     "RunTaskCleanup",
     "RunTaskMessage",
     "RunTaskResult",
+    "RunningItem",
     "SendMessageAsyncResult",
     "SendMessageMessage",
     "SendMessageResult",
@@ -198,11 +233,13 @@ __all__ = [
     "StopServerResult",
     "Stopped",
     "StoppedChild",
+    "SubmitBatchResult",
     "ThinkingUsed",
     "ToolCall",
     "Turn",
     "TurnMessage",
     "Usage",
+    "WaitForBatchResult",
     "WaitForSessionProgress",
     "WaitForSessionResult",
     "WatchEventsEvent",

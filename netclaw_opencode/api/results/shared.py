@@ -297,13 +297,51 @@ class Turn(Result):
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningItem(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
 __all__ = [
     "Answered",
+    "BatchCounts",
     "Evidence",
     "FileChanged",
     "ModelUsed",
     "Pending",
     "Question",
+    "RunningItem",
     "Session",
     "ThinkingUsed",
     "ToolCall",

@@ -149,4 +149,22 @@ def start_ticks(pid: int) -> int | None:
     return None  # pragma: no cover - not Linux
 
 
-__all__ = ["INITIAL_NAMESPACE", "ProcessIdentity", "boot_id", "identify", "machine", "pid_namespace", "start_ticks", "this_process"]
+def memory_bytes(pid: int, started: int) -> int:
+    """How much memory that very process holds; 0 where it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss) if start_ticks(pid) == started else 0
+    except psutil.Error:
+        return 0
+
+
+__all__ = [
+    "INITIAL_NAMESPACE",
+    "ProcessIdentity",
+    "boot_id",
+    "identify",
+    "machine",
+    "memory_bytes",
+    "pid_namespace",
+    "start_ticks",
+    "this_process",
+]

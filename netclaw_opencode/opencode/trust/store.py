@@ -47,11 +47,13 @@ class Trust:
     home: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     only_plugins: bool = False
+    kept_in: Path | None = None
+    """The folder with what was trusted, where it is not the state folder."""
 
     @classmethod
     def from_settings(cls, settings: Settings, *, only_plugins: bool = False) -> Trust:
         """Read the trust of the settings and their state folder."""
-        return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins)
+        return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins, settings.trust_dir)
 
     def find(self, directory: str) -> tuple[CodeFile, ...]:
         """Find the files whose code would run, trusted or not."""
@@ -111,7 +113,7 @@ class Trust:
         Raises:
             ActionFailed: ``state_corrupt``.
         """
-        path = self.state_dir / _NAME
+        path = (self.kept_in or self.state_dir) / _NAME
         content = read_private(path)
         if content is None:
             return []
@@ -122,7 +124,7 @@ class Trust:
 
     def _write(self, kept: list[TrustedFolder]) -> None:
         wire = {"version": _VERSION, "folders": [{"directory": k.directory, "at": k.trusted_at, "files": dict(k.files)} for k in kept]}
-        replace_private(require_private_folder(self.state_dir) / _NAME, json.dumps(wire).encode())
+        replace_private(require_private_folder(self.kept_in or self.state_dir) / _NAME, json.dumps(wire).encode())
 
 
 def _parse_folders(wire: Mapping[str, object]) -> list[TrustedFolder]:

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from rich.console import Console, RenderableType
 
-from netclaw_opencode.adapters.cli.views import checks, errors, lists, plain, states, turns, upkeep
+from netclaw_opencode.adapters.cli.views import batches, checks, errors, lists, plain, states, turns, upkeep
 from netclaw_opencode.adapters.cli.views.reading import Data, part
 
 VIEWS = {
@@ -41,6 +41,15 @@ VIEWS = {
     "start_server": states.server_started,
     "stop_server": states.server_stopped,
     "wait_for_session": states.waited,
+    "cancel_batch": batches.batch,
+    "get_batch": batches.batch,
+    "get_batch_results": batches.results,
+    "list_batches": batches.batches,
+    "pause_batch": batches.batch,
+    "retry_batch": batches.batch,
+    "run_batch": batches.batch,
+    "submit_batch": batches.batch,
+    "wait_for_batch": batches.batch,
     "watch_events": lists.events,
 }
 
