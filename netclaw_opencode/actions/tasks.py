@@ -12,6 +12,8 @@ import anyio
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.actions import changed_files
+from netclaw_opencode.actions.changed_files import ChangeWatch
 from netclaw_opencode.driver import keys, rules, sending, sessions, stopping, tags
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import CODES, ActionFailed, DriverError
@@ -58,6 +60,24 @@ class _Task:
     parent_id: str | None = None
     key: Key | None = None
     attempt: int = 0
+    list_ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A task that succeeded: its session, its turn, the tries before it that failed, and what it changed."""
+
+    job: _Job
+    result: TurnResult
+    attempts: list[dict[str, object]]
+    report: changed_files.Report
+
+    def to_wire(self) -> dict[str, object]:
+        """Return the ``TURN`` shape with everything that changed."""
+        output = self.result.to_wire()
+        notes = output["notes"]
+        self.report.add_to(output, notes=notes if isinstance(notes, list) else [])
+        return output
 
 
 @dataclass(slots=True)
@@ -87,21 +107,42 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         keep=read.flag(arguments, "keep_session") or key is not None,
         parent_id=parent_id,
         key=key,
+        list_ignored=read.flag(arguments, "list_ignored"),
     )
-    job, result, attempts = await _with_fallbacks(task, context)
-    output = result.to_wire() | {
+    done = await _watched(task, context)
+    job = done.job
+    output = done.to_wire()
+    output |= {
         "session_kept": task.keep or job.handed_back,
         "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": not job.handed_back},
-        "notes": [*result.notes, *job.notes],
+        "notes": [*read.texts(output, "notes"), *job.notes],
     }
-    if attempts:
-        output["attempts"] = attempts
+    if done.attempts:
+        output["attempts"] = done.attempts
     if parent_id is not None:
         output["forked_from"] = parent_id
     return output
 
 
-async def _with_fallbacks(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult, list[dict[str, object]]]:
+async def _watched(task: _Task, context: ActionContext) -> _Done:
+    """Run a task, and see what it changed; what one that failed had changed stands in its error."""
+    watch = ChangeWatch(context.settings, list_ignored=task.list_ignored)
+    try:
+        job, result, attempts = await _with_fallbacks(task, context, watch)
+        if job.new:
+            report = await watch.end(result.span)
+        else:
+            report = watch.give_up("this call joined a task that had begun before")
+        return _Done(job, result, attempts, report)
+    except DriverError as error:
+        if watch.began and "message_id" in error.details:
+            error.details |= changed_files.details_of(await watch.end(None))
+        raise
+    finally:
+        watch.close()
+
+
+async def _with_fallbacks(task: _Task, context: ActionContext, watch: ChangeWatch) -> tuple[_Job, TurnResult, list[dict[str, object]]]:
     """Try the task's model, then each of ``fallback_models`` in a fresh session; tells of the tries that failed.
 
     Under an idempotency key the attempt that there is already is found again: the same call twice is one task.
@@ -113,7 +154,7 @@ async def _with_fallbacks(task: _Task, context: ActionContext) -> tuple[_Job, Tu
         model = models[number]
         arguments = {**task.arguments, "model": model} if model is not None else task.arguments
         try:
-            return *await _one(replace(task, arguments=arguments, attempt=number), context), attempts
+            return *await _one(replace(task, arguments=arguments, attempt=number), context, watch), attempts
         except DriverError as error:
             attempts.append({"model": str(parse_model(model) or "default"), "code": error.code, "message": error.message})
             last = number + 1 == len(models)
@@ -163,13 +204,12 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
         to_plan["model"] = arguments["plan_model"]
     if "thinking" in arguments:
         to_plan["thinking"] = arguments["thinking"]
-    plan_job, plan, plan_attempts = await _with_fallbacks(
-        _Task("plan", to_plan, ends=began + limit, limit_seconds=limit, keep=keep), context
-    )
+    planned = await _watched(_Task("plan", to_plan, ends=began + limit, limit_seconds=limit, keep=keep), context)
+    plan_job, plan = planned.job, planned.result
     if plan.is_waiting:
         return {
             "state": "waiting",
-            "plan": plan.to_wire(),
+            "plan": planned.to_wire(),
             "elapsed_seconds": round(context.clock() - began, 3),
             "cleanup": _kept(plan_job),
         }
@@ -185,17 +225,15 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
         "agent": read.text(arguments, "agent") or "build",
     }
     try:
-        job, done, attempts = await _with_fallbacks(
-            _Task("implement", to_build, ends=began + limit, limit_seconds=limit, keep=keep), context
-        )
+        done = await _watched(_Task("implement", to_build, ends=began + limit, limit_seconds=limit, keep=keep), context)
     except DriverError as error:
         error.details["plan"] = plan.text
         raise
-    jobs = (plan_job, job)
-    failed = [{"part": "plan", **item} for item in plan_attempts] + [{"part": "implementation", **item} for item in attempts]
+    jobs = (plan_job, done.job)
+    failed = [{"part": "plan", **item} for item in planned.attempts] + [{"part": "implementation", **item} for item in done.attempts]
     return {
-        "state": "waiting" if done.is_waiting else "completed",
-        "plan": plan.to_wire(),
+        "state": "waiting" if done.result.is_waiting else "completed",
+        "plan": planned.to_wire(),
         "implementation": done.to_wire(),
         "elapsed_seconds": round(context.clock() - began, 3),
         "cleanup": _kept(*jobs),
@@ -210,7 +248,7 @@ def _kept(*jobs: _Job) -> dict[str, object]:
     }
 
 
-async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
+async def _one(task: _Task, context: ActionContext, watch: ChangeWatch) -> tuple[_Job, TurnResult]:
     """One prompt in one session of its own."""
     directory = read.workplace(task.arguments, context.settings)
     model = read.model(task.arguments, context.settings)
@@ -235,6 +273,8 @@ async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
     )
     async with _session(connection, context, wanted, task) as job:
         job.notes += swept
+        if job.new:
+            await watch.begin(job.session.directory, server_url=connection.http.url, left_seconds=task.ends - context.clock())
         tag = SessionTag.of(job.session)
         result = await turns.run(
             job.session,

@@ -755,6 +755,7 @@ class OpenCode(SyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[T]: ...
@@ -778,6 +779,7 @@ class OpenCode(SyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]: ...
@@ -800,6 +802,7 @@ class OpenCode(SyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]:
@@ -845,6 +848,7 @@ class OpenCode(SyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            list_ignored: Tell the changed files that ignore files leave out, too (changes.ignored_changed).
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -878,8 +882,9 @@ class OpenCode(SyncClient):
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
+                    "list_ignored": list_ignored,
                 },
-                {"keep_session": False, "deadline_seconds": 600},
+                {"keep_session": False, "deadline_seconds": 600, "list_ignored": False},
             ),
             results.RunTaskResult,
             structured=arguments.answer_type(output_schema),
@@ -908,6 +913,7 @@ class OpenCode(SyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> TaskStream[results.RunTaskResult[T]]: ...
@@ -931,6 +937,7 @@ class OpenCode(SyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> TaskStream[results.RunTaskResult[Any]]: ...
@@ -953,6 +960,7 @@ class OpenCode(SyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> TaskStream[results.RunTaskResult[Any]]:
@@ -1000,6 +1008,7 @@ class OpenCode(SyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            list_ignored: Tell the changed files that ignore files leave out, too (changes.ignored_changed).
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1024,8 +1033,9 @@ class OpenCode(SyncClient):
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
+                    "list_ignored": list_ignored,
                 },
-                {"keep_session": False, "deadline_seconds": 600},
+                {"keep_session": False, "deadline_seconds": 600, "list_ignored": False},
             ),
             results.RunTaskResult,
             structured=arguments.answer_type(output_schema),

@@ -31,6 +31,8 @@ _OVERWRITTEN_NOTE = "written over, outside a git repository: {}; what was there 
 _LATE_NOTE = "the server was too slow to tell everything about the finished turn: files_changed and usage may be incomplete"
 _UNREAD_NOTE = "the turn is complete, but a part of it could not be read ({}): files_changed and usage may be incomplete"
 _LONG_DIFF_NOTE = f"written, with a diff of more than {LONGEST_DIFF // 1024} KiB, which is left out: {{}}"
+NOTES_WITHOUT_SNAPSHOT = (_SHELL_NOTE, _OVERWRITTEN_NOTE.partition("{")[0], _LONG_DIFF_NOTE.partition("{")[0])
+"""How the notes begin that say what is not known without a snapshot of the directory."""
 _MOST_TEXT = 1024 * 1024
 """Characters of earlier texts of a turn that a result holds; of a turn that wrote more, the oldest are left out."""
 _SNAPSHOT_LOOKS = 20

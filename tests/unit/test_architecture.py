@@ -40,9 +40,11 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "plugin": CORE | {"actions", "hookspecs", "manifest"},
     "hookspecs": CORE | {"actions"},
     # What the driver returns is made of frozen types of the wire; the wire itself stays out of reach.
-    "actions": CORE | {"doctor", "driver", "opencode", "records"},
+    "actions": CORE | {"doctor", "driver", "opencode", "records", "work"},
     "doctor": CORE | {"driver", "opencode"},
     "driver": CORE | {"opencode", "records"},
+    # Git, folders and the caller's own check: it knows no server.
+    "work": CORE,
     "opencode": CORE | {"records"},
     "skill": CORE | {"manifest"},
     "manifest": CORE,
