@@ -99,12 +99,18 @@ if TYPE_CHECKING:
         VetoedError,
         VulnerableVersionError,
         WaitingError,
+        WorkBusyError,
+        WorkConflictError,
+        WorkDirtyError,
+        WorkFailedError,
+        WorkNotFoundError,
     )
     from netclaw_opencode.api.inputs import Thinking
     from netclaw_opencode.api.results import (
         AbortSessionChild,
         AbortSessionResult,
         Answered,
+        ApplyWorkResult,
         Changes,
         ChangesIgnoredChanged,
         ChangesPatch,
@@ -123,6 +129,7 @@ if TYPE_CHECKING:
         CleanupSkipped,
         CreateSessionResult,
         DeleteSessionResult,
+        DiscardWorkResult,
         DoctorCheck,
         DoctorCounts,
         DoctorResult,
@@ -135,6 +142,8 @@ if TYPE_CHECKING:
         ListProvidersProviderModel,
         ListProvidersResult,
         ListSessionsResult,
+        ListWorkResult,
+        ListWorkWork,
         ModelUsed,
         Pending,
         Question,
@@ -175,6 +184,7 @@ if TYPE_CHECKING:
         WaitForSessionResult,
         WatchEventsEvent,
         WatchEventsResult,
+        Work,
     )
     from netclaw_opencode.api.streams import AsyncTaskStream, TaskStream
     from netclaw_opencode.api.types import Model, ModelRef, OnPermission, OnQuestion, PermissionAnswer, QuestionAnswer, Seconds
@@ -192,6 +202,7 @@ __all__ = [
     "AgentQuestion",
     "Answered",
     "ApiDriftError",
+    "ApplyWorkResult",
     "AsyncOpenCode",
     "AsyncTaskStream",
     "AuthFailedError",
@@ -223,6 +234,7 @@ __all__ = [
     "DeadlineError",
     "Decision",
     "DeleteSessionResult",
+    "DiscardWorkResult",
     "DoctorCheck",
     "DoctorCounts",
     "DoctorResult",
@@ -250,6 +262,8 @@ __all__ = [
     "ListProvidersProviderModel",
     "ListProvidersResult",
     "ListSessionsResult",
+    "ListWorkResult",
+    "ListWorkWork",
     "Model",
     "ModelNotFoundError",
     "ModelRef",
@@ -355,6 +369,12 @@ __all__ = [
     "WaitingError",
     "WatchEventsEvent",
     "WatchEventsResult",
+    "Work",
+    "WorkBusyError",
+    "WorkConflictError",
+    "WorkDirtyError",
+    "WorkFailedError",
+    "WorkNotFoundError",
     "__version__",
 ]
 # --- end of what is made

@@ -258,6 +258,8 @@ _ROWS = (
     ErrorCode("untrusted_project", 4, False, "OpenCode would run code of that folder which nobody has trusted; nothing was opened.", "Look at the files in details, then: netclaw-opencode server trust DIR"),
     ErrorCode("plugin_missing", 4, False, "A plugin that must be in force is not loaded, so nothing is run, answered or started.", "Install or mend the plugin named in the message."),
     ErrorCode("vetoed", 4, False, "A plugin of the host vetoed the call.", "Read the reason; ask whoever runs the host."),
+    ErrorCode("work_busy", 4, True, "The isolated work is in use by another call.", "Wait for that call, or look at it: netclaw-opencode inspect list-work"),
+    ErrorCode("work_dirty", 4, False, "The isolated work holds something that no result has told, so it was not removed.", "Look at its path; discard_work with force removes it all the same."),
     ErrorCode("kill_refused", 4, False, "The process could not be proved to be our server, so it was not signalled.", "Stop it by hand after a look at it."),
     # no usable server
     ErrorCode("binary_not_found", 5, False, "OpenCode is not installed, or not where it was looked for.", "netclaw-opencode server install-opencode"),
@@ -301,6 +303,9 @@ _ROWS = (
     ErrorCode("context_overflow", 1, False, "The prompt and history exceed the model's context.", "Send less, or choose a model with a larger context."),
     ErrorCode("abort_unconfirmed", 1, True, "The abort was sent, but the session is not seen stopped.", "netclaw-opencode run abort-session"),
     ErrorCode("cleanup_incomplete", 1, True, "The work is done, but something of it could not be removed.", "netclaw-opencode run delete-session"),
+    ErrorCode("work_failed", 1, False, "Isolated work could not be prepared, committed or brought in; your folder is as it was.", "Read the message; it is git's or the system's own reason."),
+    ErrorCode("work_conflict", 1, False, "The work and the folder have changed the same; nothing was written.", "Look at the conflicts in details, mend them in the work's path, then apply_work."),
+    ErrorCode("work_not_found", 1, False, "There is no such isolated work, or its files are gone.", "netclaw-opencode inspect list-work"),
     ErrorCode("kill_failed", 1, False, "Our server process did not end, even when killed.", "Look at the pid in details."),
     ErrorCode("state_corrupt", 1, False, "The state file cannot be read or is not safe to trust.", "Remove the file named in the message."),
     ErrorCode("internal_error", 1, False, "A defect of this package.", "Please report it with the message."),

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio.to_thread
 
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.verdict import Span
     from netclaw_opencode.settings import Settings
     from netclaw_opencode.work.changes import ChangedFile, Changes, Patch
+    from netclaw_opencode.work.ledger import Work
     from netclaw_opencode.work.snapshots import Snapshot
 
 _BEFORE_SHARE = 0.1
 """The first snapshot takes a tenth of the task's time at most."""
 _AFTER_SECONDS = results.GATHER_SECONDS
+_COMMIT_SECONDS = 30.0
+"""Time for the last look at isolated work and for its commit: its files are nowhere else."""
 _MOST_TOLD = 200
 """Changed files that an error names."""
 _MOST_PATCHES, _LONGEST_DAYS = 200, 30
@@ -47,6 +50,23 @@ _CONFINED_TOOLS = frozenset(
 )
 """Tools that change no file but those that they name."""
 T = TypeVar("T")
+
+
+class Place(Protocol):
+    """Isolated work in which a task is done (``isolation.Place``)."""
+
+    work: Work
+    problem: str | None
+
+    @property
+    def home(self) -> stores.Home:
+        """Where its snapshots are kept."""
+
+    def begin(self, before: Snapshot) -> None:
+        """Take note of what it looks like before the agent begins."""
+
+    def finish(self, before: Snapshot, after: Snapshot, patch: Patch | None, git: Git) -> None:
+        """Commit what was done."""
 
 
 @dataclass(slots=True)
@@ -68,17 +88,32 @@ class Report:
         output["notes"] = [*notes, *self.notes]
 
 
-class ChangeWatch:
-    """A directory before and after a task."""
+def home_of(settings: Settings) -> stores.Home:
+    """Where snapshots are kept, and whose git settings count."""
+    config_home = settings.environ.get("XDG_CONFIG_HOME", "")
+    return stores.Home(settings.state_dir, settings.home, Path(config_home) if config_home.startswith("/") else None)
 
-    def __init__(self, settings: Settings, *, list_ignored: bool = False) -> None:
+
+def find_git(settings: Settings, limit_seconds: float) -> Git | None:
+    """The git on PATH, with an end to whatever it runs."""
+    environ = settings.environ
+    return Git.find(environ if environ.get("PATH") else None, ends=time.monotonic() + limit_seconds)
+
+
+class ChangeWatch:
+    """A directory before and after a task.
+
+    Args:
+        settings: Where the state folder is.
+        list_ignored: Whether changed files are told that git ignores.
+        place: Isolated work, if the task is done in that: nobody else works there, and what was done is committed at the end.
+    """
+
+    def __init__(self, settings: Settings, *, list_ignored: bool = False, place: Place | None = None) -> None:
         self._settings = settings
         self._list_ignored = list_ignored
-        self._home = stores.Home(
-            settings.state_dir,
-            settings.home,
-            Path(config_home) if (config_home := settings.environ.get("XDG_CONFIG_HOME", "")).startswith("/") else None,
-        )
+        self._place = place
+        self._home = place.home if place is not None else home_of(settings)
         self._before: Snapshot | None = None
         self._others = 0
         self._directory = ""
@@ -105,6 +140,8 @@ class ChangeWatch:
             return
         work = partial(snapshots.take, Path(directory), self._home, list_ignored=self._list_ignored)
         self._before = await self._run(lambda git: work(git), max(0.0, left_seconds * _BEFORE_SHARE))
+        if self._before is not None and self._place is not None:
+            self._place.begin(self._before)
         if self._before is not None:
             self._others = stores.users_of(self._before.store)
             with suppress(OSError):
@@ -112,8 +149,7 @@ class ChangeWatch:
 
     async def _run(self, work: Callable[[Git], T], limit_seconds: float) -> T | None:
         """Run git's part in a thread of its own, with an end."""
-        environ = self._settings.environ
-        git = Git.find(environ if environ.get("PATH") else None, ends=time.monotonic() + limit_seconds)
+        git = find_git(self._settings, limit_seconds)
         if git is None:
             self._problem = "git was not found on PATH"
             return None
@@ -139,7 +175,8 @@ class ChangeWatch:
         if before is None:
             return self._without()
         others = max(self._others, stores.users_of(before.store))
-        found = await self._run(lambda git: self._compare(before, git, span), time_budget.within(_AFTER_SECONDS))
+        limit_seconds = _AFTER_SECONDS if self._place is None else _COMMIT_SECONDS
+        found = await self._run(lambda git: self._compare(before, git, span), time_budget.within(limit_seconds))
         if found is None:
             return self._without()
         return self._report(*found, span=span, others=others)
@@ -164,13 +201,15 @@ class ChangeWatch:
                 folder = make_private(self._settings.state_dir, "patches")
                 mine, patch = changes.write_patch(mine, folder / f"{time.time_ns() // 10**9}-{secrets.token_hex(4)}.patch")
                 _sweep_patches(folder)
+            if self._place is not None:
+                self._place.finish(before, after, patch, git)
             return mine, patch, others
         finally:
             snapshots.forget(after)
 
     def _of_task(self, found: Changes, span: Span | None) -> tuple[Changes, list[str]]:
         """The changes that can be the task's, and the paths of those that cannot: no tool of the agent has touched them."""
-        if span is None or _may_change_anything(span):
+        if span is None or self._place is not None or _may_change_anything(span):
             return found, []
         written = self._written(span)
         mine = frozenset(item.path for item in found.files if self._real(found, item.path) in written)
@@ -203,7 +242,7 @@ class ChangeWatch:
             "additions": sum(item.additions for item in found.files),
             "deletions": sum(item.deletions for item in found.files),
             "ignored": found.after.ignored,
-            "seconds": round(found.before.seconds + found.after.seconds, 3),
+            "elapsed_seconds": round(found.before.seconds + found.after.seconds, 3),
         }
         if patch is not None:
             summary["patch"] = {"path": str(patch.path), "sha256": patch.sha256, "bytes": patch.size}
@@ -225,6 +264,8 @@ class ChangeWatch:
         if long:
             told = f"a diff of more than {changes.LONGEST_DIFF // 1024} KiB stands in the patch alone"
             notes.append(f"{told}: {', '.join(long[:5])}{' …' if len(long) > 5 else ''}")
+        if self._place is not None and self._place.problem is not None:
+            notes.append(f"the work was not committed ({self._place.problem}); its files are in {self._place.work.tree}")
         if found.after.unread:
             notes.append(f"could not be read: {', '.join(map(changes.shown, found.after.unread[:5]))}")
         return notes
@@ -279,4 +320,4 @@ def _sweep_patches(folder: Path) -> None:
                 path.unlink()
 
 
-__all__ = ["ChangeWatch", "Report", "details_of"]
+__all__ = ["ChangeWatch", "Report", "details_of", "find_git", "home_of"]

@@ -14,6 +14,7 @@ HOMES: Mapping[str, str] = {
     "AgentQuestion": "netclaw_opencode.facts",
     "Answered": "netclaw_opencode.api.results",
     "ApiDriftError": "netclaw_opencode.api.exceptions",
+    "ApplyWorkResult": "netclaw_opencode.api.results",
     "AsyncOpenCode": "netclaw_opencode.api.async_client",
     "AsyncTaskStream": "netclaw_opencode.api.streams",
     "AuthFailedError": "netclaw_opencode.api.exceptions",
@@ -45,6 +46,7 @@ HOMES: Mapping[str, str] = {
     "DeadlineError": "netclaw_opencode.api.exceptions",
     "Decision": "netclaw_opencode.facts",
     "DeleteSessionResult": "netclaw_opencode.api.results",
+    "DiscardWorkResult": "netclaw_opencode.api.results",
     "DoctorCheck": "netclaw_opencode.api.results",
     "DoctorCounts": "netclaw_opencode.api.results",
     "DoctorResult": "netclaw_opencode.api.results",
@@ -72,6 +74,8 @@ HOMES: Mapping[str, str] = {
     "ListProvidersProviderModel": "netclaw_opencode.api.results",
     "ListProvidersResult": "netclaw_opencode.api.results",
     "ListSessionsResult": "netclaw_opencode.api.results",
+    "ListWorkResult": "netclaw_opencode.api.results",
+    "ListWorkWork": "netclaw_opencode.api.results",
     "Model": "netclaw_opencode.api.types",
     "ModelNotFoundError": "netclaw_opencode.api.exceptions",
     "ModelRef": "netclaw_opencode.api.types",
@@ -177,6 +181,12 @@ HOMES: Mapping[str, str] = {
     "WaitingError": "netclaw_opencode.api.exceptions",
     "WatchEventsEvent": "netclaw_opencode.api.results",
     "WatchEventsResult": "netclaw_opencode.api.results",
+    "Work": "netclaw_opencode.api.results",
+    "WorkBusyError": "netclaw_opencode.api.exceptions",
+    "WorkConflictError": "netclaw_opencode.api.exceptions",
+    "WorkDirtyError": "netclaw_opencode.api.exceptions",
+    "WorkFailedError": "netclaw_opencode.api.exceptions",
+    "WorkNotFoundError": "netclaw_opencode.api.exceptions",
 }
 
 __all__ = ["HOMES"]

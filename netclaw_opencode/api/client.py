@@ -756,6 +756,12 @@ class OpenCode(SyncClient):
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
         list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[T]: ...
@@ -780,6 +786,12 @@ class OpenCode(SyncClient):
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
         list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]: ...
@@ -803,6 +815,12 @@ class OpenCode(SyncClient):
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
         list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]:
@@ -849,6 +867,17 @@ class OpenCode(SyncClient):
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
             list_ignored: Tell the changed files that ignore files leave out, too (changes.ignored_changed).
+            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
+                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+                applied (apply, apply_work).
+            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
+            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
+                included.
+            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
+                what the agent changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
+                work_conflict: then your folder is as it was, and the work is kept.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -860,7 +889,7 @@ class OpenCode(SyncClient):
                 ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError,
                 EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
                 ContextOverflowError, PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError,
-                CleanupIncompleteError.
+                CleanupIncompleteError, WorkFailedError, WorkConflictError, WorkNotFoundError.
         """
         request = Request(
             "run_task",
@@ -883,8 +912,21 @@ class OpenCode(SyncClient):
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
                     "list_ignored": list_ignored,
+                    "isolation": isolation,
+                    "base": base,
+                    "carry_changes": carry_changes,
+                    "link_paths": arguments.plain(link_paths),
+                    "copy_paths": arguments.plain(copy_paths),
+                    "apply": apply,
                 },
-                {"keep_session": False, "deadline_seconds": 600, "list_ignored": False},
+                {
+                    "keep_session": False,
+                    "deadline_seconds": 600,
+                    "list_ignored": False,
+                    "isolation": "none",
+                    "carry_changes": False,
+                    "apply": False,
+                },
             ),
             results.RunTaskResult,
             structured=arguments.answer_type(output_schema),
@@ -914,6 +956,12 @@ class OpenCode(SyncClient):
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
         list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> TaskStream[results.RunTaskResult[T]]: ...
@@ -938,6 +986,12 @@ class OpenCode(SyncClient):
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
         list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> TaskStream[results.RunTaskResult[Any]]: ...
@@ -961,6 +1015,12 @@ class OpenCode(SyncClient):
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
         list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> TaskStream[results.RunTaskResult[Any]]:
@@ -1009,6 +1069,17 @@ class OpenCode(SyncClient):
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
             list_ignored: Tell the changed files that ignore files leave out, too (changes.ignored_changed).
+            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
+                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+                applied (apply, apply_work).
+            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
+            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
+                included.
+            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
+                what the agent changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
+                work_conflict: then your folder is as it was, and the work is kept.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1034,8 +1105,21 @@ class OpenCode(SyncClient):
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
                     "list_ignored": list_ignored,
+                    "isolation": isolation,
+                    "base": base,
+                    "carry_changes": carry_changes,
+                    "link_paths": arguments.plain(link_paths),
+                    "copy_paths": arguments.plain(copy_paths),
+                    "apply": apply,
                 },
-                {"keep_session": False, "deadline_seconds": 600, "list_ignored": False},
+                {
+                    "keep_session": False,
+                    "deadline_seconds": 600,
+                    "list_ignored": False,
+                    "isolation": "none",
+                    "carry_changes": False,
+                    "apply": False,
+                },
             ),
             results.RunTaskResult,
             structured=arguments.answer_type(output_schema),
@@ -1061,6 +1145,12 @@ class OpenCode(SyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunPlanAndImplementResult:
@@ -1100,6 +1190,17 @@ class OpenCode(SyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
+                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+                applied (apply, apply_work).
+            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
+            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
+                included.
+            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
+                what the agent changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
+                work_conflict: then your folder is as it was, and the work is kept.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1110,7 +1211,7 @@ class OpenCode(SyncClient):
                 ProviderResponseError, ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError,
                 PromptJoinedError, EmptyOutputError, RunawayTurnError, TurnInterruptedError,
                 StructuredOutputFailedError, ContextOverflowError, PermissionRequiredError, QuestionPendingError,
-                AbortUnconfirmedError, CleanupIncompleteError.
+                AbortUnconfirmedError, CleanupIncompleteError, WorkFailedError, WorkConflictError, WorkNotFoundError.
         """
         request = Request(
             "run_plan_and_implement",
@@ -1130,8 +1231,22 @@ class OpenCode(SyncClient):
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
+                    "isolation": isolation,
+                    "base": base,
+                    "carry_changes": carry_changes,
+                    "link_paths": arguments.plain(link_paths),
+                    "copy_paths": arguments.plain(copy_paths),
+                    "apply": apply,
                 },
-                {"plan_agent": "plan", "agent": "build", "keep_sessions": False, "deadline_seconds": 1200},
+                {
+                    "plan_agent": "plan",
+                    "agent": "build",
+                    "keep_sessions": False,
+                    "deadline_seconds": 1200,
+                    "isolation": "none",
+                    "carry_changes": False,
+                    "apply": False,
+                },
             ),
             results.RunPlanAndImplementResult,
             on_permission=on_permission,
@@ -1156,6 +1271,12 @@ class OpenCode(SyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> TaskStream[results.RunPlanAndImplementResult]:
@@ -1197,6 +1318,17 @@ class OpenCode(SyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
+                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+                applied (apply, apply_work).
+            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
+            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
+                included.
+            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
+                what the agent changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
+                work_conflict: then your folder is as it was, and the work is kept.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1219,8 +1351,22 @@ class OpenCode(SyncClient):
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
+                    "isolation": isolation,
+                    "base": base,
+                    "carry_changes": carry_changes,
+                    "link_paths": arguments.plain(link_paths),
+                    "copy_paths": arguments.plain(copy_paths),
+                    "apply": apply,
                 },
-                {"plan_agent": "plan", "agent": "build", "keep_sessions": False, "deadline_seconds": 1200},
+                {
+                    "plan_agent": "plan",
+                    "agent": "build",
+                    "keep_sessions": False,
+                    "deadline_seconds": 1200,
+                    "isolation": "none",
+                    "carry_changes": False,
+                    "apply": False,
+                },
             ),
             results.RunPlanAndImplementResult,
             on_permission=on_permission,
@@ -1405,6 +1551,57 @@ class OpenCode(SyncClient):
                 {"force": False, "deadline_seconds": 60},
             ),
             results.RecoverResult,
+        )
+        return self._perform(request)
+
+    def list_work(self) -> results.ListWorkResult:
+        """List the isolated work that there is, and how each stands.
+
+        Worktrees and copies in which tasks have worked (run_task and run_plan_and_implement with isolation), newest
+        first: where they are, whether their task has ended, and whether they hold something that no result has told.
+        What a killed caller left is listed as interrupted. Reads only.
+
+        Raises:
+            DriverError: How it failed; causes of its own: WorkFailedError.
+        """
+        request = Request("list_work", arguments.given({}, {}), results.ListWorkResult)
+        return self._perform(request)
+
+    def apply_work(self, work_id: str, *, keep: bool = False) -> results.ApplyWorkResult:
+        """Bring isolated work into the folder that it was taken from.
+
+        Each changed file is compared three ways: what the work began with, what it ended with, and what your folder
+        holds now. Changes at different places of a file go together; where they do not, nothing is written and the
+        error (work_conflict) says where and why. Only files change: index, branches and stash stay as they are. The
+        work is removed afterwards unless keep is set.
+
+        Args:
+            work_id: The work's id, as the result of its task and list_work tell it.
+            keep: Keep the work, its tree and its branch, after it was brought in.
+
+        Raises:
+            DriverError: How it failed; causes of its own: WorkNotFoundError, WorkBusyError, WorkConflictError,
+                WorkFailedError, WorkDirtyError.
+        """
+        request = Request("apply_work", arguments.given({"work_id": work_id, "keep": keep}, {"keep": False}), results.ApplyWorkResult)
+        return self._perform(request)
+
+    def discard_work(self, work_id: str, *, force: bool = False) -> results.DiscardWorkResult:
+        """Remove isolated work with its tree and its branch.
+
+        For work that is not wanted. Your folder is not touched. What holds something that no result has told (a task
+        that was killed, later edits or commits) is refused as work_dirty; force removes it all the same, for good.
+
+        Args:
+            work_id: The work's id, as the result of its task and list_work tell it.
+            force: Remove it even where it holds something that no result has told (list_work: unseen).
+
+        Raises:
+            DriverError: How it failed; causes of its own: WorkNotFoundError, WorkBusyError, WorkDirtyError,
+                WorkFailedError.
+        """
+        request = Request(
+            "discard_work", arguments.given({"work_id": work_id, "force": force}, {"force": False}), results.DiscardWorkResult
         )
         return self._perform(request)
 

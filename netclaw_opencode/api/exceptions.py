@@ -176,6 +176,20 @@ class VetoedError(RefusedError, code="vetoed"):
     """
 
 
+class WorkBusyError(RefusedError, code="work_busy"):
+    """The isolated work is in use by another call.
+
+    What helps: Wait for that call, or look at it: netclaw-opencode inspect list-work
+    """
+
+
+class WorkDirtyError(RefusedError, code="work_dirty"):
+    """The isolated work holds something that no result has told, so it was not removed.
+
+    What helps: Look at its path; discard_work with force removes it all the same.
+    """
+
+
 class KillRefusedError(RefusedError, code="kill_refused"):
     """The process could not be proved to be our server, so it was not signalled.
 
@@ -449,6 +463,27 @@ class CleanupIncompleteError(ActionError, code="cleanup_incomplete"):
     """
 
 
+class WorkFailedError(ActionError, code="work_failed"):
+    """Isolated work could not be prepared, committed or brought in; your folder is as it was.
+
+    What helps: Read the message; it is git's or the system's own reason.
+    """
+
+
+class WorkConflictError(ActionError, code="work_conflict"):
+    """The work and the folder have changed the same; nothing was written.
+
+    What helps: Look at the conflicts in details, mend them in the work's path, then apply_work.
+    """
+
+
+class WorkNotFoundError(ActionError, code="work_not_found"):
+    """There is no such isolated work, or its files are gone.
+
+    What helps: netclaw-opencode inspect list-work
+    """
+
+
 class KillFailedError(ActionError, code="kill_failed"):
     """Our server process did not end, even when killed.
 
@@ -549,4 +584,9 @@ __all__ = [
     "VetoedError",
     "VulnerableVersionError",
     "WaitingError",
+    "WorkBusyError",
+    "WorkConflictError",
+    "WorkDirtyError",
+    "WorkFailedError",
+    "WorkNotFoundError",
 ]

@@ -293,7 +293,7 @@ class ChangesPatch(Result):
     Attributes:
         path: Where the file is; it can be read by this user alone.
         sha256: Its digest.
-        bytes: Its size, in bytes.
+        bytes: Its size, as a number of bytes.
     """
 
     path: str
@@ -333,7 +333,7 @@ class Changes(Result):
             not in files_changed.
         ignored: Number of files and whole folders that ignore files leave out of the comparison.
         ignored_changed: With list_ignored: the ignored files that changed.
-        seconds: Time for both looks, in seconds.
+        elapsed_seconds: Time for both looks, in seconds.
     """
 
     method: Literal["snapshot", "tools"]
@@ -348,7 +348,7 @@ class Changes(Result):
     others: tuple[str, ...] = ()
     ignored: int | None = None
     ignored_changed: tuple[ChangesIgnoredChanged, ...] = ()
-    seconds: float | None = None
+    elapsed_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1199,6 +1199,47 @@ class RunTaskAttempt(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work(Result):
+    """The isolated work: where it is, and how it stands.
+
+    Attributes:
+        work_id: Its id, for apply_work and discard_work.
+        isolation: How it is kept apart.
+        state: finished: its task succeeded. failed: it did not; what it had done is there. waiting: it waits for an
+            answer. running: it runs. interrupted: its caller was killed. applying: apply_work was interrupted; call it
+            again. applied: it was brought in.
+        source: The directory that it was taken from.
+        path: The directory in which the agent works.
+        created_at: When it was begun, in UTC.
+        branch: With a worktree: its branch in your repository.
+        base: With a worktree: what it was to begin with.
+        base_commit: With a worktree: the commit that it began with.
+        commit: With a worktree: the newest commit of its branch, which holds all of the work.
+        patch: The file with the whole change.
+        session_id: The session that worked in it last.
+        applied: With apply: the paths that were written or removed in your folder.
+        merged: With apply: those of them that your folder had changed too, at other places.
+        removed: With apply: whether the work was removed afterwards, its branch included.
+    """
+
+    work_id: str
+    isolation: Literal["worktree", "copy"]
+    state: Literal["running", "waiting", "finished", "failed", "interrupted", "applying", "applied"]
+    source: str
+    path: str
+    created_at: str
+    branch: str | None = None
+    base: str | None = None
+    base_commit: str | None = None
+    commit: str | None = None
+    patch: str | None = None
+    session_id: str | None = None
+    applied: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
+    removed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunTaskResult(Result, Generic[T]):
     """What run_task returns.
 
@@ -1235,6 +1276,7 @@ class RunTaskResult(Result, Generic[T]):
         forked_from: The session whose history was copied, where parent_id was given.
         cleanup: What was cleared away.
         attempts: The models that failed before the one that answered; absent where the first one did.
+        work: With isolation: where the work is, and how it stands.
     """
 
     session_id: str
@@ -1266,6 +1308,7 @@ class RunTaskResult(Result, Generic[T]):
     forked_from: str | None = None
     cleanup: RunTaskCleanup
     attempts: tuple[RunTaskAttempt, ...] = ()
+    work: Work | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1310,6 +1353,8 @@ class RunPlanAndImplementResult(Result):
         elapsed_seconds: Time for both, in seconds.
         attempts: The models that failed before the ones that answered; absent where the first ones did.
         cleanup: What was cleared away.
+        work: With isolation: where the work is, and how it stands.
+        notes: What a careful reader should know, one sentence each; left out where there is nothing.
     """
 
     state: Literal["completed", "waiting"]
@@ -1318,6 +1363,8 @@ class RunPlanAndImplementResult(Result):
     elapsed_seconds: float
     attempts: tuple[RunPlanAndImplementAttempt, ...] = ()
     cleanup: RunPlanAndImplementCleanup
+    work: Work | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1584,10 +1631,108 @@ class RecoverResult(Result):
     elapsed_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListWorkWork(Result):
+    """One isolated work.
+
+    Attributes:
+        work_id: Its id, for apply_work and discard_work.
+        isolation: How it is kept apart.
+        state: finished: its task succeeded. failed: it did not; what it had done is there. waiting: it waits for an
+            answer. running: it runs. interrupted: its caller was killed. applying: apply_work was interrupted; call it
+            again. applied: it was brought in.
+        source: The directory that it was taken from.
+        path: The directory in which the agent works.
+        created_at: When it was begun, in UTC.
+        branch: With a worktree: its branch in your repository.
+        base: With a worktree: what it was to begin with.
+        base_commit: With a worktree: the commit that it began with.
+        commit: With a worktree: the newest commit of its branch, which holds all of the work.
+        patch: The file with the whole change.
+        session_id: The session that worked in it last.
+        busy: Whether a call has it now.
+        exists: Whether its directory is there.
+        unseen: What it holds that no result has told, so that discard_work refuses without force; left out where there
+            is nothing (the newest 20 are looked at).
+    """
+
+    work_id: str
+    isolation: Literal["worktree", "copy"]
+    state: Literal["preparing", "running", "waiting", "finished", "failed", "interrupted", "applying", "applied"]
+    source: str
+    path: str
+    created_at: str
+    branch: str | None = None
+    base: str | None = None
+    base_commit: str | None = None
+    commit: str | None = None
+    patch: str | None = None
+    session_id: str | None = None
+    busy: bool
+    exists: bool
+    unseen: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListWorkResult(Result):
+    """What list_work returns.
+
+    Attributes:
+        works: The works, newest first.
+        total: Number of works that there are; of more than 200, the newest are told.
+        notes: What a careful reader should know, one sentence each.
+    """
+
+    works: tuple[ListWorkWork, ...]
+    total: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyWorkResult(Result):
+    """What apply_work returns.
+
+    Attributes:
+        work_id: The work's id.
+        source: The directory that it was taken from, and is now in.
+        files: The paths that were written or removed, relative to the top of what was taken.
+        merged: Those of them that the folder had changed too, at other places.
+        already: Changed paths that were in the folder already.
+        removed: Whether the work was removed afterwards, its branch included.
+        notes: What a careful reader should know, one sentence each.
+    """
+
+    work_id: str
+    source: str
+    files: tuple[str, ...]
+    merged: tuple[str, ...]
+    already: tuple[str, ...]
+    removed: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardWorkResult(Result):
+    """What discard_work returns.
+
+    Attributes:
+        work_id: The work's id.
+        discarded: Always true: what is left is an error.
+        path: Where it was.
+        branch: The branch that went with it.
+    """
+
+    work_id: str
+    discarded: bool
+    path: str
+    branch: str | None = None
+
+
 __all__ = [
     "AbortSessionChild",
     "AbortSessionResult",
     "Answered",
+    "ApplyWorkResult",
     "Changes",
     "ChangesIgnoredChanged",
     "ChangesPatch",
@@ -1606,6 +1751,7 @@ __all__ = [
     "CleanupSkipped",
     "CreateSessionResult",
     "DeleteSessionResult",
+    "DiscardWorkResult",
     "DoctorCheck",
     "DoctorCounts",
     "DoctorResult",
@@ -1618,6 +1764,8 @@ __all__ = [
     "ListProvidersProviderModel",
     "ListProvidersResult",
     "ListSessionsResult",
+    "ListWorkResult",
+    "ListWorkWork",
     "ModelUsed",
     "Pending",
     "Question",
@@ -1658,4 +1806,5 @@ __all__ = [
     "WaitForSessionResult",
     "WatchEventsEvent",
     "WatchEventsResult",
+    "Work",
 ]

@@ -255,8 +255,10 @@ def _diffs_of(part: Path, paths: Sequence[bytes]) -> Iterator[tuple[bytes, str]]
     if len(texts) != len(paths):
         return
     for path, text in zip(paths, texts, strict=True):
-        if len(text) <= LONGEST_DIFF:
-            yield path, text.decode("utf-8", "replace") + ("" if text.endswith(b"\n") else "\n")
+        # What stands above (modes, ids) has fields of its own.
+        at = text.find(b"\n--- ") + 1
+        if at and len(text) <= LONGEST_DIFF:
+            yield path, text[at:].decode("utf-8", "replace") + ("" if text.endswith(b"\n") else "\n")
 
 
 def _join(parts: Sequence[Path], path: Path) -> str:

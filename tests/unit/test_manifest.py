@@ -24,6 +24,7 @@ ORIGINAL = {
     *("abort_session", "delete_session", "list_sessions", "list_providers"),
 }
 AROUND = {
+    *("list_work", "apply_work", "discard_work"),
     *("start_server", "stop_server", "wait_for_session", "get_session_result", "run_task"),
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
     *("doctor", "install_opencode"),
@@ -111,7 +112,7 @@ def test_the_tiers_say_what_an_action_may_do() -> None:
     }
     assert {name for name, tier in tiers.items() if tier == "run"} == {
         *("create_session", "send_message", "send_message_async", "abort_session", "delete_session"),
-        *("run_task", "run_plan_and_implement"),
+        *("run_task", "run_plan_and_implement", "apply_work", "discard_work"),
     }
 
 
