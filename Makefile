@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint schemas skill suite coverage bench soak mutants clean ready ready-dev ready-mutants ready-opencode
+.PHONY: help demo test lint schemas skill site suite coverage bench soak mutants dist lock clean ready ready-dev ready-mutants ready-opencode
 
 # The first one that can make a virtual environment; PYTHON=/path/to/python overrides the choice.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -25,17 +25,20 @@ help:
 	@echo 'make demo    one coding task on a private OpenCode server with the offline model: no key, no provider'
 	@echo 'make test    everything that CI runs: lint, types, schemas, SKILL.md, all tests, the built wheel'
 	@echo 'make lint    ruff, mypy, pyright, and whether the generated Python API is up to date'
+	@echo 'make site    the documentation as a site in build/site, every link checked'
 	@echo 'make suite   the tests alone; PYTEST_ARGS="-k name" chooses some'
 	@echo 'make coverage  the tests one at a time, with the share of lines and branches that they reach'
 	@echo 'make soak    the long runs (loads, races, kill -9, a day in half an hour, random faults): about two hours; SOAK="G9 G10" chooses some'
 	@echo 'make mutants  every small defect in the guards (success, deadline, identity, ids, clean-up) must fail a fast test: 20 minutes'
 	@echo 'make bench   this driver beside bare HTTP and `opencode run`, as ratios'
+	@echo 'make dist    the wheel and the sdist in dist/'
+	@echo 'make lock    renew the pinned packages of the set-up from pyproject.toml; UPGRADE=--upgrade takes the newest'
 	@echo 'make clean   remove what the others have made'
 
 demo: ready ready-opencode
 	@$(WITH_OPENCODE) $(BIN)/netclaw-opencode demo
 
-test: lint schemas skill suite
+test: lint schemas skill site suite
 
 lint: ready-dev
 	$(BIN)/ruff check --quiet
@@ -49,12 +52,23 @@ schemas: ready-dev
 	$(BIN)/check-jsonschema --schemafile schemas/skill.schema.json skill.yaml
 	$(BIN)/check-jsonschema --schemafile schemas/policy.schema.json examples/policy.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 # The validator wants a folder of the skill's name, with nothing but the skill in it.
 skill: ready-dev
 	@rm -rf build/skill && mkdir -p build/skill/opencode-driver && cp SKILL.md build/skill/opencode-driver
 	$(BIN)/agentskills validate build/skill/opencode-driver
 	$(BIN)/netclaw-opencode skill validate --strict --import . examples/permission_policy
+
+# Warnings are errors, broken links among them; then every link of the finished pages is followed. No address on the web is visited.
+site: ready-dev
+	@rm -rf build/site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -b html -c docs/site -d build/site-cache . build/site
+	$(BIN)/python scripts/check_site.py build/site
 
 # Three at a time: much of a test's time is waiting, for deadlines and for OpenCode. A file stays together, with one server for each worker.
 # stay in the order of tests/conftest.py, the slow ones first.
@@ -77,6 +91,16 @@ mutants: ready-mutants
 
 bench: ready ready-opencode
 	@$(WITH_OPENCODE) $(BIN)/python -m scripts.bench
+
+# The same commit gives the same files: their times are those of the commit. TAG=v1.2.3 must name the version that was built.
+dist: ready-dev
+	@rm -rf dist
+	SOURCE_DATE_EPOCH="$$(git log -1 --pretty=%ct 2>/dev/null || echo 1577836800)" $(BIN)/python -m build --no-isolation --outdir dist .
+	@test -z "$(TAG)" || test "$(TAG)" = "v$$($(BIN)/python -c 'import netclaw_opencode; print(netclaw_opencode.__version__)')" || \
+		{ echo "the tag $(TAG) is not the version of the package" >&2; exit 1; }
+
+lock: ready-dev
+	@$(BIN)/python scripts/lock.py $(UPGRADE)
 
 clean:
 	rm -rf .venv .tools build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

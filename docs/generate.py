@@ -1,7 +1,8 @@
-"""Makes ``docs/actions.md``, ``docs/errors.md``, ``references/`` and the tables of ``SKILL.md``.
+"""Makes ``docs/actions.md``, ``docs/errors.md``, ``docs/facts.md``, ``references/`` and the tables of ``SKILL.md``.
 
-They come from the manifest, its schemas and the table of error codes. ``python docs/generate.py`` writes them; ``--check``
-only says whether they are up to date (exit code 1: they are not). It owns their layout and not a word of their content.
+They come from the manifest, its schemas, the table of error codes and the docstrings of the tests.
+``python docs/generate.py`` writes them; ``--check`` only says whether they are up to date (exit code 1: they are not).
+It owns their layout and not a word of their content.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from docs import generate_facts as facts  # noqa: E402
 from docs.generate_codes import author_page  # noqa: E402
 from netclaw_opencode.adapters.cli.flags import command_of, flags_of  # noqa: E402 - the checkout beside this file, not an installed copy
 from netclaw_opencode.errors import CODES  # noqa: E402
@@ -55,7 +57,11 @@ MADE = "<!-- Made by docs/generate.py from skill.yaml, schemas/ and netclaw_open
 
 def pages(manifest: Manifest) -> dict[str, str]:
     """The text of each page by its name."""
-    return {"actions.md": "\n".join(_actions_page(manifest)) + "\n", "errors.md": "\n".join(_errors_page(manifest)) + "\n"}
+    return {
+        "actions.md": "\n".join(_actions_page(manifest)) + "\n",
+        "errors.md": "\n".join(_errors_page(manifest)) + "\n",
+        "facts.md": facts.facts_page(),
+    }
 
 
 def skill_pages(manifest: Manifest, skill: str) -> dict[str, str]:
@@ -122,7 +128,7 @@ def _errors_reference() -> Iterator[str]:
 
 def _actions_page(manifest: Manifest) -> Iterator[str]:
     yield from ("# Actions", "", MADE, "")
-    yield "Each action is called by its name and a JSON object, and answers with one envelope, the same through every face:"
+    yield "Each action is called by its name and a JSON object, and answers with one envelope, the same through every adapter:"
     yield "`netclaw-opencode <tier> <action> --flags` on the command line, `run_action` of a host, `call` from Python. The tables of"
     yield "outputs describe `data` of a successful envelope; [errors.md](errors.md) describes the other one. The full schemas stand in"
     yield "[`schemas/actions/`](../schemas/actions/)."

@@ -26,7 +26,7 @@ def author_page(text: str) -> str:
 
 def _codes() -> Iterator[str]:
     for area in dict.fromkeys(row.area for row in CODES.values()):
-        yield from (f"### {area}", "", "| Code | | What is wrong | How to mend it |", "|---|---|---|---|")
+        yield from (f"### {area}", "", "| Code | | What is wrong | How to fix it |", "|---|---|---|---|")
         for row in CODES.values():
             if row.area == area:
                 yield f'| <a id="{row.code}"></a>`{row.code}` | {row.severity} | {_cell(row.summary)} | {_cell(row.remedy)} |'

@@ -240,8 +240,8 @@ _ROWS = (
     # invalid input: nothing was sent
     ErrorCode("invalid_input", 3, False, "An input is missing, unknown or out of range.", "Correct the named field and call again."),
     ErrorCode("invalid_url", 3, False, "OPENCODE_API_URL is not a usable base URL.", "Set it to a form such as http://localhost:4096."),
-    ErrorCode("invalid_manifest", 3, False, "A skill.yaml or one of its schemas is wrong.", "Mend every problem listed under details.problems."),
-    ErrorCode("invalid_policy", 3, False, "The policy file cannot be read or is wrong; no prompt was sent.", "Mend every problem listed under details.problems."),
+    ErrorCode("invalid_manifest", 3, False, "A skill.yaml or one of its schemas is wrong.", "Fix every problem listed under details.problems."),
+    ErrorCode("invalid_policy", 3, False, "The policy file cannot be read or is wrong; no prompt was sent.", "Fix every problem listed under details.problems."),
     ErrorCode("unknown_action", 3, False, "There is no action of that name.", "netclaw-opencode actions"),
     ErrorCode("name_clash", 3, False, "Two plugins register the same name.", "Leave one of them out (the host's not-these switch)."),
     ErrorCode("model_not_found", 3, False, "The server does not know that provider or model; it was not asked to run it.", "netclaw-opencode inspect list-providers"),
@@ -256,7 +256,7 @@ _ROWS = (
     ErrorCode("idempotency_conflict", 4, False, "The idempotency key was used before, for another request.", "Use a key of its own for each request."),
     ErrorCode("not_ours", 4, False, "The session or server was not started by this skill.", "Name it on purpose (include_foreign), or leave it to its owner."),
     ErrorCode("untrusted_project", 4, False, "OpenCode would run code of that folder which nobody has trusted; nothing was opened.", "Look at the files in details, then: netclaw-opencode server trust DIR"),
-    ErrorCode("plugin_missing", 4, False, "A plugin that must be in force is not loaded, so nothing is run, answered or started.", "Install or mend the plugin named in the message."),
+    ErrorCode("plugin_missing", 4, False, "A plugin that must be in force is not loaded, so nothing is run, answered or started.", "Install or fix the plugin named in the message."),
     ErrorCode("vetoed", 4, False, "A plugin of the host vetoed the call.", "Read the reason; ask whoever runs the host."),
     ErrorCode("work_busy", 4, True, "The isolated work is in use by another call.", "Wait for that call, or look at it: netclaw-opencode inspect list-work"),
     ErrorCode("work_dirty", 4, False, "The isolated work holds something that no result has told, so it was not removed.", "Look at its path; discard_work with force removes it all the same."),
@@ -275,7 +275,7 @@ _ROWS = (
     ErrorCode("auth_failed", 5, False, "The server refused the user name or password.", "Set OPENCODE_SERVER_PASSWORD (and OPENCODE_SERVER_USERNAME) to the server's own."),
     ErrorCode("unauthenticated_server", 5, False, "The server has no password: every program on the machine can use it.", "Restart it with OPENCODE_SERVER_PASSWORD set, or let start_server start one."),
     ErrorCode("not_opencode", 5, False, "Something answers at that address, but it is not OpenCode.", "Correct OPENCODE_API_URL."),
-    ErrorCode("config_error", 5, False, "The server is up but its opencode.json is broken, so no session can run.", "Mend the file named in the message, then restart the server."),
+    ErrorCode("config_error", 5, False, "The server is up but its opencode.json is broken, so no session can run.", "Fix the file named in the message, then restart the server."),
     # the deadline passed
     ErrorCode("request_timeout", 6, True, "One request took longer than its limit.", "Try again; then check_availability."),
     ErrorCode("turn_timeout", 6, False, "The turn did not finish before its deadline and was stopped.", "Use send_message_async with wait_for_session, or raise deadline_seconds."),

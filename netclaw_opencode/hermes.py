@@ -1,6 +1,6 @@
-"""The plugin for Hermes Agent and NetClaw Agent, a face: every action as one of the host's tools, the skill, a slash command.
+"""The plugin for Hermes Agent and NetClaw Agent: every action as one of the host's tools, the skill, a slash command.
 
-Owns the translation between that host and the one door, and one driver for the life of the host's process, made at the first
+Owns the translation between that host and ``Registry.invoke``, and one driver for the life of the host's process, made at the first
 call. The host imports this module by the entry point ``opencode-driver`` of the group ``hermes_agent.plugins`` and calls
 ``register``. It must not import the host, and nothing that costs time before a tool is called.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.errors import ActionFailed, DriverError, Interrupted, InvalidInput
 from netclaw_opencode.manifest import ActionEntry, Manifest, own_manifest
 
@@ -91,7 +91,7 @@ def register(ctx: PluginContext) -> None:
             taken.append(f"{name} (toolset {_owner_of(name)})")
     if taken:
         _log.warning("these tools are left to another plugin that has their names: %s", ", ".join(taken))
-    ctx.register_skill(name=manifest.name, path=bundled("SKILL.md"), description=manifest.description)
+    ctx.register_skill(name=manifest.name, path=find_bundled("SKILL.md"), description=manifest.description)
     ctx.register_command(
         name=COMMAND,
         handler=partial(_command, calls.run, manifest, tuple(taken)),
@@ -109,7 +109,7 @@ def is_ready(environ: Mapping[str, str] = os.environ) -> bool:
 
 def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment, with a cap on calls where the operator has set none."""
-    return time_budget.capped(environ, DEFAULT_CALL_SECONDS)
+    return time_budget.with_default_cap(environ, DEFAULT_CALL_SECONDS)
 
 
 class _Calls:
@@ -128,9 +128,9 @@ class _Calls:
 
     def run(self, action: str, arguments: Mapping[str, object]) -> Answer:
         """The envelope of a call, from any thread; raises what keeps the driver from being made."""
-        return self._opened().run(action, arguments)
+        return self._open_host().run(action, arguments)
 
-    def _opened(self) -> Host:
+    def _open_host(self) -> Host:
         with self._making:
             if self._ended:
                 raise Interrupted("cancelled", "the host's process is ending; nothing was started")
@@ -181,15 +181,15 @@ def _envelope(run: Run, action: str, arguments: object) -> Answer:
         return run(action, arguments)
     except DriverError as error:
         return error_envelope(action, error)
-    except Exception as error:  # noqa: BLE001 - a face: the host is promised a text
+    except Exception as error:  # noqa: BLE001 - an adapter: the host is promised a text
         _log.error("%s could not be called", action, exc_info=error)
         return error_envelope(action, ActionFailed("internal_error", f"{type(error).__name__}: {error}"[:500]))
 
 
 def _text(envelope: Answer) -> str:
-    from netclaw_opencode.actions.spill import compact
+    from netclaw_opencode.actions.spill import to_compact_json
 
-    return compact(envelope)
+    return to_compact_json(envelope)
 
 
 def _command(run: Run, manifest: Manifest, taken: tuple[str, ...], raw_args: str = "") -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from netclaw_opencode.actions.registry import ActionDefinition
 from netclaw_opencode.hookspecs import SkillInfo, hookimpl
-from netclaw_opencode.manifest import Manifest, own_manifest
+from netclaw_opencode.manifest import Manifest, own_manifest, read_own_schemas
 
 
 def skill_of(manifest: Manifest) -> SkillInfo:
@@ -44,6 +44,7 @@ def netclaw_register_skills(register: Callable[[SkillInfo], None]) -> None:
 @hookimpl
 def netclaw_register_actions(register: Callable[[ActionDefinition], None]) -> None:
     """Register every action of ``skill.yaml``."""
+    read_own_schemas()
     for definition in actions_of(own_manifest()):
         register(definition)
 

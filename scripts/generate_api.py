@@ -1,30 +1,36 @@
-"""Make the typed Python API from ``skill.yaml``, the schemas of its actions and the table of error codes.
+"""Make the typed Python API, and the compact form of the manifest, from ``skill.yaml``, the schemas of its actions and the error codes.
 
 ``python scripts/generate_api.py`` writes ``results``, ``inputs``, ``exceptions``, ``client`` and ``async_client`` in
 ``netclaw_opencode/api/``, and the exports of ``netclaw_opencode/__init__.py``. ``--check`` only says whether they are up to date (exit
-code 1: they are not).
+code 1: they are not). The compact form (``netclaw_opencode/manifest/compact/*.json``) is what the command reads at each start.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from netclaw_opencode.manifest import ActionEntry, Manifest, load_manifest  # noqa: E402 - the checkout beside this file
+from netclaw_opencode._core.documents import read_yaml  # noqa: E402 - the checkout beside this file
+from netclaw_opencode.manifest import ActionEntry, Manifest, compact, load_manifest  # noqa: E402
 from scripts.api_classes import MADE, Classes, camel, items, properties, quoted, required  # noqa: E402
 from scripts.api_errors import error_name, exceptions  # noqa: E402
+from scripts.api_results import PACKAGE, is_generic, modules, result_name  # noqa: E402
 
 API = ROOT / "netclaw_opencode" / "api"
+RESULTS = API / "results"
 TOP = ROOT / "netclaw_opencode" / "__init__.py"
 BEGIN, END = "# --- made by scripts/generate_api.py\n", "# --- end of what is made\n"
 
@@ -47,42 +53,7 @@ BY_HAND: Mapping[str, tuple[str, ...]] = {
 }
 
 
-# --- results and inputs
-
-
-def result_name(entry: ActionEntry) -> str:
-    """The class of an action's result."""
-    name = camel(entry.name.removeprefix("get_"))
-    return name if name.endswith("Result") else f"{name}Result"
-
-
-def is_generic(entry: ActionEntry) -> bool:
-    """Whether the result's data has the type that the caller asks for."""
-    return "output_schema" in properties(entry.input_schema) and "structured" in properties(entry.output_schema)
-
-
-def results(manifest: Manifest) -> tuple[str, list[str]]:
-    """The module of results, and its names."""
-    classes = Classes(typed_dicts=False, taken=frozenset(name for names in BY_HAND.values() for name in names))
-    for entry in manifest.actions.values():
-        name = result_name(entry)
-        about = {**entry.output_schema, "description": f"What {entry.name} returns"}
-        classes.add(name, about, entry.output_schema, name.removesuffix("Result"), generic=is_generic(entry))
-    head = '''"""The results of actions, as frozen dataclasses."""
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
-
-from netclaw_opencode.api._results import Result
-
-T = TypeVar("T")
-_NOTHING: Any = None
-'''
-    names = [*classes.texts, "Result"]
-    return MADE + head + "\n\n" + "\n\n".join(classes.texts.values()) + f"\n\n__all__ = {sorted(names)!r}\n", names
+# --- inputs
 
 
 def inputs(manifest: Manifest) -> tuple[str, Classes]:
@@ -302,32 +273,61 @@ __all__ = ["HOMES"]
 '''
 
 
+def compact_json(content: Mapping[str, object], sources: Sequence[Path]) -> str:
+    """The content with the checksum of its sources, one line for each part, so that a diff can be read."""
+
+    def line(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    parts = []
+    for name, value in content.items():
+        rows = ",\n".join(line(row) for row in value) if isinstance(value, list) else None
+        parts.append(f"{line(name)}:{line(value) if rows is None else f'[{rows}]'}")
+    return f'{{"checksum":{compact.checksum(sources)},"content":{{\n' + ",\n".join(parts) + "\n}}\n"
+
+
+def compact_pages(manifest: Manifest) -> Iterator[tuple[Path, str]]:
+    """The compact form of the manifest and of its schemas."""
+    content = cast("Mapping[str, object]", read_yaml(manifest.source).value)
+    yield compact.FOLDER / "skill.json", compact_json(content, [manifest.source])
+    files = compact.schema_files(manifest.source.parent / "schemas" / "actions")
+    schemas = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    yield compact.FOLDER / "schemas.json", compact_json(schemas, files)
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Every file with what it should hold."""
     manifest = load_manifest()
-    of_results, result_names = results(manifest)
+    of_results, result_names = modules(manifest, taken=frozenset(name for names in BY_HAND.values() for name in names))
     of_inputs, classes = inputs(manifest)
     of_errors, error_names = exceptions()
-    yield API / "results.py", of_results
+    for module, text in of_results.items():
+        yield RESULTS / f"{module}.py", text
     yield API / "inputs.py", of_inputs
     yield API / "exceptions.py", of_errors
     yield API / "client.py", client(manifest, classes, is_async=False)
     yield API / "async_client.py", client(manifest, classes, is_async=True)
     homes = {module: list(names) for module, names in BY_HAND.items()}
-    homes |= {f"{API.parent.name}.api.results": result_names, f"{API.parent.name}.api.exceptions": error_names}
+    homes |= {PACKAGE: result_names, f"{API.parent.name}.api.exceptions": error_names}
     homes[f"{API.parent.name}.api.inputs"] = list(classes.texts)
     yield API / "_exports.py", table(homes)
     text = TOP.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     yield TOP, before + exports(homes) + rest.split(END)[1]
+    yield from compact_pages(manifest)
 
 
-def tidy(path: Path, text: str) -> str:
-    """The text as ruff has it: sorted imports and names, none unused, our line length."""
-    for command in (["check", "--fix-only", "--quiet", "--select", "F401,I,RUF022,UP"], ["format", "--quiet"]):
-        words = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"]
-        text = subprocess.run(words, input=text, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    return text
+def tidied(wanted: Mapping[Path, str]) -> dict[Path, str]:
+    """The texts as ruff has them: sorted imports and names, none unused, our line length. All at once, since each start takes time."""
+    with TemporaryDirectory() as folder:
+        copies = {path: Path(folder) / path.relative_to(ROOT) for path in wanted if path.suffix == ".py"}
+        for path, copy in copies.items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(wanted[path], encoding="utf-8")
+        settings = ["--config", str(ROOT / "pyproject.toml"), "--no-cache", "--quiet"]
+        for command in (["check", "--fix-only", "--select", "F401,I,RUF022,UP"], ["format"]):
+            subprocess.run([sys.executable, "-m", "ruff", *command, *settings, folder], check=True, cwd=folder)
+        return {**wanted, **{path: copy.read_text(encoding="utf-8") for path, copy in copies.items()}}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -335,15 +335,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a file is not up to date")
     check = parser.parse_args(arguments).check
-    stale = []
-    for path, text in pages():
-        wanted = tidy(path, text)
-        if not path.exists() or path.read_text(encoding="utf-8") != wanted:
+    wanted = tidied(dict(pages()))
+    stale = [path for path in RESULTS.glob("*.py") if path not in wanted]
+    for path in [] if check else stale:
+        path.unlink()
+    for path, text in wanted.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(path)
             if not check:
-                path.write_text(wanted, encoding="utf-8")
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, encoding="utf-8")
     for path in stale:
-        print(f"{path.relative_to(ROOT)} {'is not up to date: run python scripts/generate_api.py' if check else 'written'}")
+        what = "is not up to date: run python scripts/generate_api.py" if check else "written" if path.exists() else "removed"
+        print(f"{path.relative_to(ROOT)} {what}")
     return 1 if check and stale else 0
 
 

@@ -74,17 +74,16 @@ SUBJECTS: Mapping[str, tuple[Guard, ...]] = {
         Guard("opencode.wire.http", ("HttpClient.call",)),
     ),
     "identity": (
-        Guard("driver.rules", ("mark_of", "is_ours", "require_ours")),
+        Guard("driver.rules", ("is_ours", "require_ours")),
         Guard("driver.tags"),
         Guard("opencode.process.ownership"),
         Guard(
-            "opencode.process.process",
-            (
-                *("_end", "kill", "_process", "_children", "_signal", "callers", "_gone", "_ended"),
-                *("argv_of", "is_alive", "ends"),
-            ),
+            "opencode.process.inspection",
+            ("find_process", "read_command_line", "is_alive", "has_exited", "wait_for_exit", "wait_until_gone"),
         ),
+        Guard("opencode.process.terminating", ("_terminate_tree", "kill_all", "_descendants", "_signal", "ancestor_pids")),
         Guard("opencode.process.state"),
+        Guard("_core.private_files"),
     ),
     "ids": (Guard("opencode.wire.ids"), Guard("opencode.wire.http", ("_path",))),
     "clean-up": (

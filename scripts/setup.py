@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -26,26 +27,29 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
-CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
-INPUTS = (ROOT / "pyproject.toml", CONSTRAINTS, ROOT / "netclaw_opencode" / "__init__.py")
+PIN = ROOT / "netclaw_opencode" / "opencode" / "process" / "pin"
+"""The OpenCode that the package itself installs: the exact versions, with digests."""
 
 OLDEST_PYTHON = (3, 11)
-OPENCODE = "1.18.33"
+OPENCODE: str = json.loads((PIN / "package.json").read_text(encoding="utf-8"))["dependencies"]["opencode-ai"]
 OLDEST_OPENCODE = (1, 18, 22)
 FIRST_UNKNOWN_OPENCODE = (2, 0, 0)
 
 LEVELS = {
-    "run": ("", "the package and what it needs"),
-    "dev": ("[dev]", "the package with the tools of its tests"),
-    "mutants": ("[dev,mutants]", "the package with the tools of its tests and of the mutation check"),
+    "run": "the package and what it needs",
+    "dev": "the package with the tools of its tests and of its documentation",
+    "mutants": "the package with the tools of its tests, its documentation and the mutation check",
 }
-"""What .venv can hold, each level with what is below it: the extras, and what to call it."""
+"""What .venv can hold, each level with what is below it, and what to call it. Each has a file of pinned packages (`make lock`)."""
+
+REQUIREMENTS = {level: ROOT / ".ci" / f"requirements-{level}.txt" for level in LEVELS}
+INPUTS = (ROOT / "pyproject.toml", *REQUIREMENTS.values(), ROOT / "netclaw_opencode" / "__init__.py")
 
 ELSEWHERE = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH", "npm_config_prefix")
 
 
 class SetupFailed(Exception):
-    """Something that the user has to mend; the message says how."""
+    """Something that the user has to fix; the message says how."""
 
 
 def main(wanted: list[str]) -> int:
@@ -92,10 +96,12 @@ def install(level: str) -> None:
     names = list(LEVELS)
     if key in [read(VENV / f"ready-{name}") for name in names[names.index(level) :]]:
         return
-    extra, what = LEVELS[level]
-    with Step(f"{what}, with pip") as step:
-        options = ["--quiet", "--no-input", "--disable-pip-version-check", "--constraint", str(CONSTRAINTS)]
-        step.run([str(python), "-m", "pip", "install", *options, "--editable", f"{ROOT}{extra}"])
+    with Step(f"{LEVELS[level]}, with pip") as step:
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        files = [f"--requirement={REQUIREMENTS[name]}" for name in names[: names.index(level) + 1]]
+        step.run([*pip, "--require-hashes", *files])
+        # What builds the package is among the pinned ones, so that nothing without a hash is fetched.
+        step.run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
     (VENV / f"ready-{level}").write_text(key, encoding="utf-8")
 
 
@@ -129,9 +135,11 @@ def install_opencode(binary: Path) -> None:
         prefix = TOOLS / "opencode"
         shutil.rmtree(prefix, ignore_errors=True)
         prefix.mkdir(parents=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copyfile(PIN / name, prefix / name)
         # npm versions differ in whether they run install scripts; so none by npm, and the one that is needed by us.
-        options = ["--no-save", "--ignore-scripts", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"]
-        step.run([npm, "install", "--prefix", str(prefix), *options, f"opencode-ai@{OPENCODE}"])
+        options = ["--ignore-scripts", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"]
+        step.run([npm, "ci", *options], cwd=prefix)
         step.run([node, str(prefix / "node_modules" / "opencode-ai" / "postinstall.mjs")], env=environment(home=TOOLS / "home"))
         found = version_of(str(binary))
         if found != OPENCODE:
@@ -173,13 +181,13 @@ class Step:
         print(f"setup: {self.title} ... ", end="", flush=True)
         return self
 
-    def run(self, command: list[str], env: dict[str, str] | None = None) -> None:
+    def run(self, command: list[str], env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
         """Run one command to its end."""
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n")
             log.flush()
             env, stdin = env or environment(), subprocess.DEVNULL
-            failed = subprocess.run(command, cwd=ROOT, env=env, stdin=stdin, stdout=log, stderr=log, check=False).returncode
+            failed = subprocess.run(command, cwd=cwd, env=env, stdin=stdin, stdout=log, stderr=log, check=False).returncode
         if failed:
             tail = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
             raise SetupFailed(f"this command failed ({failed}): {' '.join(command)}\n{tail}\nThe whole log: {self.log}")

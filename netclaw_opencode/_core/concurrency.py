@@ -16,10 +16,10 @@ C = TypeVar("C")
 
 
 @overload
-async def together(first: Awaitable[A], second: Awaitable[B], /) -> tuple[A, B]: ...
+async def gather(first: Awaitable[A], second: Awaitable[B], /) -> tuple[A, B]: ...
 @overload
-async def together(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C], /) -> tuple[A, B, C]: ...
-async def together(*awaitables: Awaitable[object]) -> tuple[object, ...]:
+async def gather(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C], /) -> tuple[A, B, C]: ...
+async def gather(*awaitables: Awaitable[object]) -> tuple[object, ...]:
     """The results in order; the first failure cancels the others and is raised as itself."""
     results: list[object] = [None] * len(awaitables)
 
@@ -31,10 +31,10 @@ async def together(*awaitables: Awaitable[object]) -> tuple[object, ...]:
             for index, awaitable in enumerate(awaitables):
                 tasks.start_soon(keep, index, awaitable)
     except BaseExceptionGroup as group:
-        raise _first(group) from None
+        raise _first_error(group) from None
     return tuple(results)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return _first_error(error) if isinstance(error, BaseExceptionGroup) else error

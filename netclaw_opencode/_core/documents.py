@@ -37,7 +37,7 @@ class Fault:
     """Something in a file that is not plain data; ``line`` and ``column`` count from 1."""
 
     what: str
-    mend: str
+    fix: str
     line: int | None = None
     column: int | None = None
     kind: FaultKind = "syntax"
@@ -70,7 +70,7 @@ class Document:
 def read_yaml(path: Path) -> Document:
     """Read one YAML document; never raises for what is in the file, nor for a file that cannot be read."""
     text = read_text(path)
-    return _unread(text) if isinstance(text, Fault) else parse_yaml(text)
+    return _unreadable(text) if isinstance(text, Fault) else parse_yaml(text)
 
 
 def parse_yaml(text: str) -> Document:
@@ -102,7 +102,7 @@ def read_json(path: Path, *, places: bool = False) -> Document:
     ``places`` also notes where each value stands, which only whoever reports faults of its meaning needs.
     """
     text = read_text(path)
-    return _unread(text) if isinstance(text, Fault) else parse_json(text, places=places)
+    return _unreadable(text) if isinstance(text, Fault) else parse_json(text, places=places)
 
 
 def parse_json(text: str, *, places: bool = False) -> Document:
@@ -123,10 +123,10 @@ def parse_json(text: str, *, places: bool = False) -> Document:
         value: object = json.loads(text, object_pairs_hook=object_of, parse_constant=constant)
     except json.JSONDecodeError as error:
         what = f"not JSON: {error.msg} (column {error.colno})"
-        return _unread(Fault(what, "correct the syntax at that line", error.lineno, error.colno))
+        return _unreadable(Fault(what, "correct the syntax at that line", error.lineno, error.colno))
     except (RecursionError, ValueError):  # nested too deeply; a number of thousands of digits
         what = "it is nested too deeply, or holds a number too large to read"
-        return _unread(Fault(what, "make it flatter and smaller", kind="too_deep"))
+        return _unreadable(Fault(what, "make it flatter and smaller", kind="too_deep"))
     if not odd and not places:
         return Document(value)
     lines, columns, faults = _json_places(text)
@@ -175,7 +175,7 @@ def _json_places(text: str) -> tuple[dict[Steps, int], dict[Steps, int], list[Fa
     return lines, columns, faults
 
 
-def _unread(fault: Fault) -> Document:
+def _unreadable(fault: Fault) -> Document:
     return Document(None, (fault,), whole=False)
 
 
@@ -251,15 +251,15 @@ class _YamlReader:
                 if self._documents > 1:
                     self._stop("a second document begins", "keep one document in the file", line)
 
-    def _fault(self, what: str, mend: str, line: int, kind: FaultKind = "not_plain") -> None:
-        self.faults.append(Fault(what, mend, line, self._column, kind))
+    def _fault(self, what: str, fix: str, line: int, kind: FaultKind = "not_plain") -> None:
+        self.faults.append(Fault(what, fix, line, self._column, kind))
 
     def _note(self, steps: Steps, line: int) -> None:
         self.lines[steps] = line
         self.columns[steps] = self._column
 
-    def _stop(self, what: str, mend: str, line: int, kind: FaultKind = "not_plain") -> None:
-        self._fault(what, mend, line, kind)
+    def _stop(self, what: str, fix: str, line: int, kind: FaultKind = "not_plain") -> None:
+        self._fault(what, fix, line, kind)
         self.wants_more = False
 
     def _plain(self, event: Event, line: int) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from netclaw_opencode._core.documents import Document, Steps, read_json, read_yaml
-from netclaw_opencode._core.resources import bundled
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.resources import find_bundled
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.facts import AgentQuestion, Decision, PendingRequest
 from netclaw_opencode.jsontypes import JsonObject
@@ -87,7 +87,7 @@ class Ruling:
     steps: tuple[tuple[str, PermissionRule | None], ...] = ()
 
     @classmethod
-    def of_hook(cls, decision: Decision) -> Ruling:
+    def from_decision(cls, decision: Decision) -> Ruling:
         """The ruling that a plugin's decision is."""
         if decision.answer == "answers":
             return cls("choose", "hook", chosen=decision.answers)
@@ -113,7 +113,7 @@ class Ruling:
         return self.answer != "refuse" or self.by != "hook" or self.message is not None
 
 
-NOBODY = Ruling("refuse", "default")
+UNDECIDED = Ruling("refuse", "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +132,15 @@ class Policy:
         """Whether any question could be answered by a rule."""
         return bool(self.questions)
 
-    def rule_on(self, request: PendingRequest) -> Ruling:
+    def decide(self, request: PendingRequest) -> Ruling:
         """The answer to one request."""
         if request.kind == "permission":
-            return self._on_permission(request.permission or "", request.patterns)
-        return self._on_questions(request.questions)
+            return self._decide_permission(request.permission or "", request.patterns)
+        return self._decide_questions(request.questions)
 
-    def _on_permission(self, permission: str, patterns: tuple[str, ...]) -> Ruling:
+    def _decide_permission(self, permission: str, patterns: tuple[str, ...]) -> Ruling:
         # A request without any pattern has one that is empty: "all of none" would allow whatever it is.
-        steps = tuple((pattern, self._first(permission, pattern)) for pattern in patterns or ("",))
+        steps = tuple((pattern, self._first_match(permission, pattern)) for pattern in patterns or ("",))
         for _, rule in steps:
             if rule is not None and not rule.allows:
                 return Ruling("refuse", "policy", message=rule.message, rule=rule, steps=steps)
@@ -148,17 +148,17 @@ class Policy:
             return Ruling("refuse", "default", steps=steps)
         return Ruling("allow_once", "policy", rule=steps[0][1], steps=steps)
 
-    def _first(self, permission: str, pattern: str) -> PermissionRule | None:
+    def _first_match(self, permission: str, pattern: str) -> PermissionRule | None:
         fitting = (rule for rule in self.permissions if matches(permission, rule.permission) and matches(pattern, rule.pattern))
         return next(fitting, None)
 
-    def _on_questions(self, asked: tuple[AgentQuestion, ...]) -> Ruling:
+    def _decide_questions(self, asked: tuple[AgentQuestion, ...]) -> Ruling:
         if self.refuses_questions:
             return Ruling("refuse", "policy")
         rules = [next((rule for rule in self.questions if rule.matches(item)), None) for item in asked]
         found = [rule for rule, item in zip(rules, asked, strict=True) if rule is not None and rule.fits(item)]
         if not asked or len(found) < len(asked):
-            return NOBODY
+            return UNDECIDED
         return Ruling("choose", "policy", chosen=tuple(rule.choose for rule in found), rule=found[0])
 
 
@@ -171,7 +171,7 @@ def matches(text: str, pattern: str) -> bool:
     return fnmatchcase(text, literal) or (literal.endswith(" *") and fnmatchcase(text, literal[:-2]))
 
 
-def load(path: Path | None) -> Policy:
+def load_policy(path: Path | None) -> Policy:
     """Read a policy file; without one, nothing is allowed.
 
     Raises ``InvalidInput`` (``invalid_policy``) that lists every problem with line and column.
@@ -179,7 +179,7 @@ def load(path: Path | None) -> Policy:
     if path is None:
         return Policy()
     document = read_yaml(path)
-    problems = list(_problems(document))
+    problems = list(_find_problems(document))
     if problems:
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -191,20 +191,20 @@ def load(path: Path | None) -> Policy:
     return _policy(document, path)
 
 
-def _problems(document: Document) -> Iterator[dict[str, object]]:
+def _find_problems(document: Document) -> Iterator[dict[str, object]]:
     for fault in document.faults:
-        yield _problem(f"{fault.what}; {fault.mend}", fault.line, fault.column)
+        yield _problem(f"{fault.what}; {fault.fix}", fault.line, fault.column)
     if document.faults:
         return
     if not isinstance(document.value, Mapping):
         yield _problem("it is not a map; begin with version: 1", 1, 1)
         return
-    for found in problems_of(document.value, _schema(), incoming=True):
+    for found in find_problems(document.value, _schema(), incoming=True):
         yield _problem(found.message, *document.place_of(_steps(found.path)), field=found.path)
-    yield from _senseless(document, document.value)
+    yield from _find_contradictions(document, document.value)
 
 
-def _senseless(document: Document, value: JsonObject) -> Iterator[dict[str, object]]:
+def _find_contradictions(document: Document, value: JsonObject) -> Iterator[dict[str, object]]:
     """What has the right form but cannot mean anything."""
     for index, rule in _rules(value.get("permissions")):
         if rule.get("answer") == "allow_once" and "message" in rule:
@@ -265,11 +265,11 @@ def _policy(document: Document, path: Path) -> Policy:
 
 @cache
 def _schema() -> JsonObject:
-    return cast("JsonObject", read_json(bundled("schemas/policy.schema.json")).value)
+    return cast("JsonObject", read_json(find_bundled("schemas/policy.schema.json")).value)
 
 
 def _steps(path: str) -> Steps:
     return tuple(int(number) if number else name for number, name in _STEP.findall(path))
 
 
-__all__ = ["NOBODY", "Origin", "PermissionRule", "Policy", "QuestionRule", "Ruling", "load", "matches"]
+__all__ = ["UNDECIDED", "Origin", "PermissionRule", "Policy", "QuestionRule", "Ruling", "load_policy", "matches"]

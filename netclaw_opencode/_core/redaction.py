@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-_HIDDEN = "[redacted]"
+_REPLACEMENT = "[redacted]"
 _PATTERNS = (
     re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/_.=~-]{8,}"),
     re.compile(r"\b(?:(?:sk|pk|rk|gsk|hf|xai|glpat|gh[oprsu])[-_]|github_pat_|xox[abprs]-|AKIA|AIza)[-_A-Za-z0-9]{8,}"),
@@ -25,11 +25,11 @@ _LONG = 16
 """From this length on a secret stands inside no word by chance, so it is hidden wherever it stands (in text quoted twice, too)."""
 
 
-def redacted(text: str, *, secrets: tuple[str, ...] = ()) -> str:
+def redact(text: str, *, secrets: tuple[str, ...] = ()) -> str:
     """The text with known secrets and everything that looks like a credential replaced."""
     text, _ = hide(text, secrets)
     for pattern in _PATTERNS:
-        text = pattern.sub(_HIDDEN, text)
+        text = pattern.sub(_REPLACEMENT, text)
     return text
 
 
@@ -41,7 +41,7 @@ def hide(text: str, secrets: Iterable[str]) -> tuple[str, int]:
     places = 0
     for secret in secrets:
         if secret and secret in text:
-            text, found = _pattern(secret).subn(_HIDDEN, text)
+            text, found = _pattern(secret).subn(_REPLACEMENT, text)
             places += found
     return text, places
 
@@ -55,13 +55,13 @@ def _pattern(secret: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w/\\-])(?<!\w\.){literal}(?![\w/\\-])(?!\.\w)")
 
 
-def hidden(value: object, *, secrets: tuple[str, ...]) -> object:
+def redact_json(value: object, *, secrets: tuple[str, ...]) -> object:
     """A JSON value with the known secrets replaced in every text of it, names of fields included."""
     return hide_in_json(value, secrets)[0]
 
 
 def hide_in_json(value: object, secrets: tuple[str, ...]) -> tuple[object, int]:
-    """``hidden``, and how many places were changed."""
+    """``redact_json``, and how many places were changed."""
     places = 0
 
     def walk(item: object) -> object:

@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOTS = (_PACKAGE / "_bundled", _PACKAGE.parent)
 
 
-def bundled(relative: str) -> Path:
+def find_bundled(relative: str) -> Path:
     """The absolute path of a bundled file or folder, such as ``"skill.yaml"`` or ``"schemas/result.schema.json"``.
 
     Raises ``ValueError`` for a path that is absolute or leads upwards, ``FileNotFoundError`` where the installation lacks it.
@@ -28,4 +28,4 @@ def bundled(relative: str) -> Path:
     raise FileNotFoundError(f"{relative} is missing from this installation of netclaw-opencode; install it again")
 
 
-__all__ = ["bundled"]
+__all__ = ["find_bundled"]

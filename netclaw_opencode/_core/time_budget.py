@@ -29,13 +29,13 @@ _STOP_SHARE = 0.7
 
 
 @dataclass(slots=True)
-class CallTime:
-    """The time of one call; ``asked`` is the longest limit that was cut to what there is, 0 where none was."""
+class CallBudget:
+    """The time of one call; ``cut_limit`` is the longest limit that was cut to what there is, 0 where none was."""
 
     clock: Callable[[], float]
     began: float
     cap_seconds: float | None = None
-    asked: float = 0.0
+    cut_limit: float = 0.0
     deadline: float = float("inf")
     """When the action's own time is over, on the clock: what must be stopped then is stopped after it."""
     stop_seconds: float = 0.0
@@ -47,7 +47,7 @@ class CallTime:
         capped = self.began + self.cap_seconds - _HANDOVER_SECONDS if self.cap_seconds is not None else float("inf")
         return min(self.deadline + self.stop_seconds, capped)
 
-    def fitted(self, limit: float, *, stops: bool = True) -> float:
+    def clamp(self, limit: float, *, stops: bool = True) -> float:
         """A limit of the work that begins now, cut to what there is; ``stops``: something must be stopped at its end."""
         if self.cap_seconds is None:
             return limit
@@ -55,33 +55,33 @@ class CallTime:
         most = round(max(0.1, self.ends - reserve - self.clock()), 1)
         if limit <= most:
             return limit
-        self.asked = max(self.asked, limit)
+        self.cut_limit = max(self.cut_limit, limit)
         return most
 
     def note(self) -> str | None:
         """One sentence on a limit that was cut, or None where none was."""
-        if self.cap_seconds is None or not self.asked:
+        if self.cap_seconds is None or not self.cut_limit:
             return None
-        return f"{SETTING} is {self.cap_seconds:g}, so the call could not use the {self.asked:g} s that it was given"
+        return f"{SETTING} is {self.cap_seconds:g}, so the call could not use the {self.cut_limit:g} s that it was given"
 
 
-def capped(environ: Mapping[str, str], cap_seconds: float) -> dict[str, str]:
-    """The environment, with this cap where its operator has set none: for a face whose host gives up by itself."""
+def with_default_cap(environ: Mapping[str, str], cap_seconds: float) -> dict[str, str]:
+    """The environment, with this cap where its operator has set none: for an adapter whose host gives up by itself."""
     return {**environ, SETTING: environ.get(SETTING) or f"{cap_seconds:g}"}
 
 
-_current: ContextVar[CallTime | None] = ContextVar("netclaw_opencode_call_time", default=None)
+_current: ContextVar[CallBudget | None] = ContextVar("netclaw_opencode_call_time", default=None)
 
 
-def current() -> CallTime:
+def current() -> CallBudget:
     """The time of the call that is running here; one without an end where there is none."""
-    return _current.get() or CallTime(time.monotonic, 0.0)
+    return _current.get() or CallBudget(time.monotonic, 0.0)
 
 
 @contextmanager
-def of_call(
+def call_budget(
     cap_seconds: float | None, *, clock: Callable[[], float], deadline_seconds: float | None = None, stop_seconds: float = 0.0
-) -> Iterator[CallTime]:
+) -> Iterator[CallBudget]:
     """Bound the call that begins now; one within another call has that one's time, and less where its own is shorter.
 
     Args:
@@ -92,11 +92,11 @@ def of_call(
     """
     outer = _current.get()
     deadline = clock() + deadline_seconds if deadline_seconds is not None else float("inf")
-    here = CallTime(clock, clock(), cap_seconds, deadline=deadline, stop_seconds=stop_seconds)
+    here = CallBudget(clock, clock(), cap_seconds, deadline=deadline, stop_seconds=stop_seconds)
     if outer is not None and outer.clock is clock:
         caps = [cap for cap in (outer.cap_seconds, cap_seconds) if cap is not None]
         stop_seconds = max(outer.stop_seconds, stop_seconds)
-        here = CallTime(clock, outer.began, min(caps, default=None), deadline=min(outer.deadline, deadline), stop_seconds=stop_seconds)
+        here = CallBudget(clock, outer.began, min(caps, default=None), deadline=min(outer.deadline, deadline), stop_seconds=stop_seconds)
     token = _current.set(here)
     try:
         yield here
@@ -109,24 +109,34 @@ def detach() -> None:
     _current.set(None)
 
 
-def left_to_deadline(default: float) -> float:
+def remaining_to_deadline(default: float) -> float:
     """The seconds until the running call's own deadline; ``default`` where there is no call, or one without a deadline."""
     here = current()
     ends = min(here.deadline, here.ends)
     return ends - here.clock() if ends != float("inf") else default
 
 
-def left(default: float) -> float:
+def remaining(default: float) -> float:
     """The seconds that are left of the running call; ``default`` where there is no call, or one without an end."""
     here = current()
     return here.ends - here.clock() if here.ends != float("inf") else default
 
 
-def within(seconds: float, *, stopping: bool = False) -> float:
+def remaining_up_to(seconds: float, *, stopping: bool = False) -> float:
     """These seconds, or what is left of the call's time, but never nothing: what has begun may be seen through."""
     here = current()
     left = here.ends - here.clock()
     return min(seconds, max(_FLOOR_SECONDS, left * _STOP_SHARE if stopping else left))
 
 
-__all__ = ["SETTING", "CallTime", "capped", "current", "detach", "left", "left_to_deadline", "of_call", "within"]
+__all__ = [
+    "SETTING",
+    "CallBudget",
+    "call_budget",
+    "current",
+    "detach",
+    "remaining",
+    "remaining_to_deadline",
+    "remaining_up_to",
+    "with_default_cap",
+]

@@ -1,1 +1,1 @@
-"""The actions: their registry (the one door) and their handlers, one module a theme."""
+"""The actions: their registry, which dispatches them, and their handlers, one module a theme."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.opencode.directories import Places, checked_directory
+from netclaw_opencode.opencode.directories import Places, check_directory
 from netclaw_opencode.opencode.models import ThinkingChoice, choose_variant, parse_model, parse_thinking
 from netclaw_opencode.opencode.wire import ids
 
@@ -80,24 +80,24 @@ def flag(arguments: JsonObject, name: str, *, default: bool = False) -> bool:
 
 def session_id(arguments: JsonObject, name: str = "session_id") -> str:
     """A session id, checked."""
-    return ids.checked(arguments.get(name), field=name)
+    return ids.check_id(arguments.get(name), field=name)
 
 
 def optional_id(arguments: JsonObject, name: str) -> str | None:
     """An id, checked, or None where it is absent."""
-    return ids.checked(arguments[name], field=name) if name in arguments else None
+    return ids.check_id(arguments[name], field=name) if name in arguments else None
 
 
 def directory(arguments: JsonObject, settings: Settings) -> str:
     """The working directory: the argument, else the configured one. Raises ``InvalidInput``."""
-    return checked_directory(text(arguments, "directory") or settings.directory)
+    return check_directory(text(arguments, "directory") or settings.directory)
 
 
 def workplace(arguments: JsonObject, settings: Settings) -> str:
     """The directory of a new session: one in which the agent may work. Raises ``InvalidInput``."""
     given = text(arguments, "directory") or settings.directory
-    found = checked_directory(given)
-    Places.of(settings).require(found, given=given)
+    found = check_directory(given)
+    Places.from_settings(settings).require(found, given=given)
     return found
 
 
@@ -120,7 +120,7 @@ def require_sound(arguments: JsonObject, settings: Settings) -> None:
         parse_model(value)
     schema = arguments.get("output_schema")
     if isinstance(schema, Mapping):
-        checked_schema(schema)
+        check_output_schema(schema)
 
 
 def _require_printable(name: str, value: str) -> None:
@@ -168,15 +168,15 @@ async def prompt(
         agent=agent,
         system=text(arguments, "system"),
         thinking=choice,
-        output_schema=checked_schema(schema) if isinstance(schema, Mapping) else None,
+        output_schema=check_output_schema(schema) if isinstance(schema, Mapping) else None,
     )
 
 
-def checked_schema(schema: JsonObject) -> JsonObject:
+def check_output_schema(schema: JsonObject) -> JsonObject:
     """A JSON Schema that a caller wants the answer to fit. Raises ``InvalidInput``."""
-    from netclaw_opencode._core.validation import problems_of_schema
+    from netclaw_opencode._core.validation import find_schema_problems
 
-    problems = problems_of_schema(schema, patterns=False)
+    problems = find_schema_problems(schema, patterns=False)
     if problems:
         raise InvalidInput("invalid_input", "output_schema: " + "; ".join(problem.message for problem in problems))
     return schema

@@ -177,7 +177,7 @@ async def _one(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[
         model=prompt.model,
         parent_id=task.parent_id,
         directory_given="directory" in task.arguments,
-        places=place.places() if place is not None else Places.of(context.settings),
+        places=place.places() if place is not None else Places.from_settings(context.settings),
         marks=_marks(task, message_id, deadline_ms=connection.http.server_time_ms() + int((task.ends - context.clock()) * 1000)),
         offers_questions=context.driver.offers_questions(on_request),
     )
@@ -187,13 +187,12 @@ async def _one(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[
             await watch.begin(job.session.directory, server_url=connection.http.url, left_seconds=task.ends - context.clock())
         if place is not None:
             await place.prove(connection, job.session)
-        tag = SessionTag.of(job.session)
         result = await turns.run(
             job.session,
             prompt,
             ends=task.ends,
             deadline_seconds=task.limit_seconds,
-            message_id=tag.message_id if tag is not None else None,
+            message_id=SessionTag.read(job.session).message_id,
             retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
         )
@@ -263,7 +262,7 @@ def _stop_is_proved(error: BaseException) -> bool:
 async def _remove(connection: Connection, context: ActionContext, job: Job, *, at_rest: bool) -> None:
     """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
     problem: DriverError | None = None
-    with anyio.move_on_after(time_budget.within(_REMOVE_SECONDS)):
+    with anyio.move_on_after(time_budget.remaining_up_to(_REMOVE_SECONDS)):
         try:
             await stopping.delete(connection, job.session, report=stopping.already_stopped(job.session) if at_rest else None)
             job.deleted = True

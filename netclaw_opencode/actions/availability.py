@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.opencode.wire.types import Provider
     from netclaw_opencode.settings import Settings
 
-_TOLD_DRIFTS = 5
+_SHOWN_OPERATIONS = 5
 RESIDUAL_RISKS = (
     "The agent's shell inherits the server's environment, its password included: with it a hostile model can pass the permission prompt. "
     "Run the server as a user that may do no more than the agent should.",
@@ -47,9 +48,9 @@ class _Report:
     def add(self, error: DriverError) -> None:
         self.problem(error.code, error.message, error.next)
 
-    def meet(self, condition: Condition | None, *, severity: str = "warning") -> None:
-        if condition is not None:
-            self.problem(condition.code, condition.message, condition.remedy, severity=severity)
+    def meet(self, conditions: Iterable[Condition | None]) -> None:
+        for condition in filter(None, conditions):
+            self.problem(condition.code, condition.message, condition.remedy, severity=condition.severity)
 
 
 async def check_availability(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -58,10 +59,9 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
     directory = read.directory(arguments, context.settings)
     report = _Report()
     _check_binary(report, context.settings)
-    report.meet(conditions.empty_password(context.settings))
-    report.meet(conditions.short_password(context.settings))
+    report.meet(conditions.of_settings(context.settings))
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
-    within_seconds = time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 45))
+    within_seconds = time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 45))
     await _check_server(report, context, directory, may_start=may_start, within_seconds=within_seconds)
     output: dict[str, object] = {
         "available": True,
@@ -83,13 +83,13 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
 
 def _check_binary(report: _Report, settings: Settings) -> None:
     try:
-        found = servers.program(settings)
+        found = servers.find_program(settings)
     except DriverError as error:
         # Without a program a server that runs elsewhere can still be used.
         report.problem(error.code, error.message, error.next, severity="warning")
         return
     report.binary = {"found": True, "path": found.path, "version": found.version}
-    report.meet(conditions.known_hole("the program", found.version))
+    report.meet([conditions.known_hole("the program", found.version)])
 
 
 async def _check_server(report: _Report, context: ActionContext, directory: str, *, may_start: bool, within_seconds: float) -> None:
@@ -116,42 +116,36 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
             connection = await context.driver.connect()
         report.server |= {"reachable": True, "healthy": connection.health.healthy, "version": connection.health.version}
         # The description comes last: while the server makes it, for seconds, it answers nothing else.
-        asks = await addresses.asks_for_password(addresses.locate(context.settings))
-        catalogue = await _usable(report, connection, directory)
+        asks = await addresses.requires_password(addresses.locate(context.settings))
+        catalogue = await _require_usable(report, connection, directory)
         report.api = await check_api(connection)
     except DriverError as error:
         if error.code == "server_unreachable" and not report.binary["found"]:
             report.problem("binary_not_found", "OpenCode is not installed, and no server answers either")
         report.add(error)
         return
-    _add_drift(report)
+    _add_missing_operations(report)
     report.server["password_set"] = asks
-    report.meet(conditions.known_hole(f"the server at {report.server['url']}", str(report.server["version"])))
-    report.meet(conditions.open_server(str(report.server["url"]), asks_password=asks))
-    report.meet(conditions.published_sessions(catalogue))
-    report.meet(conditions.no_provider(catalogue), severity="error")
+    url, version = str(report.server["url"]), str(report.server["version"])
+    report.meet(conditions.of_server(url, version, catalogue, asks_password=asks))
     report.providers = {"connected": [item.id for item in catalogue.providers]}
     if catalogue.providers and catalogue.default is not None:
         report.providers["default_model"] = str(catalogue.default)
 
 
-async def _usable(report: _Report, connection: Connection, directory: str) -> Catalogue:
+async def _require_usable(report: _Report, connection: Connection, directory: str) -> Catalogue:
     await connection.require_sessions(directory)
     report.server["serves_sessions"] = True
     return await connection.catalogue(directory)
 
 
-def _add_drift(report: _Report) -> None:
-    """What is missing makes the server unusable; what has changed may never matter."""
-    version = report.server.get("version")
-    for found, severity, what in (
-        (report.api.missing, "error", "does not offer what this skill needs"),
-        (report.api.changed, "warning", "describes its API differently from what this skill rests on"),
-    ):
-        if found:
-            told = "; ".join(f"{item.operation}: {item.what}" for item in found[:_TOLD_DRIFTS])
-            more = f" (and {len(found) - _TOLD_DRIFTS} more, see api.drift)" if len(found) > _TOLD_DRIFTS else ""
-            report.problem("api_drift", f"OpenCode {version} {what}: {told}{more}", severity=severity)
+def _add_missing_operations(report: _Report) -> None:
+    """A server that does not offer an operation that the driver calls cannot be used."""
+    missing = report.api.missing
+    if missing:
+        shown = "; ".join(missing[:_SHOWN_OPERATIONS])
+        more = f" (and {len(missing) - _SHOWN_OPERATIONS} more, see api.drift)" if len(missing) > _SHOWN_OPERATIONS else ""
+        report.problem("api_drift", f"OpenCode {report.server.get('version')} does not offer what this skill needs: {shown}{more}")
 
 
 async def list_providers(arguments: JsonObject, context: ActionContext) -> JsonObject:

@@ -176,7 +176,7 @@ class ChangeWatch:
             return self._without()
         others = max(self._others, stores.users_of(before.store))
         limit_seconds = _AFTER_SECONDS if self._place is None else _COMMIT_SECONDS
-        found = await self._run(lambda git: self._compare(before, git, span), time_budget.within(limit_seconds))
+        found = await self._run(lambda git: self._compare(before, git, span), time_budget.remaining_up_to(limit_seconds))
         if found is None:
             return self._without()
         return self._report(*found, span=span, others=others)

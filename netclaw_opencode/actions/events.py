@@ -33,8 +33,8 @@ async def watch_events(arguments: JsonObject, context: ActionContext) -> JsonObj
     events: list[dict[str, object]] = []
     ended = "time"
     async with connection.events.subscribe(wanted) as subscription:
-        with anyio.move_on_after(time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 30), stops=False)):
-            await connection.events.ready(within_seconds=10)
+        with anyio.move_on_after(time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 30), stops=False)):
+            await connection.events.wait_ready(within_seconds=10)
             while len(events) < most:
                 event = await subscription.next()
                 if event is None or event.type in _NOISE:

@@ -26,7 +26,7 @@ async def install_opencode(arguments: JsonObject, context: ActionContext) -> Jso
     found = await installing.install(
         settings.state_dir,
         settings.environ or os.environ,
-        within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 600)),
+        within_seconds=time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 600)),
         tell=tell,
     )
     output: dict[str, object] = {

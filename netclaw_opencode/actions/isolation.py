@@ -100,7 +100,7 @@ class Place:
 
     def places(self) -> Places:
         """The places that are allowed, with this one."""
-        allowed = Places.of(self._settings)
+        allowed = Places.from_settings(self._settings)
         return replace(allowed, roots=(*allowed.roots, Path(self.work.tree))) if allowed.roots else allowed
 
     def begin(self, before: Snapshot) -> None:
@@ -142,7 +142,7 @@ class Place:
 
 def _removed(bench: Bench, work: Work, settings: Settings) -> None:
     isolating.discard(bench, work, force=False)
-    Trust.of(settings).revoke(work.tree)
+    Trust.from_settings(settings).revoke(work.tree)
 
 
 def notes_of(applied: Applied) -> list[str]:
@@ -234,16 +234,16 @@ async def _fail(place: Place, bench: Bench, error: BaseException, settings: Sett
 
 def _discarded(bench: Bench, place: Place, settings: Settings) -> None:
     isolating.discard(bench, place.work, force=True)
-    Trust.of(settings).revoke(place.work.tree)
+    Trust.from_settings(settings).revoke(place.work.tree)
 
 
 def _extend_trust(settings: Settings, work: Work) -> None:
     """Trust in the tree what its user has trusted in the source: the same files with the same content."""
-    trust = Trust.of(settings)
+    trust = Trust.from_settings(settings)
     found = trust.find(work.tree)
     if not found:
         return
-    trusted = {item.path: item.digest for item in Trust.of(settings).find(work.source)}
+    trusted = {item.path: item.digest for item in Trust.from_settings(settings).find(work.source)}
     same = tuple(item for item in found if trusted.get(_counterpart(item.path, work) or item.path) == item.digest)
     if same:
         # The source itself has just passed the same question.

@@ -30,7 +30,7 @@ _CALL_SECONDS = 30.0
 async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Send and wait: 60 s at most, then abort, verified."""
     limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", rules.MESSAGE_SECONDS), longest=rules.MESSAGE_SECONDS)
-    limit = time_budget.current().fitted(limit)
+    limit = time_budget.current().clamp(limit)
     read.require_sound(arguments, context.settings)
     began = context.clock()
     with sending.deadline_before_send(limit):
@@ -52,11 +52,11 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
     key = keys.read_key(arguments, action="send_message_async")
-    ends = context.clock() + time_budget.within(_CALL_SECONDS, stopping=True)
+    ends = context.clock() + time_budget.remaining_up_to(_CALL_SECONDS, stopping=True)
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
-    marked = (rules.mark_of(session) or {}).get("message_id")
-    if key is not None and keys.has_key(session, key) and isinstance(marked, str):
+    marked = SessionTag.read(session).message_id
+    if key is not None and keys.has_key(session, key) and marked is not None:
         turn, verdict = await turns.attach(session, marked)
         if turn.arrived:
             return _started(turn, verdict, prompt, notes=("the same idempotency key: this is the turn that was sent before",))
@@ -78,13 +78,13 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
 
 
 def _started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, ...] = ()) -> JsonObject:
-    deadline_ms = (rules.mark_of(turn.session) or {}).get("deadline_ms")
+    deadline_ms = SessionTag.read(turn.session).deadline_ms
     output: dict[str, object] = {
         "session_id": turn.session.id,
         "message_id": turn.message_id,
         "started": turn.has_started or verdict.ended,
         "state": "ready" if verdict.ended else "waiting" if verdict.state == "waiting" else "busy",
-        "deadline_at": sessions.iso(deadline_ms if isinstance(deadline_ms, int) else 0),
+        "deadline_at": sessions.iso(deadline_ms or 0),
         "next": f"netclaw-opencode inspect wait-for-session --session-id {turn.session.id}",
         "notes": list(notes),
     }
@@ -101,7 +101,7 @@ async def _prompt(arguments: JsonObject, context: ActionContext, *, first: bool 
     model = read.model(arguments, context.settings)
     connection = await context.driver.connect()
     session = await (connection.session_for_prompt(wanted) if first else connection.session(wanted))
-    Places.of(context.settings).require(session.directory)
+    Places.from_settings(context.settings).require(session.directory)
     # A session made with a model keeps it unless the call names another.
     model = model if "model" in arguments or session.model is None else session.model
     return session, await read.prompt(connection, arguments, directory=session.directory, model=model, session_model=session.model)
@@ -118,7 +118,7 @@ async def get_session_result(arguments: JsonObject, context: ActionContext) -> J
 async def wait_for_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """A bounded wait for the end of a turn, or for progress beyond ``cursor``."""
     began = context.clock()
-    limit = time_budget.current().fitted(read.seconds(arguments, "wait_seconds", 45), stops=False)
+    limit = time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
     connection, turn, verdict = await _attach(arguments, context)
     turns = await context.driver.turns(sending=False)
@@ -128,7 +128,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         # Without a cursor only the end counts; with one, any change does.
         enough = None if cursor is None else (lambda seen: _cursor(turn, seen) != cursor)
         async with connection.watcher(turn.session.directory).follow(turn.session.id) as news:
-            await connection.events.opened(within_seconds=max(0.1, ends - context.clock()))
+            await connection.events.try_open(within_seconds=max(0.1, ends - context.clock()))
             verdict = await turns.follow(turn, news, until=min(ends, overdue), watching=True, enough=enough)
     if not verdict.ended and context.clock() >= overdue:
         raise turns.overdue(turn)
@@ -162,10 +162,7 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
     connection = await context.driver.connect()
     session = await connection.session(wanted)
     if message_id is None:
-        marked = (rules.mark_of(session) or {}).get("message_id")
-        message_id = marked if isinstance(marked, str) else None
-    if message_id is None:
-        message_id = await _last_prompt(connection, session)
+        message_id = SessionTag.read(session).message_id or await _last_prompt(connection, session)
     turn, verdict = await (await context.driver.turns(sending=False)).attach(session, message_id)
     if not turn.arrived and not turn.has_started and not _may_still_arrive(connection, session, message_id):
         raise ActionFailed("turn_incomplete", f"session {session.id} has no message {message_id}", details={"session_id": session.id})
@@ -191,13 +188,11 @@ async def _last_prompt(connection: Connection, session: Session) -> str:
 
 def _may_still_arrive(connection: Connection, session: Session, message_id: str) -> bool:
     """Whether a prompt that is not in the store is one that was sent, by its mark, and whose task is not overdue."""
-    mark = rules.mark_of(session) or {}
-    return mark.get("message_id") == message_id and _overdue_at(session, connection) > connection.clock()
+    return SessionTag.read(session).message_id == message_id and _overdue_at(session, connection) > connection.clock()
 
 
 async def _result(connection: Connection, context: ActionContext, turn: Turn, verdict: Verdict) -> JsonObject:
-    tag = SessionTag.of(turn.session)
-    digest = tag.output_schema if tag is not None else None
+    digest = SessionTag.read(turn.session).output_schema
     schema = structured_output.load_schema(context.settings.state_dir, digest) if digest is not None else None
     result = await (await context.driver.turns(sending=False)).result(turn, verdict, output_schema=schema)
     if digest is not None and schema is None:
@@ -224,10 +219,10 @@ def _state(turn: Turn, verdict: Verdict) -> str:
 
 def _overdue_at(session: Session, connection: Connection) -> float:
     """The task's own deadline, on the connection's clock; infinity where it has none."""
-    marked = (rules.mark_of(session) or {}).get("deadline_ms")
-    if not isinstance(marked, int):
+    deadline_ms = SessionTag.read(session).deadline_ms
+    if deadline_ms is None:
         return float("inf")
-    return connection.clock() + (marked - connection.http.server_time_ms()) / 1000
+    return connection.clock() + (deadline_ms - connection.http.server_time_ms()) / 1000
 
 
 def _elapsed(connection: Connection, turn: Turn) -> float:

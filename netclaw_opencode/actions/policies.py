@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netclaw_opencode._core.policy import load
+from netclaw_opencode._core.policy import load_policy
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.facts import AgentQuestion, PendingRequest
@@ -20,8 +20,8 @@ _OF_QUESTION = ("header", "options", "multiple")
 async def check_policy(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """What the policy file would answer to a request."""
     request = _request(arguments)
-    policy = load(context.settings.policy)
-    ruling = policy.rule_on(request)
+    policy = load_policy(context.settings.policy)
+    ruling = policy.decide(request)
     output: dict[str, object] = {"answer": ruling.answer, "by": ruling.by}
     if ruling.rule is not None:
         output["rule"] = ruling.rule.to_wire()

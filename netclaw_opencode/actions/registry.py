@@ -1,4 +1,4 @@
-"""The one door: every call of every face goes through ``Registry.invoke``.
+"""Dispatch actions: every call of every adapter goes through ``Registry.invoke``.
 
 Owns the order of a call (validate in, veto, run, validate out, envelope) and the turning of every exception into the
 error envelope. It must not know where an action comes from or what it does.
@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import cast
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.redaction import hidden, hide, hide_in_json
-from netclaw_opencode._core.time_budget import CallTime
+from netclaw_opencode._core.redaction import hide, hide_in_json, redact_json
+from netclaw_opencode._core.time_budget import CallBudget
 from netclaw_opencode.actions.context import ActionCall, ActionContext
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.jsontypes import JsonObject
@@ -118,22 +118,43 @@ class Registry:
 
     async def _conclude(self, name: str, arguments: JsonObject, context: ActionContext) -> tuple[dict[str, object], DriverError | None]:
         """The envelope of one call, and the error behind one that failed."""
-        deadline_seconds, stop_seconds = self._time_of(name, arguments)
+        deadline_seconds, stop_seconds = self._time_limits(name, arguments)
         with (
             context.record.call(str(name).replace("-", "_")),
-            time_budget.of_call(
+            time_budget.call_budget(
                 context.settings.call_seconds, clock=context.clock, deadline_seconds=deadline_seconds, stop_seconds=stop_seconds
-            ) as time_of_call,
+            ) as budget,
         ):
-            envelope, error = await self._invoke(name, arguments, context, time_of_call)
+            call: ActionCall | None = None
+            failure: DriverError | None = None
+            try:
+                definition = self.get(name)
+                name = definition.name
+                _require_valid(arguments, definition)
+                call = ActionCall(name, arguments, definition.skill, definition.tier, context)
+                output = await _run(call, definition, budget)
+                envelope: dict[str, object] = {"ok": True, "action": name, "data": _check_output(output, definition)}
+            except DriverError as error:
+                failure = error
+                _explain(error, budget)
+            except Exception as error:  # the dispatcher: a defect becomes a result, never silence
+                _log.exception("action %s failed unexpectedly", name)
+                failure = _internal(error)
+            if failure is not None:
+                envelope = error_envelope(name, failure)
+            envelope = _without_secrets(envelope, context.secrets)
+            if failure is not None:
+                _hide_secrets(failure, context.secrets)
+            if call is not None:
+                _notify_hooks(call, envelope)
             # Imported here: listing actions needs no driver.
             from netclaw_opencode.driver import rules
 
             rules.require_result_or_cause(envelope)
             context.record.result(envelope)
-        return envelope, error
+        return envelope, failure
 
-    def _time_of(self, name: str, arguments: JsonObject) -> tuple[float | None, float]:
+    def _time_limits(self, name: str, arguments: JsonObject) -> tuple[float | None, float]:
         """The deadline of a call in seconds, as it was given or as its manifest states it, and the time to stop what must be stopped."""
         definition = self._actions.get(str(name).replace("-", "_"))
         if definition is None:
@@ -143,49 +164,22 @@ class Registry:
         stated = given if isinstance(given, int | float) and not isinstance(given, bool) else definition.deadline_seconds
         return float(stated), STOP_SECONDS if field is not None else 0.0
 
-    async def _invoke(
-        self, name: str, arguments: JsonObject, context: ActionContext, time_of_call: CallTime
-    ) -> tuple[dict[str, object], DriverError | None]:
-        call: ActionCall | None = None
-        failure: DriverError | None = None
-        try:
-            definition = self.get(name)
-            name = definition.name
-            _require_valid(arguments, definition)
-            call = ActionCall(name, arguments, definition.skill, definition.tier, context)
-            output = await _in_time(call, definition, time_of_call)
-            envelope: dict[str, object] = {"ok": True, "action": name, "data": _checked(output, definition)}
-        except DriverError as error:
-            failure = error
-            _explain(error, time_of_call)
-        except Exception as error:  # the door: a defect becomes a result, never silence
-            _log.exception("action %s failed unexpectedly", name)
-            failure = _internal(error)
-        if failure is not None:
-            envelope = error_envelope(name, failure)
-        envelope = _without(envelope, context.secrets)
-        if failure is not None:
-            _hide(failure, context.secrets)
-        if call is not None:
-            _tell(call, envelope)
-        return envelope, failure
 
-
-def _explain(error: DriverError, time_of_call: CallTime) -> None:
+def _explain(error: DriverError, budget: CallBudget) -> None:
     """Say of a call that ran out of time that the cap cut it, if it did."""
-    note = time_of_call.note()
+    note = budget.note()
     if note is None or error.code not in _OF_TIME:
         return
     error.message += f"; {note}"
-    error.details |= {"call_seconds": time_of_call.cap_seconds, "asked_seconds": time_of_call.asked}
+    error.details |= {"call_seconds": budget.cap_seconds, "asked_seconds": budget.cut_limit}
     if error.code == "turn_timeout":
         error.next = "Use send_message_async with wait_for_session: here no call may last long enough."
 
 
-def _hide(error: DriverError, secrets: tuple[str, ...]) -> None:
+def _hide_secrets(error: DriverError, secrets: tuple[str, ...]) -> None:
     """Take the known secrets out of an error that is about to be raised; a cause that holds one is left out."""
     error.message, error.next = hide(error.message, secrets)[0], hide(error.next, secrets)[0]
-    error.details = dict(cast(JsonObject, hidden(error.details, secrets=secrets)))
+    error.details = dict(cast(JsonObject, redact_json(error.details, secrets=secrets)))
     error.args = (error.message,)
     seen: set[int] = set()
     link: BaseException = error
@@ -220,16 +214,24 @@ def _deadline_field(definition: ActionDefinition) -> str | None:
     return "deadline_seconds" if bounds_call else None
 
 
-async def _in_time(call: ActionCall, definition: ActionDefinition, time_of_call: CallTime) -> JsonObject:
-    """The output, or the end of a call that outlasts its deadline or the operator's cap: the last resort, since every wait keeps both."""
-    if time_of_call.ends == float("inf"):
-        return await _run(call, definition)
+async def _run(call: ActionCall, definition: ActionDefinition, budget: CallBudget) -> JsonObject:
+    """Run the handler, or a plugin in its place.
+
+    Raises:
+        Refused: ``vetoed`` by a plugin.
+        OutOfTime: The call outlasts its deadline or the operator's cap: the last resort, since every wait keeps both.
+    """
     from anyio import move_on_after
 
-    with move_on_after(max(0.0, time_of_call.ends - time_of_call.clock())):
-        return await _run(call, definition)
-    cap_seconds = time_of_call.cap_seconds
-    if cap_seconds is None or time_of_call.deadline + time_of_call.stop_seconds <= time_of_call.ends:
+    with move_on_after(max(0.0, budget.ends - budget.clock())):
+        reason = call.context.hooks.before_action(call)
+        if reason is not None:
+            raise Refused("vetoed", f"{call.action} was vetoed: {reason}")
+        async with call.context.leasing():
+            running = call.context.hooks.run_action(call)
+            return await (running if running is not None else definition.resolve()(call.arguments, call.context))
+    cap_seconds = budget.cap_seconds
+    if cap_seconds is None or budget.deadline + budget.stop_seconds <= budget.ends:
         raise OutOfTime("request_timeout", f"{call.action} did not end within its {definition.deadline_seconds:g} s")
     raise OutOfTime(
         "call_timeout",
@@ -238,16 +240,7 @@ async def _in_time(call: ActionCall, definition: ActionDefinition, time_of_call:
     )
 
 
-async def _run(call: ActionCall, definition: ActionDefinition) -> JsonObject:
-    reason = call.context.hooks.before_action(call)
-    if reason is not None:
-        raise Refused("vetoed", f"{call.action} was vetoed: {reason}")
-    async with call.context.leasing():
-        running = call.context.hooks.run_action(call)
-        return await (running if running is not None else definition.resolve()(call.arguments, call.context))
-
-
-def _tell(call: ActionCall, envelope: JsonObject) -> None:
+def _notify_hooks(call: ActionCall, envelope: JsonObject) -> None:
     hooks = call.context.hooks
     try:
         (hooks.after_action if envelope["ok"] else hooks.action_failed)(call, envelope)
@@ -256,9 +249,9 @@ def _tell(call: ActionCall, envelope: JsonObject) -> None:
 
 
 def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
-    from netclaw_opencode._core.validation import problems_of
+    from netclaw_opencode._core.validation import find_problems
 
-    problems = problems_of(arguments, definition.input_schema, incoming=True)
+    problems = find_problems(arguments, definition.input_schema, incoming=True)
     if problems:
         raise InvalidInput(
             "invalid_input",
@@ -267,11 +260,11 @@ def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
         )
 
 
-def _checked(output: JsonObject, definition: ActionDefinition) -> JsonObject:
+def _check_output(output: JsonObject, definition: ActionDefinition) -> JsonObject:
     """The output, with a note where it is not what its schema promises: what was done and paid for is not thrown away for that."""
-    from netclaw_opencode._core.validation import problems_of
+    from netclaw_opencode._core.validation import find_problems
 
-    problems = problems_of(output, definition.output_schema)
+    problems = find_problems(output, definition.output_schema)
     if not problems:
         return output
     if not isinstance(output, Mapping):
@@ -282,8 +275,8 @@ def _checked(output: JsonObject, definition: ActionDefinition) -> JsonObject:
     return {**output, "notes": [*(notes if isinstance(notes, list) else ()), told]}
 
 
-def _without(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
-    """The last look: whatever let a known secret in (an agent that prints its environment), it does not leave the door."""
+def _without_secrets(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
+    """The last look: whatever let a known secret in (an agent that prints its environment), it is hidden here."""
     if not secrets:
         return envelope
     shown = {name: hide_in_json(value, secrets) for name, value in envelope.items()}

@@ -22,7 +22,7 @@ _ANSWERS: dict[str, Literal["once", "always", "reject"]] = {"once": "once", "alw
 async def reply_permission(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Grant or refuse a permission that the agent waits for."""
     connection = await context.driver.connect()
-    request = await _pending(connection, read.session_id(arguments), ids.checked(arguments["permission_id"], field="permission_id"))
+    request = await _pending(connection, read.session_id(arguments), ids.check_id(arguments["permission_id"], field="permission_id"))
     chosen = _ANSWERS[read.required_text(arguments, "answer")]
     await permissions.send_answer(connection, request, Decision(chosen, message=read.text(arguments, "message")))
     return {
@@ -40,7 +40,7 @@ async def reply_question(arguments: JsonObject, context: ActionContext) -> JsonO
     if reject == isinstance(given, list):
         raise InvalidInput("invalid_input", "reply_question: give either answers or reject")
     connection = await context.driver.connect()
-    request = await _pending(connection, read.session_id(arguments), ids.checked(arguments["question_id"], field="question_id"))
+    request = await _pending(connection, read.session_id(arguments), ids.check_id(arguments["question_id"], field="question_id"))
     labels = tuple(tuple(str(label) for label in labels) for labels in given) if isinstance(given, list) else ()
     if not reject and len(labels) != len(request.questions):
         asked = "; ".join(item.question for item in request.questions)

@@ -31,7 +31,7 @@ async def start_server(arguments: JsonObject, context: ActionContext) -> JsonObj
         context.settings,
         port=port,
         directory=directory,
-        within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 45)),
+        within_seconds=time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 45)),
         without_project_code=read.flag(arguments, "without_project_code"),
     )
     await context.driver.disconnect()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, leftovers, rules, sessions, stopping
+from netclaw_opencode.driver import rules, sessions, stopping
 from netclaw_opencode.driver.looks import last_turn
-from netclaw_opencode.driver.tags import own_tags
+from netclaw_opencode.driver.tags import SessionTag, own_tags
 from netclaw_opencode.driver.verdict import judge
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
@@ -43,10 +43,13 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
         model=read.model(arguments, context.settings),
         parent_id=parent_id,
         directory_given="directory" in arguments,
-        places=Places.of(context.settings),
+        places=Places.from_settings(context.settings),
     )
     connection = await context.driver.connect()
-    notes = await context.driver.sweep_orphans(connection, left_seconds=time_budget.current().fitted(_CREATE_SECONDS, stops=False))
+    notes = await context.driver.sweep_orphans(connection, left_seconds=time_budget.current().clamp(_CREATE_SECONDS, stops=False))
+    # Imported here, as elsewhere in this module: a look at sessions needs no key and no sweep.
+    from netclaw_opencode.driver import keys
+
     key = keys.read_key(arguments, action="create_session")
     new = True
     if key is None:
@@ -94,6 +97,8 @@ async def _directory_states(
     """What runs and waits in each directory, read side by side; and the directories that could not be read, with the reason."""
     if len(directories) == 1:
         return {directories[0]: await connection.directory_state(directories[0])}, []
+    from netclaw_opencode.driver import leftovers
+
     states: dict[str, DirectoryState] = {}
     skipped: list[dict[str, object]] = []
 
@@ -164,8 +169,7 @@ async def abort_session(arguments: JsonObject, context: ActionContext) -> JsonOb
     connection = await context.driver.connect()
     session = await connection.session(wanted)
     rules.require_ours(connection.record, session, include_foreign=read.flag(arguments, "include_foreign"))
-    marked = (rules.mark_of(session) or {}).get("message_id")
-    report = await stopping.stop(connection, session, message_id=marked if isinstance(marked, str) else None)
+    report = await stopping.stop(connection, session, message_id=SessionTag.read(session).message_id)
     if not report.confirmed:
         raise ActionFailed(
             "abort_unconfirmed",

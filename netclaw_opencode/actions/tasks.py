@@ -28,7 +28,7 @@ _SHARED = ("directory", "title", "model", "retry_budget_seconds", "retry_attempt
 
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
-    limit = time_budget.current().fitted(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
+    limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     key = keys.read_key(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
@@ -79,7 +79,7 @@ async def _end_isolated(place: Place, arguments: JsonObject, output: dict[str, o
 async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Plan in one session, implement in a fresh one with the plan as its context."""
     began = context.clock()
-    limit = time_budget.current().fitted(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
+    limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     async with isolation.isolated(arguments, context, ends=began + limit) as place:
         output = await _plan_and_implement(arguments, context, began=began, limit=limit, place=place)

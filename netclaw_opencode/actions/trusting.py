@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.errors import Refused, ServerProblem
-from netclaw_opencode.opencode.directories import checked_directory
+from netclaw_opencode.opencode.directories import check_directory
 from netclaw_opencode.opencode.trust import Trust
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Shown = Sequence[tuple[str, Sequence[str]]]
 
 def trusted_folders(settings: Settings) -> JsonObject:
     """List what is trusted, oldest first."""
-    kept = Trust.of(settings).folders()
+    kept = Trust.from_settings(settings).folders()
     folders = [{"directory": item.directory, "trusted_at": item.trusted_at, "files": sorted(item.files)} for item in kept]
     return {"folders": folders, "count": len(folders)}
 
@@ -28,8 +28,8 @@ def trusted_folders(settings: Settings) -> JsonObject:
 def revoke_trust(settings: Settings, directory: str) -> JsonObject:
     """Trust a folder no longer; one that is gone, too."""
     place = Path(directory).expanduser().absolute()
-    resolved = checked_directory(str(place)) if place.is_dir() else str(place)
-    return {"directory": resolved, "revoked": Trust.of(settings).revoke(resolved)}
+    resolved = check_directory(str(place)) if place.is_dir() else str(place)
+    return {"directory": resolved, "revoked": Trust.from_settings(settings).revoke(resolved)}
 
 
 def grant_trust(settings: Settings, directory: str, agree: Callable[[str, Shown], bool]) -> JsonObject:
@@ -39,15 +39,15 @@ def grant_trust(settings: Settings, directory: str, agree: Callable[[str, Shown]
         Refused: ``untrusted_project``, where nobody agreed.
         ServerProblem: ``config_error``, where a file cannot be judged.
     """
-    kept = Trust.of(settings)
-    resolved = checked_directory(str(Path(directory).expanduser().absolute()))
+    kept = Trust.from_settings(settings)
+    resolved = check_directory(str(Path(directory).expanduser().absolute()))
     found = kept.find(resolved)
     broken = next((item for item in found if item.problem is not None), None)
     if broken is not None:
         raise ServerProblem(
             "config_error",
             f"{broken.path} cannot be read, so it is not known what it would run: {broken.problem}",
-            next=f"mend {broken.path}",
+            next=f"fix {broken.path}",
             details={"directory": resolved, "file": str(broken.path)},
         )
     wire: dict[str, object] = {"directory": resolved, "files": [item.to_wire() for item in found]}

@@ -55,7 +55,7 @@ async def recover(arguments: JsonObject, context: ActionContext) -> JsonObject:
         connect=context.driver.connect,
         disconnect=context.driver.disconnect,
         directory=directory,
-        within_seconds=time_budget.current().fitted(read.seconds(arguments, "deadline_seconds", 60)),
+        within_seconds=time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 60)),
         force=read.flag(arguments, "force"),
         recorder=context.record,
     )

@@ -67,7 +67,7 @@ def _applied(bench: Bench, work_id: str, settings: Settings, *, keep: bool) -> d
         removed = not keep and not applied.left
         if removed:
             isolating.discard(bench, work, force=False)
-            Trust.of(settings).revoke(work.tree)
+            Trust.from_settings(settings).revoke(work.tree)
     return {
         "work_id": work.id,
         "source": work.source,
@@ -90,7 +90,7 @@ def _discard(bench: Bench, work_id: str, settings: Settings, *, force: bool) -> 
     work = bench.ledger.read(work_id)
     with bench.ledger.held(work_id):
         isolating.discard(bench, work, force=force)
-        Trust.of(settings).revoke(work.tree)
+        Trust.from_settings(settings).revoke(work.tree)
     return {"work_id": work.id, "discarded": True, "path": str(work.path)} | ({"branch": work.branch} if work.branch else {})
 
 

@@ -15,7 +15,7 @@ from netclaw_opencode.api import _convert, events
 from netclaw_opencode.api._results import Result
 from netclaw_opencode.errors import ActionFailed, Stop
 from netclaw_opencode.facts import Decision, PendingRequest, ProgressEvent
-from netclaw_opencode.host.listening import listen
+from netclaw_opencode.host.listener import listen
 
 if TYPE_CHECKING:
     from anyio import CancelScope

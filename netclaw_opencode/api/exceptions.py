@@ -60,14 +60,14 @@ class InvalidUrlError(InvalidInputError, code="invalid_url"):
 class InvalidManifestError(InvalidInputError, code="invalid_manifest"):
     """A skill.yaml or one of its schemas is wrong.
 
-    What helps: Mend every problem listed under details.problems.
+    What helps: Fix every problem listed under details.problems.
     """
 
 
 class InvalidPolicyError(InvalidInputError, code="invalid_policy"):
     """The policy file cannot be read or is wrong; no prompt was sent.
 
-    What helps: Mend every problem listed under details.problems.
+    What helps: Fix every problem listed under details.problems.
     """
 
 
@@ -165,7 +165,7 @@ class UntrustedProjectError(RefusedError, code="untrusted_project"):
 class PluginMissingError(RefusedError, code="plugin_missing"):
     """A plugin that must be in force is not loaded, so nothing is run, answered or started.
 
-    What helps: Install or mend the plugin named in the message.
+    What helps: Install or fix the plugin named in the message.
     """
 
 
@@ -291,7 +291,7 @@ class NotOpenCodeError(ServerError, code="not_opencode"):
 class ConfigError(ServerError, code="config_error"):
     """The server is up but its opencode.json is broken, so no session can run.
 
-    What helps: Mend the file named in the message, then restart the server.
+    What helps: Fix the file named in the message, then restart the server.
     """
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from netclaw_opencode.api.events import TaskEvent
     from netclaw_opencode.host import Host
-    from netclaw_opencode.host.portal import RunningCall
+    from netclaw_opencode.host.running_call import RunningCall
 
 R = TypeVar("R", bound=Result)
 

@@ -5,8 +5,8 @@ Nothing is started, written or answered. What cannot be seen in time is said to 
 
 from __future__ import annotations
 
+from netclaw_opencode.doctor.checks import ROWS, Check, Row, run_checks
 from netclaw_opencode.doctor.facts import Facts
-from netclaw_opencode.doctor.judging import ROWS, Check, Row, judged
-from netclaw_opencode.doctor.looking import look
+from netclaw_opencode.doctor.probes import collect_facts
 
-__all__ = ["ROWS", "Check", "Facts", "Row", "judged", "look"]
+__all__ = ["ROWS", "Check", "Facts", "Row", "collect_facts", "run_checks"]

@@ -1,17 +1,17 @@
-"""Whether the server's API is the one that we rest on, by its own description.
+"""Check that the server offers every operation that the driver calls, by its own description (``/doc``).
 
-Owns the reading of ``/doc`` for that. A server whose description cannot be read is not checked, and is no worse for it.
+Only methods and paths are compared. What stands in requests and answers is compared by a test, for each new OpenCode.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.opencode.wire import routes
-from netclaw_opencode.opencode.wire.contract import OPERATIONS
-from netclaw_opencode.opencode.wire.drift import Drift, drift
 
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.connection import Connection
@@ -19,27 +19,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ApiCheck:
-    """``operations`` is how many were compared; ``missing`` and ``changed`` are the differences of the two kinds."""
+    """Result of the check.
+
+    Attributes:
+        checked: Whether the description could be read; a server without one is no worse for it.
+        operations: Number of operations compared.
+        missing: Operations that the server does not offer, as method and path.
+    """
 
     checked: bool = False
     operations: int = 0
-    missing: tuple[Drift, ...] = ()
-    changed: tuple[Drift, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def to_wire(self) -> dict[str, object]:
-        """The form in the report of check_availability."""
-        found = (*self.missing, *self.changed)
-        return {"checked": self.checked, "operations": self.operations, "drift": [item.to_wire() for item in found]}
+        """Return the form in the report of check_availability."""
+        drift = [{"operation": name, "what": "the server does not offer it"} for name in self.missing]
+        return {"checked": self.checked, "operations": self.operations, "drift": drift}
 
 
 async def check_api(connection: Connection) -> ApiCheck:
-    """Read the description and compare it. The server makes it when first asked, which takes a second or two."""
+    """Read the description and compare it. The server makes it when it is first asked, which takes a second or two."""
     try:
-        found = drift(await connection.http.call(routes.DOC))
+        document = await connection.http.call(routes.DOC)
     except DriverError:
         return ApiCheck()
-    missing = tuple(item for item in found if item.missing)
-    return ApiCheck(True, len(OPERATIONS), missing, tuple(item for item in found if not item.missing))
+    return compare(document)
 
 
-__all__ = ["ApiCheck", "check_api"]
+def compare(document: object) -> ApiCheck:
+    """Compare an OpenAPI document with the routes that the driver calls, whatever their parameters are called."""
+    paths = document.get("paths") if isinstance(document, Mapping) else None
+    if not isinstance(paths, Mapping):
+        return ApiCheck()
+    offered = {
+        (str(method).upper(), _without_names(str(path)))
+        for path, methods in paths.items()
+        for method in (methods if isinstance(methods, Mapping) else ())
+    }
+    # The description does not describe itself.
+    called = [route for route in routes.ALL if route is not routes.DOC]
+    missing = tuple(f"{route.method} {route.path}" for route in called if (route.method, _without_names(route.path)) not in offered)
+    return ApiCheck(checked=True, operations=len(called), missing=missing)
+
+
+def _without_names(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path)
+
+
+__all__ = ["ApiCheck", "check_api", "compare"]

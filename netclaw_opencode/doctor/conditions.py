@@ -1,13 +1,13 @@
-"""Conditions of this machine and its server under which no task should run, or none can: each is judged here, once.
+"""Judge this machine and its server: conditions under which no task should run, or none can.
 
-Owns these judgements, all of them pure, for ``check_availability`` and for the doctor. How grave one is, each of the two says
-for itself.
+``check_availability`` and the doctor take both the judgement and its severity from here. Everything is pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.opencode.process import binary
@@ -20,17 +20,28 @@ if TYPE_CHECKING:
 _SHORT_PASSWORD = 8
 
 
+Severity = Literal["error", "warning"]
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One that is met: its error code, what is wrong, and what helps."""
+    """One that is met.
+
+    Attributes:
+        code: Its error code.
+        message: What is wrong.
+        remedy: What helps.
+        severity: ``error`` if no task can run, else ``warning``.
+    """
 
     code: str
     message: str
     remedy: str
+    severity: Severity = "warning"
 
 
-def _met(code: str, message: str, remedy: str | None = None) -> Condition:
-    return Condition(code, message, remedy or CODES[code].remedy)
+def _met(code: str, message: str, remedy: str | None = None, *, severity: Severity = "warning") -> Condition:
+    return Condition(code, message, remedy or CODES[code].remedy, severity)
 
 
 def known_hole(what: str, version: str) -> Condition | None:
@@ -64,15 +75,31 @@ def short_password(settings: Settings) -> Condition | None:
 
 
 def open_server(url: str, *, asks_password: bool) -> Condition | None:
-    """A server that takes calls from everybody."""
+    """A server that takes calls without a password."""
     if asks_password:
         return None
     return _met("unauthenticated_server", f"the server at {url} has no password: every program on this machine can use it")
 
 
 def no_provider(catalogue: Catalogue) -> Condition | None:
-    """Nobody to ask."""
-    return None if catalogue.providers else _met("provider_unavailable", "no model provider is connected")
+    """No model can be called."""
+    return None if catalogue.providers else _met("provider_unavailable", "no model provider is connected", severity="error")
+
+
+def of_settings(settings: Settings) -> Iterator[Condition]:
+    """Yield what is wrong with the settings."""
+    yield from filter(None, (empty_password(settings), short_password(settings)))
+
+
+def of_server(url: str, version: str, catalogue: Catalogue, *, asks_password: bool) -> Iterator[Condition]:
+    """Yield what is wrong with a server that answers, in the order of a report."""
+    found = (
+        known_hole(f"the server at {url}", version),
+        open_server(url, asks_password=asks_password),
+        published_sessions(catalogue),
+        no_provider(catalogue),
+    )
+    yield from filter(None, found)
 
 
 def published_sessions(catalogue: Catalogue) -> Condition | None:
@@ -83,4 +110,15 @@ def published_sessions(catalogue: Catalogue) -> Condition | None:
     return _met("config_error", what, 'Set "share": "disabled" in opencode.json.')
 
 
-__all__ = ["Condition", "empty_password", "known_hole", "no_provider", "open_server", "published_sessions", "short_password"]
+__all__ = [
+    "Condition",
+    "Severity",
+    "empty_password",
+    "known_hole",
+    "no_provider",
+    "of_server",
+    "of_settings",
+    "open_server",
+    "published_sessions",
+    "short_password",
+]

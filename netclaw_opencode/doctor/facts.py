@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskSpace:
     """Free space where something is kept."""
 
     what: str
@@ -69,7 +69,7 @@ class Facts:
     statuses: Mapping[str, SessionStatus] | None = None
     neighbours: tuple[Neighbour, ...] | None = None
     server_mark: str | None = field(default=None, repr=False)
-    rooms: tuple[Room, ...] | None = None
+    disk_spaces: tuple[DiskSpace, ...] | None = None
     policy: Policy | DriverError | None = None
     unusable: tuple[str, ...] | None = None
     """Settings that name something which is not there, one sentence each."""
@@ -85,4 +85,4 @@ class Facts:
         return isinstance(self.health, Health)
 
 
-__all__ = ["Facts", "Integration", "Room"]
+__all__ = ["DiskSpace", "Facts", "Integration"]

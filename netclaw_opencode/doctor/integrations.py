@@ -61,12 +61,12 @@ HOSTS = (
 )
 
 
-def found(environ: Mapping[str, str], home: Path) -> tuple[Integration, ...]:
+def find_hosts(environ: Mapping[str, str], home: Path) -> tuple[Integration, ...]:
     """Every host whose folder is there."""
-    return tuple(item for host in HOSTS if (item := _found(host, environ, home)) is not None)
+    return tuple(item for host in HOSTS if (item := _find_host(host, environ, home)) is not None)
 
 
-def _found(host: _Host, environ: Mapping[str, str], home: Path) -> Integration | None:
+def _find_host(host: _Host, environ: Mapping[str, str], home: Path) -> Integration | None:
     stated = environ.get(host.variable, "") if host.variable else ""
     folder = Path(stated) if Path(stated).is_absolute() else home / host.folder
     if not _is_folder(folder) or (host.signs and not any(os.path.lexists(folder / sign) for sign in host.signs)):
@@ -115,4 +115,4 @@ def _text(path: Path) -> str | None:
         return None
 
 
-__all__ = ["HOSTS", "PLUGIN", "SKILL", "found"]
+__all__ = ["HOSTS", "PLUGIN", "SKILL", "find_hosts"]

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.permissions import Decide
     from netclaw_opencode.driver.turns import Emit, Turns
     from netclaw_opencode.opencode.addresses import Address
-    from netclaw_opencode.opencode.wire.types import Session
 
 # What only turns and sweeping need is imported where they begin: a command that merely looks is done in half a second.
 
@@ -114,7 +113,7 @@ class Driver:
                 return lease.line.connection
             address = addresses.locate(self.settings)
             line = self._leases.current
-            if line is not None and not line.address.leads_where(address):
+            if line is not None and not line.address.is_same_as(address):
                 await self._leases.retire()
             if self._leases.current is None:
                 self._leases.add(*await self._connect_or_follow(address))
@@ -126,7 +125,7 @@ class Driver:
             return await self._connect(address), address
         except ServerProblem as error:
             now = addresses.locate(self.settings)
-            if error.code not in _MOVED or now.leads_where(address):
+            if error.code not in _MOVED or now.is_same_as(address):
                 raise
             return await self._connect(now), now
 
@@ -139,7 +138,7 @@ class Driver:
         client = address.client(self._record, admit=address.gate(self.settings))
         try:
             await client.__aenter__()
-            health = await addresses.health(client)
+            health = await addresses.probe_health(client)
             if not health.healthy:
                 raise ServerProblem("server_not_ready", f"{address.url} says that it is not healthy")
             check_version(health.version)
@@ -159,7 +158,7 @@ class Driver:
             secrets=secrets,
             state_dir=self.settings.state_dir,
             clock=self._clock,
-            end_orphans=partial(servers.end_orphans, address.record),
+            end_orphans=partial(servers.terminate_orphans, address.record),
             record=self._record,
         )
 
@@ -193,7 +192,7 @@ class Driver:
     async def _sweep(self, connection: Connection, notes: list[str]) -> None:
         from netclaw_opencode.driver import leftovers
 
-        locks.sweep(self.settings.state_dir)
+        locks.remove_stale(self.settings.state_dir)
         known = self.pending_removals.names
         look = await leftovers.find(connection, given_up=known, limit=_RECENT)
         notes += [item.sentence() for item in look.skipped]
@@ -206,14 +205,14 @@ class Driver:
         await leftovers.remove(connection, tuple(item for item in look.found if item.reason in ("owner_gone", "not_removed")), done=done)
         if not look.skipped:
             # The rest is gone, or was never there.
-            seen = {item.session.id for item in look.found} | {_created_by(item.session) for item in look.found}
+            seen = {item.session.id for item in look.found} | {SessionTag.read(item.session).created_by for item in look.found}
             self.pending_removals.discard(known - seen)
 
     def forget_removed(self, removals: Iterable[Removal]) -> None:
         """Take what was removed out of the pending removals."""
         for item in removals:
             if item.deleted:
-                self.pending_removals.discard((item.leftover.session.id, _created_by(item.leftover.session)))
+                self.pending_removals.discard((item.leftover.session.id, SessionTag.read(item.leftover.session).created_by))
 
     async def turns(self, *, sending: bool = True, on_request: OnRequest | None = None) -> Turns:
         """Turns on the connection; ``sending=False`` is for a caller that only looks at them.
@@ -224,23 +223,27 @@ class Driver:
         Args:
             on_request: What to do with a request without a decision; None leaves it to the policy file, else it is refused.
         """
-        from netclaw_opencode._core.policy import Policy, load
+        from netclaw_opencode._core.policy import Policy, load_policy
         from netclaw_opencode.driver.permissions import RequestHandler
         from netclaw_opencode.driver.turns import Turns
         from netclaw_opencode.records.audit import Audit
 
-        policy = load(self.settings.policy) if sending else Policy()
+        policy = load_policy(self.settings.policy) if sending else Policy()
         audit = Audit(self.settings.audit) if self.settings.audit is not None and sending else None
         if audit is not None:
             audit.require()
         handler = RequestHandler(self._decide, policy=policy, audit=audit, on_request=on_request or policy.on_request or "refuse")
-        return Turns(await self.connect(), requests=handler, emit=self._emit)
+        connection = await self.connect()
+        if sending:
+            # Opens while the session is made; a prompt is sent when it is open (F31).
+            connection.events.start()
+        return Turns(connection, requests=handler, emit=self._emit)
 
     def offers_questions(self, on_request: OnRequest | None) -> bool:
         """Return whether the agent of a new session may ask questions: only if a hook, the policy or the caller can answer (F60)."""
-        from netclaw_opencode._core.policy import load
+        from netclaw_opencode._core.policy import load_policy
 
-        policy = load(self.settings.policy)
+        policy = load_policy(self.settings.policy)
         return self._answers_questions() or policy.answers_questions or (on_request or policy.on_request or "refuse") != "refuse"
 
     async def disconnect(self) -> None:
@@ -257,11 +260,6 @@ class Driver:
         """Emit a progress event that belongs to no turn."""
         self._record.note("step", what=event.kind, session_id=event.session_id)
         self._emit(event)
-
-
-def _created_by(session: Session) -> str | None:
-    tag = SessionTag.of(session)
-    return tag.created_by if tag is not None else None
 
 
 __all__ = ["Driver"]

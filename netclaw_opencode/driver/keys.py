@@ -55,8 +55,7 @@ def _digest(text: str) -> str:
 
 def has_key(session: Session, key: Key) -> bool:
     """Return whether this session carries the key; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
-    tag = SessionTag.of(session)
-    request = tag.keys.get(key.digest) if tag is not None else None
+    request = SessionTag.read(session).keys.get(key.digest)
     if request is None:
         return False
     if request != key.request:

@@ -120,7 +120,7 @@ async def find(
         limit: As many sessions as are looked through, those changed last first.
     """
     now_ms = connection.http.server_time_ms()
-    listed = await listing.read(connection.http, most=limit)
+    listed = await listing.list_sessions(connection.http, most=limit)
     local_server = is_loopback(connection.http.url)
     oldest_ms = now_ms - older_than_seconds * 1000 if older_than_seconds is not None else float("-inf")
     candidates: list[tuple[Session, Reason, bool]] = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode._core.concurrency import together
+from netclaw_opencode._core.concurrency import gather
 from netclaw_opencode.driver.verdict import RUNAWAY_CALLS, Span, Verdict, judge
 from netclaw_opencode.errors import DriverError, OutOfTime
 from netclaw_opencode.opencode.connection import with_tools
@@ -38,7 +38,7 @@ async def _look_once(connection: Connection, turn: Turn) -> Verdict:
     limit = RUNAWAY_CALLS + NEWEST if suspect else NEWEST
     before: tuple[Step, ...] | None = None
     while True:
-        newest, state = await together(history.read_newest(limit), watcher.read())
+        newest, state = await gather(history.read_newest(limit), watcher.read())
         turn.status = state.status_of(turn.session.id)
         if not await _has_arrived(connection, turn):
             return judge(Span(turn.message_id), announced=_announced(connection, turn))

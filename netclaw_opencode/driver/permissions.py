@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
-from netclaw_opencode._core.policy import NOBODY, OnRequest, Policy, Ruling
+from netclaw_opencode._core.policy import UNDECIDED, OnRequest, Policy, Ruling
 from netclaw_opencode.driver import rules
 from netclaw_opencode.driver.turn import Answer, Turn
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.opencode.wire import routes
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.connection import Connection
@@ -54,7 +54,7 @@ class RequestHandler:
         """Return the answer to one request, and whose it is."""
         answer = self._hook(request)
         decision = await answer if isawaitable(answer) else answer
-        return self._policy.rule_on(request) if decision is None else Ruling.of_hook(decision)
+        return self._policy.decide(request) if decision is None else Ruling.from_decision(decision)
 
     async def handle(self, connection: Connection, turn: Turn, pending: Sequence[PendingRequest]) -> bool:
         """Answer what a turn waits for; return False if it cannot go on: there is no decision, and ``on_request`` says so."""
@@ -82,7 +82,7 @@ class RequestHandler:
         settled = {answer.request.id for answer in turn.answered}
         for request in pending:
             if request.id not in settled:
-                self._note(connection, turn, Answer(request, NOBODY if reason is None else Ruling("refuse", "default", message=reason)))
+                self._note(connection, turn, Answer(request, UNDECIDED if reason is None else Ruling("refuse", "default", message=reason)))
         return False
 
     async def _send(self, connection: Connection, turn: Turn, answer: Answer) -> None:
@@ -156,7 +156,7 @@ async def send_answer(connection: Connection, request: PendingRequest, decision:
             await connection.http.call(routes.QUESTION_REPLY, ids=ids, directory=request.directory, body=body)
         else:
             await connection.http.call(routes.QUESTION_REJECT, ids=ids, directory=request.directory)
-    except HttpNotFound as error:
+    except HttpNotFoundError as error:
         raise ActionFailed("request_not_found", f"{request.kind} {request.id} is no longer pending", details={"id": request.id}) from error
     facts = {"request_id": request.id, "request": request.kind, "permission": request.permission, "answer": decision.answer}
     connection.record.note("answered", session_id=request.session_id, **facts)

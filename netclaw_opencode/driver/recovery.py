@@ -120,7 +120,7 @@ async def recover(
 
 async def _look(connection: Connection, done: Recovery, *, force: bool) -> None:
     """See what runs; stop what is ours and hangs (all that is ours, where the server has to go)."""
-    listed = (await listing.read(connection.http, most=sessions.MANY)).sessions
+    listed = (await listing.list_sessions(connection.http, most=sessions.MANY)).sessions
     ours = {session.id for session, tag in own_tags(listed) if tag.task is not None}
     statuses, skipped = await leftovers.read_statuses(connection, (item.directory for item in listed))
     done.skipped += skipped
@@ -134,7 +134,7 @@ async def _look(connection: Connection, done: Recovery, *, force: bool) -> None:
 async def _look_for_interrupted(connection: Connection, done: Recovery) -> None:
     """Find sessions whose last turn the old server took with it: idle, but unfinished (F33, F44)."""
     known = {session.id for session in done.lost}
-    listed = (await listing.read(connection.http, most=_RECENT)).sessions
+    listed = (await listing.list_sessions(connection.http, most=_RECENT)).sessions
     found: dict[str, bool] = {}
 
     async def look(session: Session) -> None:

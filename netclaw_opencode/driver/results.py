@@ -15,7 +15,7 @@ from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver import permissions
 from netclaw_opencode.driver.verdict import Span, Verdict
 from netclaw_opencode.errors import DriverError, error_of
-from netclaw_opencode.opencode.wire.history import LONGEST_DIFF, Step, bounded
+from netclaw_opencode.opencode.wire.history import LONGEST_DIFF, Step, drop_long_diff
 from netclaw_opencode.opencode.wire.types import FileChange, Usage
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ async def read_result(connection: Connection, turn: Turn, verdict: Verdict, *, w
     snapshots: tuple[FileChange, ...] = ()
     usage = _add_usage(span.steps)
     notes = [note] if (note := turn.failed_looks.note()) is not None else []
-    with anyio.move_on_after(time_budget.within(within_seconds)) as reading:
+    with anyio.move_on_after(time_budget.remaining_up_to(within_seconds)) as reading:
         # Files change by tools, and sub-agents run by the task tool: a plain answer needs no further reading.
         try:
             with anyio.move_on_after(GATHER_SECONDS) as telling:
@@ -214,7 +214,7 @@ async def read_result(connection: Connection, turn: Turn, verdict: Verdict, *, w
         notes.append(_LATE_NOTE)
     if span.prompt is None:
         notes.append(_UNREAD_NOTE.format("older messages"))
-    files = tuple(bounded(item) for item in snapshots) or _changes_by_tools(span.steps)
+    files = tuple(drop_long_diff(item) for item in snapshots) or _changes_by_tools(span.steps)
     long_diffs = [item.path for item, shown in zip(snapshots, files, strict=False) if item.diff and not shown.diff]
     if long_diffs:
         notes.append(_LONG_DIFF_NOTE.format(", ".join(long_diffs)))
@@ -294,7 +294,7 @@ def _changes_by_tools(steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
     for change in (change for step in steps for change in step.changes):
         earlier = found.get(change.path)
         if earlier is not None:
-            found[change.path] = bounded(
+            found[change.path] = drop_long_diff(
                 replace(
                     change,
                     status=earlier.status,

@@ -84,21 +84,14 @@ def state_of(status: SessionStatus | None, pending: Sequence[PendingRequest]) ->
     return status.kind
 
 
-def mark_of(session: Session) -> JsonObject | None:
-    """Return what we noted on a session: on one of ours always, on another's where we sent a background task into it."""
-    tag = SessionTag.of(session)
-    return tag.to_metadata() if tag is not None else None
-
-
 def is_ours(session: Session) -> bool:
-    """Return whether we created the session: only then does our mark name the task that it was made for."""
-    tag = SessionTag.of(session)
-    return tag is not None and tag.task is not None
+    """Return whether we created the session: only then does our tag name the task that it was made for."""
+    return SessionTag.read(session).task is not None
 
 
 def prior_activity(facts: SessionFacts) -> tuple[Step, ...]:
     """Return the newest messages beyond what a fork copied (F28)."""
-    forked_through = (mark_of(facts.session) or {}).get("forked_through")
+    forked_through = SessionTag.read(facts.session).forked_through
     ids = [step.id for step in facts.newest]
     return facts.newest[ids.index(forked_through) + 1 :] if forked_through in ids else facts.newest
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from netclaw_opencode._core.concurrency import together
+from netclaw_opencode._core.concurrency import gather
 from netclaw_opencode.driver import rules, sessions, stopping
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.opencode.connection import with_tools
 from netclaw_opencode.opencode.wire import ids, routes
-from netclaw_opencode.opencode.wire.history import NEWEST, not_found
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.history import NEWEST, session_not_found
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.turn import Prompt, Turn
@@ -56,14 +56,15 @@ async def send(
             )
         try:
             ready = await _ready_to_send(connection, turn, reuse_session=reuse_session, ends=ends, untouched=untouched)
-        except HttpNotFound as error:
-            raise not_found(turn.session.id) from error
+        except HttpNotFoundError as error:
+            raise session_not_found(turn.session.id) from error
         if ready:
             if marks is not None:
                 # The server is the memory (F11), and it has to know before there is anything to remember.
                 turn.session = await sessions.update_tag(connection, turn.session, {**marks, "message_id": turn.message_id})
             turn.phases["preflight"] = connection.clock() - turn.started
             await _post(connection, turn, prompt)
+            turn.old_reading = connection.watcher(turn.session.directory).begun
             turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]
 
 
@@ -83,12 +84,12 @@ async def _ready_to_send(connection: Connection, turn: Turn, *, reuse_session: b
     with deadline_before_send(remaining):
         if untouched:
             # Only our own newborn needs no look: what was read of any other before the lock was had may be old by now.
-            await connection.events.opened(within_seconds=remaining)
+            await connection.events.try_open(within_seconds=remaining)
             return True
-        state, newest, _ = await together(
+        state, newest, _ = await gather(
             connection.watcher(turn.session.directory).read(),
             turn.history.read_newest(NEWEST),
-            connection.events.opened(within_seconds=remaining),
+            connection.events.try_open(within_seconds=remaining),
         )
         turn.status = state.status_of(turn.session.id)
         tree = tuple(item.id for item in await connection.tree(turn.session)) if state.pending and turn.status is not None else ()
@@ -114,7 +115,7 @@ async def go_on(connection: Connection, turn: Turn, prompt: Prompt, *, words: st
     turn.arrived = False
     turn.gone_on_after = len(turn.answered)
     turn.progress.add_prompt(turn.newest_prompt)
-    body = prompt.body(message_id=turn.newest_prompt, part_id=ids.part_of(turn.newest_prompt), continuation=words)
+    body = prompt.body(message_id=turn.newest_prompt, part_id=ids.part_id_for(turn.newest_prompt), continuation=words)
     connection.record.note("send", session_id=turn.session.id, message_id=turn.newest_prompt, attempt=1)
     await connection.http.call(routes.PROMPT_ASYNC, ids={"session_id": turn.session.id}, directory=turn.session.directory, body=body)
 
@@ -124,7 +125,7 @@ async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
     sent: list[tuple[str, str]] = []
     for attempt in (1, 2):
         # Made anew each time, so that the rule has something to see: the ids that really go out.
-        part_id = ids.part_of(turn.message_id)
+        part_id = ids.part_id_for(turn.message_id)
         rules.require_same_ids(connection.record, message_id=turn.message_id, part_id=part_id, sent=sent)
         sent.append((turn.message_id, part_id))
         body = prompt.body(message_id=turn.message_id, part_id=part_id)
@@ -135,9 +136,9 @@ async def _post(connection: Connection, turn: Turn, prompt: Prompt) -> None:
                 routes.PROMPT_ASYNC, ids={"session_id": turn.session.id}, directory=turn.session.directory, body=body
             )
             return
-        except HttpNotFound as error:
+        except HttpNotFoundError as error:
             turn.sent = turn.sent_by_us = attempt > 1
-            raise not_found(turn.session.id) from error
+            raise session_not_found(turn.session.id) from error
         except DriverError as error:
             if error.code not in ("connection_lost", "request_timeout"):
                 if isinstance(error, InvalidInput) or error.code in _NEVER_TAKEN:

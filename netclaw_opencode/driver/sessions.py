@@ -21,8 +21,8 @@ from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, other_metadat
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.opencode.directories import Places
 from netclaw_opencode.opencode.wire import listing, reading, routes
-from netclaw_opencode.opencode.wire.history import not_found
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.history import session_not_found
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.connection import Connection
@@ -97,8 +97,7 @@ async def _post_creation(connection: Connection, body: Mapping[str, object], wan
             raise
         # The server may have made it although its answer is lost: then a second one would leave the first behind.
         for item in await list_newest(connection, directory=directory, limit=_RECENT):
-            tag = SessionTag.of(item)
-            if tag is not None and tag.created_by == wanted.created_by:
+            if SessionTag.read(item).created_by == wanted.created_by:
                 return item
         raise
 
@@ -158,15 +157,15 @@ async def _post_fork(connection: Connection, parent: Session) -> Session:
 
 async def update_tag(connection: Connection, session: Session, facts: Mapping[str, object]) -> Session:
     """Add facts to our tag on a session; what other_metadata noted stays (a PATCH replaces the whole map)."""
-    tag = (SessionTag.of(session) or SessionTag()).with_facts(facts, session_id=session.id)
+    tag = SessionTag.read(session).with_facts(facts, session_id=session.id)
     return await _update(connection, session, {"metadata": {**other_metadata(session), METADATA_KEY: tag.to_metadata()}})
 
 
 async def _update(connection: Connection, session: Session, body: Mapping[str, object]) -> Session:
     try:
         answer = await connection.http.call(routes.SESSION_UPDATE, ids={"session_id": session.id}, directory=session.directory, body=body)
-    except HttpNotFound as error:
-        raise not_found(session.id) from error
+    except HttpNotFoundError as error:
+        raise session_not_found(session.id) from error
     return reading.session(answer)
 
 
@@ -176,12 +175,12 @@ def _tag(wanted: NewSession) -> SessionTag:
 
 async def list_newest(connection: Connection, *, directory: str | None, limit: int) -> tuple[Session, ...]:
     """Sessions, newest first: of one directory, or of all (F20). One more than ``limit`` means that there are more."""
-    return (await listing.read(connection.http, directory=directory, most=limit + 1)).sessions
+    return (await listing.list_sessions(connection.http, directory=directory, most=limit + 1)).sessions
 
 
 def to_wire(session: Session) -> dict[str, object]:
     """Return the form of a session in results."""
-    tag = SessionTag.of(session)
+    tag = SessionTag.read(session)
     wire: dict[str, object] = {
         "session_id": session.id,
         "title": session.title,
@@ -196,7 +195,7 @@ def to_wire(session: Session) -> dict[str, object]:
         wire["agent"] = session.agent
     if session.model is not None:
         wire["model"] = session.model.to_wire()
-    if tag is not None and tag.task is not None:
+    if tag.task is not None:
         wire["task"] = tag.task
     return wire
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.concurrency import together
-from netclaw_opencode.driver import permissions, rules
+from netclaw_opencode._core.concurrency import gather
+from netclaw_opencode.driver import rules
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.opencode.wire import routes
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.connection import Connection
@@ -134,7 +134,7 @@ async def stop(
     """
     started = connection.clock()
     done = _Stop(connection, session, message_id, (session.id,), timing)
-    with anyio.move_on_after(time_budget.within(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
+    with anyio.move_on_after(time_budget.remaining_up_to(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
         while not done.confirmed:
             try:
                 await _round(done)
@@ -166,6 +166,9 @@ async def stop(
 
 async def _round(done: _Stop) -> None:
     """Abort what runs, refuse what waits, and look."""
+    # Imported here: whoever only looks at sessions stops none.
+    from netclaw_opencode.driver import permissions
+
     connection, session = done.connection, done.session
     done.ids = tuple(item.id for item in await connection.tree(session))
     state = await connection.directory_state(session.directory)
@@ -194,7 +197,7 @@ async def _abort(connection: Connection, session_id: str, *, directory: str) -> 
     """Send an abort. Its answer proves nothing either way (F22), so a failure is only remembered."""
     try:
         await connection.http.call(routes.SESSION_ABORT, ids={"session_id": session_id}, directory=directory)
-    except HttpNotFound:
+    except HttpNotFoundError:
         return None
     except DriverError as error:
         if error.code in _FATAL:
@@ -215,7 +218,7 @@ async def _wait_until_stopped(done: _Stop) -> bool:
     # Quiet that has just begun is given its time, however slow the looks are.
     enough = timing.late_start if done.message_id is None else timing.unanswered
     while now < give_up or (quiet_since is not None and now - quiet_since < enough + timing.late_start):
-        state, newest = await together(connection.directory_state(session.directory), _newest(history, timing.read, readable=readable))
+        state, newest = await gather(connection.directory_state(session.directory), _newest(history, timing.read, readable=readable))
         readable = newest is not None
         done.active = tuple(item for item in ids if state.status_of(item) is not None)
         now = connection.clock()
@@ -299,7 +302,7 @@ async def delete(
     gone_already = False
     try:
         await connection.http.call(routes.SESSION_DELETE, ids={"session_id": session.id}, directory=session.directory)
-    except HttpNotFound:
+    except HttpNotFoundError:
         # The second of two equal deletes is a 404 (F52): the goal is reached.
         gone_already = True
     except DriverError as error:

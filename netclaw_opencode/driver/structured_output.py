@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.private_files import read_private, replace_private, require_private_folder
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.jsontypes import JsonObject
-from netclaw_opencode.opencode.process.state import corrupt, folder
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 SCHEMA_FOLDER = "schemas"
@@ -52,7 +50,7 @@ def extract(text: str, schema: JsonObject) -> object:
             value: object = json.loads(candidate)
         except (ValueError, RecursionError):
             continue
-        problems = problems_of(value, schema)
+        problems = find_problems(value, schema)
         if not problems:
             return value
         raise _failed("; ".join(problem.message for problem in problems[:5]), text)
@@ -70,21 +68,10 @@ def store_schema(state_dir: Path, schema: JsonObject) -> str:
     """
     content = json.dumps(schema, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     digest = hashlib.sha256(content).hexdigest()
-    place = folder(folder(state_dir) / SCHEMA_FOLDER)
-    path = place / f"{digest}.json"
+    place = require_private_folder(require_private_folder(state_dir) / SCHEMA_FOLDER)
     _remove_old(place)
-    temporary = place / f".{digest}.{secrets.token_hex(4)}"
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # Written again each time: its age is that of its last use.
-        temporary.replace(path)
-    except OSError as error:
-        raise corrupt(path, f"it cannot be written ({error.strerror})", cause=error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    # Written again each time: its age is that of its last use.
+    replace_private(place / f"{digest}.json", content)
     return digest
 
 
@@ -93,10 +80,7 @@ def load_schema(state_dir: Path, digest: str) -> JsonObject | None:
     if not _DIGEST.fullmatch(digest):
         return None
     try:
-        place = folder(state_dir) / SCHEMA_FOLDER
-        handle = os.open(place / f"{digest}.json", os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as file:
-            content = file.read(_LIMIT_BYTES)
+        content = read_private(require_private_folder(state_dir) / SCHEMA_FOLDER / f"{digest}.json") or b""
         if hashlib.sha256(content).hexdigest() != digest:
             return None
         found = json.loads(content.decode("utf-8", "surrogatepass"))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.opencode.process import identity, process
+from netclaw_opencode.opencode.process import identity, inspection
 from netclaw_opencode.opencode.process.identity import ProcessIdentity
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class SessionTag:
         return tag if tag.session_id in (None, session.id) else None
 
     @classmethod
+    def read(cls, session: Session) -> SessionTag:
+        """Read the tag of a session; an empty one where it has none."""
+        return cls.of(session) or cls()
+
+    @classmethod
     def from_metadata(cls, source: Mapping[str, object]) -> SessionTag:
         """Read a tag as it stands in the metadata."""
         version, schema = _integer(source.get("version")), source.get("output_schema")
@@ -116,7 +121,7 @@ class SessionTag:
             return False
         here = identity.this_process()
         if self.owner.shares_namespace(here):
-            return not process.is_alive(self.owner.pid, self.owner.start_ticks)
+            return not inspection.is_alive(self.owner.pid, self.owner.start_ticks)
         return local_server and self.owner.ended_with_boot(here)
 
     def with_facts(self, facts: Mapping[str, object], *, session_id: str) -> SessionTag:

@@ -150,6 +150,8 @@ class Turn:
     sent: bool = False
     sent_by_us: bool = False
     arrived: bool = False
+    old_reading: int = 0
+    """The newest reading of the directory that began before the prompt was sent: it says nothing of the turn."""
     status: SessionStatus | None = None
     pending: tuple[PendingRequest, ...] = ()
     retries: RetryLimit = RetryLimit()

@@ -192,6 +192,7 @@ class Turns:
                     look_now, pause = True, min(pause * 2, _LONGEST_PAUSE_SECONDS)
                     continue
                 pause = _FIRST_PAUSE_SECONDS
+                self._report_status(turn, news, verdict)
                 if verdict.state == "waiting":
                     if watching or not await self._requests.handle(self._connection, turn, turn.pending):
                         return verdict
@@ -232,6 +233,8 @@ class Turns:
                 return
 
     def _is_worth_a_look(self, turn: Turn, state: DirectoryState, news: Subscription) -> bool:
+        if state.number <= turn.old_reading:
+            return False
         if state.error is not None:
             return turn.failed_looks.last is None
         if state.status_of(turn.session.id) is None or any(item.session_id in (news.session_ids or ()) for item in state.pending):
@@ -245,11 +248,17 @@ class Turns:
     async def _look(self, turn: Turn) -> Verdict:
         verdict = await look(self._connection, turn)
         turn.failed_looks.end(now=self._connection.clock())
-        if turn.status is not None or verdict.ended:
-            turn.progress.set_status(turn.status.kind if turn.status is not None else "idle")
         final = verdict.final.finish if verdict.final is not None else None
         self._connection.record.note("look", session_id=turn.session.id, state=verdict.state, code=verdict.code, finish=final)
         return verdict
+
+    def _report_status(self, turn: Turn, news: Subscription, verdict: Verdict) -> None:
+        """Emit the status that a look showed, since events of it may be lost; at the end, first what the events said."""
+        if verdict.ended:
+            for event in news.take_queued():
+                turn.progress.handle(event)
+        if turn.status is not None or verdict.ended:
+            turn.progress.set_status(turn.status.kind if turn.status is not None else "idle")
 
     async def _note_failed_look(self, turn: Turn, error: DriverError) -> None:
         """Note the failure; raise where the server is proved gone, or the turn."""
@@ -332,7 +341,7 @@ class Turns:
         """Stop and prove it, even if the call is cancelled meanwhile; a failure is part of the report."""
         report = None
         try:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.within(CLEANUP_SECONDS)):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.remaining_up_to(CLEANUP_SECONDS)):
                 # A turn that was seen to run cannot start late.
                 prompt_id = None if turn.has_started else turn.message_id
                 report = await stopping.stop(self._connection, turn.session, message_id=prompt_id)
@@ -347,7 +356,7 @@ class Turns:
 
     async def _read_partial(self, turn: Turn) -> None:
         """See what the stopped turn wrote until then; without it the error is as true, only poorer."""
-        with suppress(DriverError), anyio.move_on_after(time_budget.within(_PARTIAL_SECONDS, stopping=True)):
+        with suppress(DriverError), anyio.move_on_after(time_budget.remaining_up_to(_PARTIAL_SECONDS, stopping=True)):
             await turn.history.read_newest()
             await turn.history.read_back_to(turn.message_id)
         turn.span = Span.of(turn.message_id, turn.history.steps)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem
-from netclaw_opencode.manifest.reading import load_checked_manifest, load_manifest, own_manifest
+from netclaw_opencode.manifest.reading import load_checked_manifest, load_manifest, own_manifest, read_own_schemas
 
 
 def check_manifest(path: Path | None = None, *, check_handlers: bool = False) -> list[ManifestProblem]:
@@ -14,7 +14,7 @@ def check_manifest(path: Path | None = None, *, check_handlers: bool = False) ->
     # Imported here: the thorough look needs jsonschema, the reading of a manifest does not.
     from netclaw_opencode.manifest.checking import mismatches
 
-    return mismatches(bundled("skill.yaml") if path is None else path.absolute(), check_handlers=check_handlers)
+    return mismatches(find_bundled("skill.yaml") if path is None else path.absolute(), check_handlers=check_handlers)
 
 
 def doubts_of(path: Path) -> list[ManifestProblem]:
@@ -35,4 +35,5 @@ __all__ = [
     "load_checked_manifest",
     "load_manifest",
     "own_manifest",
+    "read_own_schemas",
 ]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import cast
 
 from netclaw_opencode._core.documents import Document, Fault, Steps, read_json, read_yaml
-from netclaw_opencode._core.resources import bundled
-from netclaw_opencode._core.validation import SchemaProblem, problems_of
+from netclaw_opencode._core.resources import find_bundled
+from netclaw_opencode._core.validation import SchemaProblem, find_problems
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest.entries import ManifestProblem
@@ -33,7 +33,7 @@ def mismatches(source: Path, *, check_handlers: bool, doubts: bool = False) -> l
     ``doubts`` adds what is allowed, but not carried by every host.
     """
     document = read_yaml(source)
-    found = [ManifestProblem(source.name, fault.what, fault.mend, fault.line, fault.column, fault.kind) for fault in document.faults]
+    found = [ManifestProblem(source.name, fault.what, fault.fix, fault.line, fault.column, fault.kind) for fault in document.faults]
     if not document.whole or not isinstance(document.value, dict):  # what is missing after a stop is no finding
         return found or [ManifestProblem(source.name, "it is not a map", "begin with name: and version:", 1, 1, "bad_value")]
     check = _Check(document, document.value, source.parent.resolve(), doubts=doubts)
@@ -62,7 +62,7 @@ class _Check:
     def entries(self) -> list[object]:
         return _items(self.top.get("actions"))
 
-    def at(self, steps: Steps, what: str, mend: str, code: str) -> ManifestProblem:
+    def at(self, steps: Steps, what: str, fix: str, code: str) -> ManifestProblem:
         """A problem of the manifest itself; actions are called by their names, not their positions."""
         where = ""
         for depth, step in enumerate(steps):
@@ -72,11 +72,11 @@ class _Check:
                 where += f"[{name if isinstance(name, str) else step}]"
             else:
                 where += f".{step}" if where else step
-        return ManifestProblem(where or "skill.yaml", what, mend, *self.document.place_of(steps), code)
+        return ManifestProblem(where or "skill.yaml", what, fix, *self.document.place_of(steps), code)
 
     def form(self) -> Iterator[ManifestProblem]:
-        schema = read_json(bundled("schemas/skill.schema.json")).value
-        for problem in problems_of(self.top, cast("JsonObject", schema), limit=_ALL):
+        schema = read_json(find_bundled("schemas/skill.schema.json")).value
+        for problem in find_problems(self.top, cast("JsonObject", schema), limit=_ALL):
             yield self.at(problem.steps, _what(problem), _mend(problem), _form_code(problem, self.value_at(problem.steps)))
 
     def value_at(self, steps: Steps) -> object:
@@ -111,8 +111,8 @@ class _Check:
         for position, code in enumerate(_items(codes)):
             if isinstance(code, str) and code not in CODES:
                 near = difflib.get_close_matches(code, CODES, n=1)
-                mend = f"did you mean {near[0]!r}?" if near else "use a code of docs/errors.md"
-                yield self.at((*steps, position), f"there is no error code {code!r}", mend, "unknown_error_code")
+                fix = f"did you mean {near[0]!r}?" if near else "use a code of docs/errors.md"
+                yield self.at((*steps, position), f"there is no error code {code!r}", fix, "unknown_error_code")
             elif code in common:
                 yield self.at((*steps, position), f"{code!r} is one of common_errors already", "remove it here", "repeated_error_code")
 
@@ -126,18 +126,18 @@ class _Check:
             path = _resolved(self.folder, relative)
             self.used |= {path or self.folder, self.folder / relative}
             if path is None:
-                mend = "keep the schema file below skill.yaml"
-                yield self.at((*here, side), "the path leads out of the manifest's folder", mend, "path_outside")
+                fix = "keep the schema file below skill.yaml"
+                yield self.at((*here, side), "the path leads out of the manifest's folder", fix, "path_outside")
                 continue
             if not _exists(path):
-                mend = "write the file or correct the path"
-                yield self.at((*here, side), f"{relative}: there is no such file", mend, "file_missing")
+                fix = "write the file or correct the path"
+                yield self.at((*here, side), f"{relative}: there is no such file", fix, "file_missing")
                 continue
             schema = read_json(path)
             if schema.faults or not isinstance(schema.value, dict):
                 for fault in schema.faults or (Fault("it is not a JSON object", "write a JSON Schema", 1, 1),):
                     code = fault.kind if schema.faults else "schema_not_object"
-                    yield ManifestProblem(relative, fault.what, fault.mend, fault.line, fault.column, code, relative)
+                    yield ManifestProblem(relative, fault.what, fault.fix, fault.line, fault.column, code, relative)
                 continue
             broken = broken_rules(schema.value, plain=side == "input")
             doubtful = [*doubtful_names(schema.value)] if self.doubts and not broken else []
@@ -149,7 +149,7 @@ class _Check:
         for number, example in enumerate(_items(entry.get("examples"))):
             value = example.get(side) if isinstance(example, dict) else None
             if isinstance(value, dict):
-                for problem in problems_of(value, schema, incoming=side == "input"):
+                for problem in find_problems(value, schema, incoming=side == "input"):
                     steps = (*here, "examples", number, side, *problem.steps)
                     what = f"the example breaks the {side} schema: {_what(problem)}"
                     yield self.at(steps, what, _mend(problem), "example_mismatch")
@@ -160,8 +160,8 @@ class _Check:
             for path in sorted(folder.glob("*.json")):
                 if path.name.endswith((".input.json", ".output.json")) and not {path, path.resolve()} & self.used:
                     relative = path.relative_to(self.folder).as_posix()
-                    what, mend = "no action of the manifest names this schema", "name it or remove it"
-                    yield ManifestProblem(relative, what, mend, code="unused_schema", file=relative)
+                    what, fix = "no action of the manifest names this schema", "name it or remove it"
+                    yield ManifestProblem(relative, what, fix, code="unused_schema", file=relative)
 
     def handlers(self) -> Iterator[ManifestProblem]:
         plugin = self.top.get("plugin")
@@ -175,8 +175,8 @@ class _Check:
                 wrong = handler_problem(handler)
                 if wrong is not None:
                     code, reason = wrong
-                    mend = "name an async function (arguments, context) as module:function"
-                    yield self.at(("actions", position, "handler"), reason, mend, code)
+                    fix = "name an async function (arguments, context) as module:function"
+                    yield self.at(("actions", position, "handler"), reason, fix, code)
 
 
 _FORM_CODES = {
@@ -221,7 +221,7 @@ def _in_file(relative: str, path: Path, broken: list[Broken]) -> Iterator[Manife
     for rule in broken:
         steps = () if rule.place == "(top)" else _steps(rule.place)
         line, column = (None, None) if document is None else document.place_of(steps)
-        yield ManifestProblem(f"{relative}: {rule.place}", rule.what, rule.mend, line, column, rule.code, relative)
+        yield ManifestProblem(f"{relative}: {rule.place}", rule.what, rule.fix, line, column, rule.code, relative)
 
 
 def _what(problem: SchemaProblem) -> str:

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netclaw_opencode._core.documents import read_json
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestProblem:
-    """One mismatch: ``where`` (a key path in the manifest, or a schema file and a path in it), what is wrong, how to mend it.
+    """One mismatch: ``where`` (a key path in the manifest, or a schema file and a path in it), what is wrong, how to fix it.
 
     ``code`` is stable and stands in the table of ``authoring.codes``. ``file`` is the schema file, relative to the manifest's
     folder, that ``line`` and ``column`` belong to; without one they belong to the manifest.
@@ -24,7 +23,7 @@ class ManifestProblem:
 
     where: str
     what: str
-    mend: str
+    fix: str
     line: int | None = None
     column: int | None = None
     code: str = "bad_value"
@@ -32,11 +31,11 @@ class ManifestProblem:
 
     def __str__(self) -> str:
         place = self.where if self.line is None else f"{self.where} (line {self.line})"
-        return f"{place}: {self.what}; {self.mend}"
+        return f"{place}: {self.what}; {self.fix}"
 
     def to_wire(self) -> dict[str, object]:
         """The form used in ``details.problems`` of an error envelope."""
-        wire: dict[str, object] = {"code": self.code, "where": self.where, "what": self.what, "mend": self.mend}
+        wire: dict[str, object] = {"code": self.code, "where": self.where, "what": self.what, "mend": self.fix}
         if self.line is not None:
             wire["line"] = self.line
         return wire
@@ -94,12 +93,21 @@ class ActionEntry:
 
     def _schema(self, path: Path) -> JsonObject:
         if path not in self._schemas:
+            # Imported here, as in ``reading``: most schemas of ours are known without it.
+            from netclaw_opencode._core.documents import read_json
+
             document = read_json(path)
             if document.faults or not isinstance(document.value, dict):
                 what = document.faults[0].what if document.faults else "it is not a JSON object"
                 raise invalid(path, [ManifestProblem(f"actions[{self.name}]", f"{path.name}: {what}", "restore the schema file")])
             self._schemas[path] = document.value
         return self._schemas[path]
+
+    def remember(self, schemas: Mapping[Path, JsonObject]) -> None:
+        """Take the action's schemas from what was read of many; one that was read already stays the same object."""
+        for path in (self.input_path, self.output_path):
+            if path in schemas:
+                self._schemas.setdefault(path, schemas[path])
 
 
 @dataclass(frozen=True, slots=True)

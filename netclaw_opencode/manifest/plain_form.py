@@ -5,6 +5,7 @@ Owns the way from the schema files of an action to what a tool says of itself. I
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from netclaw_opencode.jsontypes import JsonObject
@@ -12,8 +13,11 @@ from netclaw_opencode.jsontypes import JsonObject
 _OUR_OWN = frozenset({"$schema", "$defs", "title"})
 """Words at the top of a schema file that say nothing about the value."""
 
-_DESCRIBED = 1
-"""Levels of an output whose members are described; docs/actions.md describes them all."""
+_SENTENCE = re.compile(r"(?<=[.;]) (?=[A-Z])")
+_LONGEST_DESCRIPTION = 100
+"""Characters of a brief description; its first sentence is never left out."""
+_CLEAR_PATTERNS = re.compile(r"\^[a-z]")
+"""Patterns that show a form, such as that of an id. The others say "one line, not blank", which a reader expects."""
 
 _ERROR = "What went wrong, where ok is false; follow next."
 
@@ -24,8 +28,33 @@ def plain(schema: JsonObject) -> dict[str, object]:
     return made if isinstance(made, dict) else {}
 
 
+def brief(schema: JsonObject) -> dict[str, object]:
+    """A plain schema without examples, with short descriptions: it takes at least what the whole one takes."""
+    made: dict[str, object] = {}
+    for word, value in schema.items():
+        if word == "properties" and isinstance(value, Mapping):
+            made[word] = {name: brief(item) for name, item in value.items()}
+        elif word in ("items", "additionalProperties") and isinstance(value, Mapping):
+            made[word] = brief(value)
+        elif word == "description":
+            made[word] = first_sentences(str(value), _LONGEST_DESCRIPTION)
+        elif word != "examples" and not (word == "pattern" and not _CLEAR_PATTERNS.match(str(value))):
+            made[word] = value
+    return made
+
+
+def first_sentences(text: str, longest: int) -> str:
+    """The first sentence, and those after it that fit into so many characters."""
+    first, *others = _SENTENCE.split(text)
+    for sentence in others:
+        if len(first) + 1 + len(sentence) > longest:
+            break
+        first += f" {sentence}"
+    return first
+
+
 def envelope_schema(data: JsonObject, error: JsonObject) -> dict[str, object]:
-    """The schema of an action's envelope, of a failed call too: a client checks both against it.
+    """The schema of an action's envelope, of a failed call too.
 
     ``data`` is the action's output schema, ``error`` that of any envelope's error. Which of the two members is there goes
     by ``ok``; to say so would need an alternative.
@@ -35,9 +64,10 @@ def envelope_schema(data: JsonObject, error: JsonObject) -> dict[str, object]:
         "properties": {
             "ok": {"type": "boolean", "description": "Whether the action did what was asked; if so data is given, otherwise error."},
             "action": {"type": "string", "description": "The action that was called."},
-            "data": {**_brief(plain(data), _DESCRIBED), "description": "What the action returns, where ok is true."},
+            "data": {**plain(data), "description": "What the action returns, where ok is true."},
             # The closed list of codes would stand in every tool; a host that knows an older one must not refuse an answer.
             "error": {**_without_enum(plain(error), "code"), "description": _ERROR},
+            "redacted": {"type": "integer", "description": "Number of places where a secret was taken out.", "minimum": 1},
         },
         "required": ["ok", "action"],
         "additionalProperties": False,
@@ -50,19 +80,6 @@ def _without_enum(schema: dict[str, object], name: str) -> dict[str, object]:
         return schema
     free = {word: value for word, value in properties[name].items() if word != "enum"}
     return {**schema, "properties": {**properties, name: free}}
-
-
-def _brief(schema: dict[str, object], levels: int) -> dict[str, object]:
-    """The schema with the descriptions of the outer levels alone: all tools travel on one line, which hosts hold to limits."""
-    made: dict[str, object] = {}
-    for word, value in schema.items():
-        if word == "properties" and isinstance(value, dict):
-            made[word] = {name: _brief(item, levels - 1) for name, item in value.items()}
-        elif word in ("items", "additionalProperties") and isinstance(value, dict):
-            made[word] = _brief(value, levels - 1)
-        elif word != "description" or levels >= 0:
-            made[word] = value
-    return made
 
 
 def _resolved(value: object, root: JsonObject) -> object:
@@ -90,4 +107,4 @@ def _resolved(value: object, root: JsonObject) -> object:
     return made
 
 
-__all__ = ["envelope_schema", "plain"]
+__all__ = ["brief", "envelope_schema", "first_sentences", "plain"]

@@ -6,13 +6,14 @@ afford it; ``checking`` is the thorough look.
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
-from netclaw_opencode._core.documents import Document, read_yaml
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.manifest import compact
 from netclaw_opencode.manifest.entries import ActionEntry, EnvironmentVariable, Example, Manifest, ManifestProblem, invalid
 
 
@@ -21,14 +22,16 @@ def load_manifest(path: Path | None = None) -> Manifest:
 
     Only its form is looked at. Raises ``InvalidInput`` (``invalid_manifest``) that lists every problem.
     """
-    source = bundled("skill.yaml") if path is None else path.absolute()
+    from netclaw_opencode._core.documents import read_yaml
+
+    source = find_bundled("skill.yaml") if path is None else path.absolute()
     document = read_yaml(source)
     if not document.faults:
         try:
-            return _manifest(document, source)
+            return _manifest(document.value, source)
         except _OddFormError:
             pass
-    # Rare and slow: whoever has to mend the file gets the whole list, not the first stumble.
+    # Rare and slow: whoever has to fix the file gets the whole list, not the first stumble.
     from netclaw_opencode.manifest.checking import mismatches
 
     problems = mismatches(source, check_handlers=False)
@@ -40,8 +43,21 @@ def load_manifest(path: Path | None = None) -> Manifest:
 
 @cache
 def own_manifest() -> Manifest:
-    """Our own manifest, read once in a process."""
-    return load_manifest()
+    """Our own manifest, read once in a process: from its compact form unless that is out of date."""
+    source = find_bundled("skill.yaml")
+    content = compact.read_manifest(source)
+    if content is None:
+        return load_manifest()
+    # Its paths were checked when the compact form was made.
+    return _manifest(content, source, place=Path.joinpath)
+
+
+def read_own_schemas() -> None:
+    """Read the schemas of all our own actions at once, for whoever needs most of them."""
+    manifest = own_manifest()
+    schemas = compact.read_schemas(manifest.source.parent / "schemas" / "actions")
+    for entry in manifest.actions.values():
+        entry.remember(schemas)
 
 
 def load_checked_manifest(path: Path, *, check_handlers: bool = False) -> Manifest:
@@ -61,10 +77,21 @@ class _OddFormError(Exception):
     """The document is plain data, but not a manifest."""
 
 
-def _manifest(document: Document, source: Path) -> Manifest:
-    top = _object(document.value)
-    folder = source.parent
-    actions = [_action(_object(entry), folder) for entry in _list(top, "actions")]
+def below(folder: Path, relative: str) -> Path:
+    """The path of a schema file; raises where it would leave the manifest's folder, by ``..`` or by a link."""
+    path = folder / relative
+    try:
+        inside = not Path(relative).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
+        inside = False
+    if not inside:
+        raise _OddFormError
+    return path
+
+
+def _manifest(value: object, source: Path, *, place: Callable[[Path, str], Path] = below) -> Manifest:
+    top = _object(value)
+    actions = [_action(_object(entry), partial(place, source.parent)) for entry in _list(top, "actions")]
     if len({action.name for action in actions}) < len(actions):
         raise _OddFormError
     return Manifest(
@@ -83,15 +110,15 @@ def _manifest(document: Document, source: Path) -> Manifest:
     )
 
 
-def _action(entry: JsonObject, folder: Path) -> ActionEntry:
+def _action(entry: JsonObject, place: Callable[[str], Path]) -> ActionEntry:
     return ActionEntry(
         name=_text(entry, "name"),
         summary=_text(entry, "summary"),
         description=_text(entry, "description"),
         tier=_text(entry, "tier"),
         handler=_text(entry, "handler"),
-        input_path=below(folder, _text(entry, "input")),
-        output_path=below(folder, _text(entry, "output")),
+        input_path=place(_text(entry, "input")),
+        output_path=place(_text(entry, "output")),
         deadline_seconds=_number(entry, "deadline_seconds"),
         errors=_texts(entry, "errors"),
         examples=tuple(_example(_object(item)) for item in _list(entry, "examples")),
@@ -108,18 +135,6 @@ def _variable(entry: JsonObject) -> EnvironmentVariable:
 
 def _example(entry: JsonObject) -> Example:
     return Example(_text(entry, "description"), _object(entry.get("input")), _object(entry.get("output")))
-
-
-def below(folder: Path, relative: str) -> Path:
-    """The path of a schema file; raises where it would leave the manifest's folder, by ``..`` or by a link."""
-    path = folder / relative
-    try:
-        inside = not Path(relative).is_absolute() and path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
-        inside = False
-    if not inside:
-        raise _OddFormError
-    return path
 
 
 def _object(value: object) -> JsonObject:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from netclaw_opencode._core.validation import pointed, problems_of, problems_of_schema, subschemas
+from netclaw_opencode._core.validation import extend_path, find_problems, find_schema_problems, iter_subschemas
 from netclaw_opencode.jsontypes import JsonObject
 
 MAX_DESCRIPTION = 2048
@@ -35,11 +35,11 @@ REDACTED_NAMES = ("token", "secret", "password", "api_key", "authorization")
 
 
 class Broken(NamedTuple):
-    """A broken rule: the place in the schema, what is wrong, how to mend it, and its code in the table of ``authoring.codes``."""
+    """A broken rule: the place in the schema, what is wrong, how to fix it, and its code in the table of ``authoring.codes``."""
 
     place: str
     what: str
-    mend: str
+    fix: str
     code: str
 
 
@@ -47,11 +47,11 @@ def broken_rules(schema: JsonObject, *, plain: bool) -> list[Broken]:
     """Each broken rule; ``plain`` adds the rules for inputs."""
     invalid = [
         Broken(problem.path or "(top)", problem.message, problem.hint or problem.rule, "schema_invalid")
-        for problem in problems_of_schema(schema)
+        for problem in find_schema_problems(schema)
     ]
     if invalid:
         return invalid
-    found = [broken for path, node in subschemas(schema) for broken in _node(node, path, plain=plain)]
+    found = [broken for path, node in iter_subschemas(schema) for broken in _node(node, path, plain=plain)]
     if schema.get("type") != "object":
         found.insert(0, Broken("(top)", "it does not describe an object", 'begin with "type": "object"', "schema_not_object"))
     return found
@@ -65,29 +65,29 @@ def _node(node: JsonObject, path: str, *, plain: bool) -> Iterator[Broken]:
     yield from _closedness(node, here)
     for keyword in ("properties", "$defs"):
         for name, child in _mapping(node.get(keyword)).items():
-            yield from _description(child, pointed(pointed(path, keyword), name))
+            yield from _description(child, extend_path(extend_path(path, keyword), name))
     for keyword in ("items", "additionalProperties"):
         if isinstance(node.get(keyword), Mapping):
-            yield from _description(node[keyword], pointed(path, keyword))
+            yield from _description(node[keyword], extend_path(path, keyword))
 
 
 def _plainness(node: JsonObject, here: str) -> Iterator[Broken]:
     for keyword in _NOT_PLAIN:
         if keyword in node:
-            mend = "inputs are plain: write the schema out, and say conditions in the description"
-            yield Broken(here, f"an input schema holds {keyword}", mend, "schema_not_plain")
+            fix = "inputs are plain: write the schema out, and say conditions in the description"
+            yield Broken(here, f"an input schema holds {keyword}", fix, "schema_not_plain")
     for name in _mapping(node.get("properties")):
         if name.lower().startswith(RESERVED_NAMES):
-            mend = "rename it, for example wait_seconds or deadline_seconds"
+            fix = "rename it, for example wait_seconds or deadline_seconds"
             what = f"{name!r}: hosts keep names that begin with {', '.join(RESERVED_NAMES)}"
-            yield Broken(here, what, mend, "reserved_parameter")
+            yield Broken(here, what, fix, "reserved_parameter")
     if isinstance(node.get("type"), list):
-        mend = "choose one type, or leave type out and say the forms in the description"
-        yield Broken(here, "an input schema has a list of types", mend, "schema_not_plain")
+        fix = "choose one type, or leave type out and say the forms in the description"
+        yield Broken(here, "an input schema has a list of types", fix, "schema_not_plain")
     for keyword in ("default", "examples"):
         values = node.get(keyword, [])
         for value in values if isinstance(values, list) and keyword == "examples" else [values] if keyword in node else []:
-            for problem in problems_of(value, node):
+            for problem in find_problems(value, node):
                 what = f"{keyword} breaks its own schema: {problem.message}"
                 yield Broken(here, what, "correct the value or the schema", "schema_value_mismatch")
 
@@ -104,8 +104,8 @@ def _closedness(node: JsonObject, here: str) -> Iterator[Broken]:
     if known and extra is not False:
         yield Broken(here, "the object is open", 'add "additionalProperties": false', "schema_open")
     if not known and extra is None and not any(keyword in node for keyword in ("$ref", "oneOf", "anyOf", "allOf")):
-        mend = 'add properties, or say "additionalProperties": true or false'
-        yield Broken(here, "the object does not say which fields it may hold", mend, "schema_open")
+        fix = 'add properties, or say "additionalProperties": true or false'
+        yield Broken(here, "the object does not say which fields it may hold", fix, "schema_open")
     required = node.get("required")
     for name in required if isinstance(required, list) else []:
         if name not in _mapping(known):
@@ -123,10 +123,10 @@ def _description(child: object, place: str) -> Iterator[Broken]:
 
 def doubtful_names(schema: JsonObject) -> Iterator[Broken]:
     """Names that are allowed, but that some hosts do not carry as they are; for a schema that breaks no rule."""
-    for path, node in subschemas(schema):
+    for path, node in iter_subschemas(schema):
         here, seen = path or "(top)", dict[str, str]()
         for name, child in _mapping(node.get("properties")).items():
-            place = pointed(pointed(path, "properties"), name)
+            place = extend_path(extend_path(path, "properties"), name)
             if name.lower().startswith(REDACTED_NAMES) and isinstance(child, Mapping) and child.get("type", "string") == "string":
                 what = f"{name!r}: hosts black out text under names that begin with {', '.join(REDACTED_NAMES)}"
                 yield Broken(place, what, "rename it where the text is needed, or make it a number", "redacted_name")

@@ -9,7 +9,7 @@ import anyio
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.errors import DriverError, ServerProblem
-from netclaw_opencode.opencode.process import binary, identity, process, state
+from netclaw_opencode.opencode.process import binary, identity, inspection, ports, state
 from netclaw_opencode.opencode.trust import Gate, Trust
 from netclaw_opencode.opencode.wire import reading, routes
 from netclaw_opencode.opencode.wire.http import HttpClient
@@ -39,7 +39,7 @@ class Address:
     password: str | None = field(repr=False)
     record: state.ServerRecord | None = None
 
-    def leads_where(self, other: Address) -> bool:
+    def is_same_as(self, other: Address) -> bool:
         """Whether the other is the same way to the same server: a restart on the same port has another password, or another mark."""
         return (self.url, self.username, self.password, self._mark) == (other.url, other.username, other.password, other._mark)
 
@@ -49,12 +49,16 @@ class Address:
 
     def client(self, recorder: Recorder = NO_RECORD, *, admit: Gate | None = None) -> HttpClient:
         """A client for this address; ``admit`` is asked before the server is made to open a directory."""
-        own = process.working_directory(self.record.pid, self.record.start_ticks) if admit is not None and self.record is not None else None
+        own = (
+            inspection.working_directory(self.record.pid, self.record.start_ticks)
+            if admit is not None and self.record is not None
+            else None
+        )
         return HttpClient(url=self.url, username=self.username, password=self.password, record=recorder, admit=admit, own_directory=own)
 
     def gate(self, settings: Settings) -> Gate:
         """The question for trust in front of this server."""
-        return Gate(Trust.of(settings, only_plugins=self.without_project_code), self.record)
+        return Gate(Trust.from_settings(settings, only_plugins=self.without_project_code), self.record)
 
     @property
     def without_project_code(self) -> bool:
@@ -68,8 +72,8 @@ def locate(settings: Settings) -> Address:
     An address or password that the user gave is obeyed. Otherwise a server of ours that is alive comes before the default
     address.
     """
-    record = live_record(settings)
-    if record is not None and is_meant(record, settings):
+    record = find_live_record(settings)
+    if record is not None and matches_settings(record, settings):
         return Address(record.url, record.username, record.password, record)
     return Address(settings.url, settings.username, settings.password)
 
@@ -77,10 +81,10 @@ def locate(settings: Settings) -> Address:
 def is_ours(settings: Settings) -> bool:
     """Whether the server to use is one that we started, be it alive or not."""
     record = state.read(settings.state_dir)
-    return record is not None and is_meant(record, settings)
+    return record is not None and matches_settings(record, settings)
 
 
-def is_meant(record: state.ServerRecord, settings: Settings) -> bool:
+def matches_settings(record: state.ServerRecord, settings: Settings) -> bool:
     """Whether the user's settings leave room for our server, or name it: by localhost or by its number, or by its password."""
     if not settings.url_given:
         # A server of ours that was started with the user's password is found by it again.
@@ -89,7 +93,7 @@ def is_meant(record: state.ServerRecord, settings: Settings) -> bool:
     return is_loopback(settings.url) and (ours.scheme, ours.port) == (given.scheme, given.port or 80)
 
 
-def live_record(settings: Settings) -> state.ServerRecord | None:
+def find_live_record(settings: Settings) -> state.ServerRecord | None:
     """The recorded server, if that very process is alive."""
     record = state.read(settings.state_dir)
     return record if record is not None and is_alive(record) else None
@@ -99,8 +103,8 @@ def is_alive(record: state.ServerRecord) -> bool:
     """Whether the recorded process runs. One of another PID namespace cannot be looked up: there its port tells."""
     here = identity.this_process()
     if record.process.shares_namespace(here):
-        return process.is_alive(record.pid, record.start_ticks)
-    return record.boot_id == here.boot_id and process.accepts(urlsplit(record.url).port or 80)
+        return inspection.is_alive(record.pid, record.start_ticks)
+    return record.boot_id == here.boot_id and ports.accepts_connections(urlsplit(record.url).port or 80)
 
 
 def require_private(address: Address) -> None:
@@ -110,7 +114,7 @@ def require_private(address: Address) -> None:
     """
     if address.password is None and is_loopback(address.url):
         port = urlsplit(address.url).port or 80
-        listening = process.listens_beyond_loopback(port)
+        listening = ports.find_public_listener(port)
         if listening is not None:
             raise ServerProblem(
                 "unauthenticated_server",
@@ -120,11 +124,11 @@ def require_private(address: Address) -> None:
             )
 
 
-async def asks_for_password(address: Address) -> bool:
+async def requires_password(address: Address) -> bool:
     """Whether the server refuses a call that shows no password; raises what keeps the question from being answered."""
     async with HttpClient(url=address.url, username=address.username, password=None) as client:
         try:
-            await health(client)
+            await probe_health(client)
         except DriverError as error:
             if error.code != "auth_failed":
                 raise
@@ -132,7 +136,7 @@ async def asks_for_password(address: Address) -> bool:
     return False
 
 
-async def health(client: HttpClient, *, within_seconds: float | None = None) -> Health:
+async def probe_health(client: HttpClient, *, within_seconds: float | None = None) -> Health:
     """Health and version, by short probes (F2: a request in a server's first moments may hang for ever).
 
     Probes are repeated, each with twice the time of the one before, as long as the running call has time (or for ``within_seconds``),
@@ -141,7 +145,7 @@ async def health(client: HttpClient, *, within_seconds: float | None = None) -> 
     Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``.
     """
     began = anyio.current_time()
-    time_left = within_seconds or min(time_budget.left_to_deadline(_UNCALLED_SECONDS), _SILENT_SECONDS)
+    time_left = within_seconds or min(time_budget.remaining_to_deadline(_UNCALLED_SECONDS), _SILENT_SECONDS)
     # The last moment belongs to saying so, before a scope around this one ends it without a word.
     ends = min(began + time_left, anyio.current_effective_deadline()) - _SAYING_SECONDS
     seconds = PROBE_SECONDS
@@ -152,7 +156,7 @@ async def health(client: HttpClient, *, within_seconds: float | None = None) -> 
         except DriverError as error:
             if error.code == "not_opencode" and error.details.get("names_opencode"):
                 # OpenCode 1 answers its health in JSON, whatever else is wrong with it (F64).
-                raise binary.another_generation(client.url) from error
+                raise binary.wrong_generation_error(client.url) from error
             if error.code == "bad_response":
                 raise ServerProblem("not_opencode", f"{client.url} answers, but not as OpenCode does: {error.message}") from error
             if error.code == "connection_lost":

@@ -13,16 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netclaw_opencode._core.concurrency import together
-from netclaw_opencode._core.redaction import redacted
+from netclaw_opencode._core.concurrency import gather
+from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.opencode.models import Catalogue, parse_model
 from netclaw_opencode.opencode.process import locks
 from netclaw_opencode.opencode.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.opencode.wire import reading, routes
-from netclaw_opencode.opencode.wire.history import History, not_found
-from netclaw_opencode.opencode.wire.http import HttpNotFound, foreign_text
+from netclaw_opencode.opencode.wire.history import History, session_not_found
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError, sanitize
 from netclaw_opencode.opencode.wire.ids import IdMaker
 from netclaw_opencode.records.recorder import NO_RECORD, Recorder
 from netclaw_opencode.settings import is_loopback
@@ -86,16 +86,16 @@ class Connection:
     @asynccontextmanager
     async def locked(self, name: str, *, within_seconds: float = 0.0) -> AsyncIterator[bool]:
         """Hold a lock against other calls and processes of this user; False if another call keeps it."""
-        async with locks.held(self._state_dir, name, within_seconds=within_seconds) as mine:
+        async with locks.hold(self._state_dir, name, within_seconds=within_seconds) as mine:
             yield mine
 
     def sanitize(self, text: str) -> str:
         """Text from the server or a provider, fit for a message: no secrets, one line, shortened."""
-        return foreign_text(self.redact(text))
+        return sanitize(self.redact(text))
 
     def redact(self, text: str) -> str:
         """Return the text without the server's password and anything else that looks like a credential."""
-        return redacted(text, secrets=self._secrets)
+        return redact(text, secrets=self._secrets)
 
     def is_gone(self, error: DriverError, *, refused: int) -> bool:
         """Return whether failures to connect prove that the server ended: on this machine, connections that are refused again and again.
@@ -108,8 +108,8 @@ class Connection:
         """Return a session by id; raises ``ActionFailed`` (``session_not_found``)."""
         try:
             return reading.session(await self.http.call(routes.SESSION_GET, ids={"session_id": session_id}))
-        except HttpNotFound as error:
-            raise not_found(session_id) from error
+        except HttpNotFoundError as error:
+            raise session_not_found(session_id) from error
 
     def remember_session(self, session: Session) -> None:
         """Remember a session that this process has just created, for its first prompt."""
@@ -141,8 +141,8 @@ class Connection:
         """Sub-agents' sessions directly below one (F36)."""
         try:
             answer = await self.http.call(routes.SESSION_CHILDREN, ids={"session_id": session.id}, directory=session.directory)
-        except HttpNotFound as error:
-            raise not_found(session.id) from error
+        except HttpNotFoundError as error:
+            raise session_not_found(session.id) from error
         return reading.sessions(answer)
 
     async def tree(self, session: Session) -> tuple[Session, ...]:
@@ -234,7 +234,7 @@ class Connection:
         kept = self._catalogues.get(directory)
         if kept is not None and self.clock() - kept[0] < _CATALOGUE_SECONDS:
             return kept[1]
-        answer, config = await together(
+        answer, config = await gather(
             self.http.call(routes.CONNECTED_PROVIDERS, directory=directory),
             self.http.call(routes.CONFIG, directory=directory),
         )

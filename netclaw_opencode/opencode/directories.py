@@ -36,10 +36,10 @@ class Places:
     trust: Trust | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Places:
+    def from_settings(cls, settings: Settings) -> Places:
         """The places that these settings allow."""
         address = addresses.locate(settings)
-        return cls(settings.roots, settings.home, Trust.of(settings, only_plugins=address.without_project_code))
+        return cls(settings.roots, settings.home, Trust.from_settings(settings, only_plugins=address.without_project_code))
 
     def require(self, directory: str, *, given: str | None = None) -> None:
         """Refuse a directory in which no work may begin: outside, or with code that nobody has trusted.
@@ -85,7 +85,7 @@ def _refused(directory: str, real: Path, why: str) -> InvalidInput:
     )
 
 
-def checked_directory(path: str) -> str:
+def check_directory(path: str) -> str:
     """An absolute, existing folder. The server would accept anything (F21).
 
     Raises ``InvalidInput`` naming the path and what is wrong with it.
@@ -108,4 +108,4 @@ def checked_directory(path: str) -> str:
         raise InvalidInput("invalid_input", f"directory {path[:200]!r} cannot be used ({error.strerror}){example}") from error
 
 
-__all__ = ["Places", "checked_directory"]
+__all__ = ["Places", "check_directory"]

@@ -16,9 +16,10 @@ import anyio
 import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import DriverError, Refused, ServerProblem
-from netclaw_opencode.opencode.addresses import PROBE_SECONDS, Address, health, is_alive, is_meant, live_record
-from netclaw_opencode.opencode.process import binary, identity, locks, orphans, ownership, process, state
+from netclaw_opencode.opencode.addresses import PROBE_SECONDS, Address, find_live_record, is_alive, matches_settings, probe_health
+from netclaw_opencode.opencode.process import binary, identity, inspection, locks, orphans, ownership, ports, spawning, state, terminating
 from netclaw_opencode.opencode.trust import Trust, forget_opened
 from netclaw_opencode.opencode.wire import listing, reading, routes
 from netclaw_opencode.opencode.wire.http import HttpClient
@@ -36,7 +37,7 @@ _DIRECTORIES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartResult:
     """A server that is up; ``started`` is false for one that ran already."""
 
     record: state.ServerRecord
@@ -45,7 +46,7 @@ class Started:
 
 async def start(
     settings: Settings, *, port: int | None, directory: str, within_seconds: float, without_project_code: bool = False
-) -> Started:
+) -> StartResult:
     """Start a server of ours, or adopt the one that runs.
 
     Loopback only; ``port`` None means the port of an address that the user gave, else a free one; the password is the
@@ -58,15 +59,15 @@ async def start(
             next="start OpenCode there, or unset OPENCODE_API_URL",
         )
     ends = anyio.current_time() + within_seconds
-    async with locks.held(settings.state_dir, _LOCK, within_seconds=within_seconds) as mine:
+    async with locks.hold(settings.state_dir, _LOCK, within_seconds=within_seconds) as mine:
         if not mine:
             raise ServerProblem("server_not_ready", f"another process has been starting the server for {within_seconds:g} s")
-        record = live_record(settings)
+        record = find_live_record(settings)
         if record is None:
-            Trust.of(settings, only_plugins=without_project_code).require(directory)
+            Trust.from_settings(settings, only_plugins=without_project_code).require(directory)
             forget_opened(settings.state_dir)
             made = await _start(settings, port=port, directory=directory, ends=ends, without_project_code=without_project_code)
-            return Started(made, started=True)
+            return StartResult(made, started=True)
         if port and not record.url.endswith(f":{port}"):
             raise ServerProblem(
                 "port_in_use",
@@ -81,14 +82,14 @@ async def start(
                 next="netclaw-opencode server stop-server",
                 details={"url": record.url},
             )
-        if not is_meant(record, settings):
-            raise _anotheris_meant(record, settings)
+        if not matches_settings(record, settings):
+            raise _other_server_error(record, settings)
         async with Address(record.url, record.username, record.password, record).client() as client:
-            await health(client, within_seconds=max(PROBE_SECONDS, ends - anyio.current_time()))
-        return Started(record, started=False)
+            await probe_health(client, within_seconds=max(PROBE_SECONDS, ends - anyio.current_time()))
+        return StartResult(record, started=False)
 
 
-def _anotheris_meant(record: state.ServerRecord, settings: Settings) -> ServerProblem:
+def _other_server_error(record: state.ServerRecord, settings: Settings) -> ServerProblem:
     """The error where our server runs, but the settings lead elsewhere: one server of ours at a time."""
     if settings.url_given:
         code, why, variable = "port_in_use", f"OPENCODE_API_URL leads to {settings.url}", "OPENCODE_API_URL"
@@ -102,7 +103,7 @@ def _anotheris_meant(record: state.ServerRecord, settings: Settings) -> ServerPr
     )
 
 
-def program(settings: Settings) -> binary.Binary:
+def find_program(settings: Settings) -> binary.Binary:
     """OpenCode's program and version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
     found = binary.find_binary(settings.binary, search_path=settings.environ.get("PATH"), state_dir=settings.state_dir)
     return binary.read_binary(found)
@@ -111,7 +112,7 @@ def program(settings: Settings) -> binary.Binary:
 async def _start(
     settings: Settings, *, port: int | None, directory: str, ends: float, without_project_code: bool = False
 ) -> state.ServerRecord:
-    found = await anyio.to_thread.run_sync(program, settings)
+    found = await anyio.to_thread.run_sync(find_program, settings)
     if binary.is_vulnerable(found.version):
         raise ServerProblem(
             "vulnerable_version",
@@ -124,14 +125,14 @@ async def _start(
     tries = _PORT_TRIES if port == 0 else 1
     password = settings.password or secrets.token_urlsafe(32)
     log_file = _log_file(settings.state_dir)
-    environment = process.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
+    environment = spawning.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
     mark = orphans.new_mark()
     environment |= {"OPENCODE_SERVER_USERNAME": settings.username, orphans.VARIABLE: mark}
     if without_project_code:
         environment["OPENCODE_DISABLE_PROJECT_CONFIG"] = "1"
-    await end_orphans(state.read(settings.state_dir))
+    await terminate_orphans(state.read(settings.state_dir))
 
-    def record(spawned: process.Spawned) -> state.ServerRecord:
+    def record(spawned: spawning.Spawned) -> state.ServerRecord:
         return state.ServerRecord(
             url=spawned.url,
             pid=spawned.process.pid,
@@ -156,9 +157,9 @@ async def _start(
 
     while True:
         tries -= 1
-        chosen = port or process.free_port()
+        chosen = port or ports.pick_free_port()
         try:
-            spawned = await process.spawn(
+            spawned = await spawning.spawn(
                 found.path,
                 port=chosen,
                 environment=environment,
@@ -179,40 +180,40 @@ async def _start(
 
 def _log_file(state_dir: Path) -> Path:
     """The log of the server that is about to start; the one before it is replaced."""
-    log_file = state.folder(state_dir) / _LOG
+    log_file = require_private_folder(state_dir) / _LOG
     log_file.unlink(missing_ok=True)
     return log_file
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StopResult:
     """What stopping our server did."""
 
     record: state.ServerRecord | None
-    ended: process.Ended | None
+    ended: terminating.Termination | None
     sessions_aborted: tuple[str, ...]
 
 
-async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped:
+async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> StopResult:
     """Stop the server that we started: abort what runs, then end the process with its children, then forget it.
 
     Raises ``Refused`` (``kill_refused``) where the process is not provably ours.
     """
-    async with locks.held(settings.state_dir, _LOCK, within_seconds=_LOCK_SECONDS) as mine:
+    async with locks.hold(settings.state_dir, _LOCK, within_seconds=_LOCK_SECONDS) as mine:
         if not mine:
             raise ServerProblem("server_not_ready", "another process is starting or stopping the server")
         record = state.read(settings.state_dir)
-        argv, start_ticks, same_user = process.argv_of(record.pid) if record is not None else ((), None, False)
+        argv, start_ticks, same_user = inspection.read_command_line(record.pid) if record is not None else ((), None, False)
         if record is not None and not argv:
             # A process that is just ending has lost its command line, but not yet its place.
-            await anyio.to_thread.run_sync(process.ends, record.pid, record.start_ticks)
+            await anyio.to_thread.run_sync(inspection.wait_until_gone, record.pid, record.start_ticks)
         if record is None or not is_alive(record):
-            await end_orphans(record)
+            await terminate_orphans(record)
             state.remove(settings.state_dir)
             forget_opened(settings.state_dir)
             if record is not None:
                 (settings.state_dir / _LOG).unlink(missing_ok=True)
-            return Stopped(record, None, ())
+            return StopResult(record, None, ())
         _require_own_process(
             recorder,
             ownership.ProcessFacts(
@@ -223,19 +224,19 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> Stopped
                 recorded_binary=record.binary,
                 same_user=same_user,
                 recorded_port=urlsplit(record.url).port or 0,
-                caller=process.callers(),
+                caller=terminating.ancestor_pids(),
                 same_namespace=record.process.shares_namespace(identity.this_process()),
             ),
         )
         aborted = await _abort_all(record, recorder, settings)
-        ended = await process.end(record.pid, record.start_ticks)
+        ended = await terminating.terminate_tree(record.pid, record.start_ticks)
         recorder.note("ended", signal=ended.signal, processes_ended=ended.processes_ended, processes_left=ended.processes_left)
         if ended.processes_left == 0:
-            await end_orphans(record)
+            await terminate_orphans(record)
             state.remove(settings.state_dir)
             forget_opened(settings.state_dir)
             (settings.state_dir / _LOG).unlink(missing_ok=True)
-        return Stopped(record, ended, aborted)
+        return StopResult(record, ended, aborted)
 
 
 def _require_own_process(recorder: Recorder, facts: ownership.ProcessFacts) -> None:
@@ -247,20 +248,20 @@ def _require_own_process(recorder: Recorder, facts: ownership.ProcessFacts) -> N
     recorder.note("rule", rule="own-things-only", answer="allowed")
 
 
-async def end_orphans(record: state.ServerRecord | None) -> int:
+async def terminate_orphans(record: state.ServerRecord | None) -> int:
     """End what a dead server of ours left running; returns how many processes that were."""
     if record is None or not record.process.shares_namespace(identity.this_process()):
         return 0
-    if not await anyio.to_thread.run_sync(process.ends, record.pid, record.start_ticks):
+    if not await anyio.to_thread.run_sync(inspection.wait_until_gone, record.pid, record.start_ticks):
         return 0
     # A mark of version 1.0 may be that of a server which was started again since.
-    return await orphans.end(record.mark, port=urlsplit(record.url).port if record.version > 1 else None)
+    return await orphans.terminate(record.mark, port=urlsplit(record.url).port if record.version > 1 else None)
 
 
 async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> None:
     """Refuse to end what answers at our address, and not as OpenCode; silence proves nothing, since ours may hang."""
     try:
-        await health(client, within_seconds=PROBE_SECONDS)
+        await probe_health(client, within_seconds=PROBE_SECONDS)
     except DriverError as error:
         lost = isinstance(error.__cause__, DriverError) and error.__cause__.code == "connection_lost"
         if error.code != "not_opencode" or lost:
@@ -276,14 +277,14 @@ async def _require_opencode(client: HttpClient, record: state.ServerRecord) -> N
 async def _abort_all(record: state.ServerRecord, recorder: Recorder, settings: Settings) -> tuple[str, ...]:
     """Abort every running session, in each directory: tool children outlive their server (F5)."""
     aborted: list[str] = []
-    with anyio.move_on_after(time_budget.within(_ABORT_SECONDS, stopping=True)):
+    with anyio.move_on_after(time_budget.remaining_up_to(_ABORT_SECONDS, stopping=True)):
         recorder.hide(record.password)
         address = Address(record.url, record.username, record.password, record)
         gate = address.gate(settings)
         async with address.client(recorder) as client:
             try:
                 await _require_opencode(client, record)
-                found = await listing.read(client, most=_LISTED)
+                found = await listing.list_sessions(client, most=_LISTED)
                 async with anyio.create_task_group() as tasks:
                     limiter = anyio.CapacityLimiter(_DIRECTORIES_AT_ONCE)
                     for directory in dict.fromkeys(item.directory for item in found.sessions):

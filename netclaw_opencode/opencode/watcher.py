@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.concurrency import together
+from netclaw_opencode._core.concurrency import gather
 from netclaw_opencode.errors import DriverError, InvalidInput, error_of
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.opencode.wire import reading, routes
@@ -74,6 +74,11 @@ class DirectoryWatcher:
         self.state = DirectoryState()
 
     @property
+    def begun(self) -> int:
+        """Number of the newest reading that has begun."""
+        return self._begun
+
+    @property
     def in_use(self) -> bool:
         """Whether anybody uses it now."""
         return self._users > 0
@@ -128,16 +133,19 @@ class DirectoryWatcher:
 
     async def _keep_reading(self) -> None:
         time_budget.detach()
+        # Whoever begins to follow looks by itself, or is about to send: what ran before the send says nothing of the turn.
+        is_due = False
         try:
             with self._reading:
                 while self._users:
                     # A caller that asks while a reading runs gets the next one.
                     self._wake = anyio.Event()
-                    if self._wanted > self._begun or self._followers:
+                    if self._wanted > self._begun or (is_due and self._followers):
                         await self._read_once()
                     if self._wanted <= self._begun:
-                        with anyio.move_on_after(self._interval):
+                        with anyio.move_on_after(self._interval) as pause:
                             await self._wake.wait()
+                        is_due = pause.cancelled_caught
         finally:
             self._reading = anyio.CancelScope()
             self._runs = False
@@ -166,14 +174,14 @@ class DirectoryWatcher:
         self._published.set()
         self._published = anyio.Event()
         for follower in self._followers:
-            follower.nudge()
+            follower.wake()
 
     async def _state(self, number: int, *, requests: bool) -> DirectoryState:
         statuses = reading.statuses(await self._http.call(routes.SESSION_STATUS, directory=self._directory))
         if not (statuses or requests):
             # Only a turn can wait.
             return DirectoryState(number, statuses)
-        permissions, questions = await together(self._requests("permission"), self._requests("question"))
+        permissions, questions = await gather(self._requests("permission"), self._requests("question"))
         return DirectoryState(number, statuses, (*permissions, *questions))
 
     async def _requests(self, kind: Literal["permission", "question"]) -> tuple[PendingRequest, ...]:

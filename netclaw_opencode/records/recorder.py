@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from netclaw_opencode._core.redaction import redacted
+from netclaw_opencode._core.private_files import open_private
+from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
 
@@ -54,7 +55,7 @@ class Recorder(Protocol):
     def note(self, kind: str, /, **facts: object) -> None:
         """Write one line for the call that runs here."""
 
-    def bound(self) -> Note:
+    def bind(self) -> Note:
         """``note`` for the call that runs here, wherever it is called from later."""
 
     def call(self, action: str) -> AbstractContextManager[None]:
@@ -78,7 +79,7 @@ class NoRecord:
     def note(self, kind: str, /, **facts: object) -> None:
         return None
 
-    def bound(self) -> Note:
+    def bind(self) -> Note:
         return self.note
 
     def call(self, action: str) -> AbstractContextManager[None]:
@@ -105,7 +106,7 @@ class _Call:
     action: str
     id: str
     began: float
-    told: bool = False
+    noted: bool = False
     ended: bool = False
 
 
@@ -127,7 +128,7 @@ class FileRecorder:
     def note(self, kind: str, /, **facts: object) -> None:
         self._note(_CURRENT.get(), kind, **facts)
 
-    def bound(self) -> Note:
+    def bind(self) -> Note:
         return partial(self._note, _CURRENT.get())
 
     @contextmanager
@@ -137,7 +138,7 @@ class FileRecorder:
         try:
             yield
         finally:
-            if call.told and not call.ended:
+            if call.noted and not call.ended:
                 self._note(call, "result", outcome="cancelled")
             _CURRENT.reset(token)
 
@@ -146,7 +147,7 @@ class FileRecorder:
         error = envelope.get("error")
         failed = isinstance(error, Mapping)
         # A call that succeeded without asking anybody (a look at this record) leaves no trace.
-        if call is None or not (call.told or failed):
+        if call is None or not (call.noted or failed):
             return
         if isinstance(error, Mapping):
             self.note("result", outcome=error.get("code"), rule=error.get("rule"))
@@ -162,8 +163,8 @@ class FileRecorder:
         self._file.close()
 
     def _note(self, call: _Call | None, kind: str, /, **facts: object) -> None:
-        if call is not None and not call.told:
-            call.told = True
+        if call is not None and not call.noted:
+            call.noted = True
             self._write(call, "call", {}, at_clock=call.began)
         self._write(call, kind, facts, at_clock=self._clock())
 
@@ -172,8 +173,8 @@ class FileRecorder:
         if call is not None:
             line |= {"action": self._fit(call.action), "call": call.id}
         line["kind"] = kind
-        full = _encoded(line | {name: self._fit(value) for name, value in facts.items() if value is not None})
-        self._file.write(full if len(full) <= LINE_BYTES else _encoded(line | {"cut": True}))
+        full = _encode(line | {name: self._fit(value) for name, value in facts.items() if value is not None})
+        self._file.write(full if len(full) <= LINE_BYTES else _encode(line | {"cut": True}))
 
     def _fit(self, value: object) -> object:
         """The value in a form that is short, and holds no secret."""
@@ -185,7 +186,7 @@ class FileRecorder:
             case list() | tuple():
                 return [self._fit(item) for item in value[:_ITEMS]]
         # Cut twice: what is cut first is cut again, so that no half of a secret is left.
-        return redacted(str(value)[:_LOOKED_AT_CHARS], secrets=self._secrets)[:_TEXT_CHARS]
+        return redact(str(value)[:_LOOKED_AT_CHARS], secrets=self._secrets)[:_TEXT_CHARS]
 
 
 class RecordFile:
@@ -196,7 +197,7 @@ class RecordFile:
         self._path = path
         self._fd: int | None = _open(path)
         # Whoever wrote last may have been killed in the middle of a line.
-        self._lead = b"" if _ends_well(self._fd) else b"\n"
+        self._lead = b"" if _ends_with_newline(self._fd) else b"\n"
 
     def write(self, line: bytes) -> None:
         """One line, in one piece: several processes may write to one record. Failing is told once, and ends it."""
@@ -204,7 +205,7 @@ class RecordFile:
             return
         try:
             if os.fstat(self._fd).st_size + len(line) > self._limit - _LAST_WORDS:
-                os.write(self._fd, self._lead + _encoded({"t": 0.0, "at": _now(), "kind": "full", "limit_bytes": self._limit}))
+                os.write(self._fd, self._lead + _encode({"t": 0.0, "at": _now(), "kind": "full", "limit_bytes": self._limit}))
                 _log.warning("the flight record %s is full (%d bytes): nothing more is recorded", self._path, self._limit)
                 self.close()
                 return
@@ -232,11 +233,8 @@ def open_record(path: Path | None, *, secret: str | None, clock: Callable[[], fl
 
 
 def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-    for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # a pipe without a reader must not hang the call
-        flags |= getattr(os, name, 0)
     try:
-        fd = os.open(path, flags, 0o600)
+        fd = open_private(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
     try:
@@ -258,7 +256,7 @@ def _open(path: Path) -> int:
     return fd
 
 
-def _ends_well(fd: int) -> bool:
+def _ends_with_newline(fd: int) -> bool:
     size = os.fstat(fd).st_size
     if size == 0:
         return True
@@ -275,7 +273,7 @@ def _unusable(path: Path, why: str) -> InvalidInput:
     )
 
 
-def _encoded(line: JsonObject) -> bytes:
+def _encode(line: JsonObject) -> bytes:
     # Whatever is not plain ASCII is escaped: one record is one line, on every terminal.
     text = json.dumps(line, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f")
     return text.encode("ascii") + b"\n"

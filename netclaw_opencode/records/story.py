@@ -70,11 +70,11 @@ class Reading:
 
 def read(path: Path) -> Reading:
     """Read a whole record. Raises ``InvalidInput`` where there is no such file, or it is none that can be read."""
-    tellers: dict[str, _Teller] = {}
+    tellers: dict[str, _StoryBuilder] = {}
     damaged = foreign = 0
     cut = full = False
     for raw in _raw_lines(path):
-        line = _parsed(raw)
+        line = _parse_line(raw)
         if line is None:
             # Only a line without its end can still be the half of one; everything else is not what we write.
             cut = not raw.endswith(b"\n")
@@ -85,7 +85,7 @@ def read(path: Path) -> Reading:
         call = line.get("call")
         if isinstance(call, str):
             if call not in tellers:
-                tellers[call] = _Teller(line)
+                tellers[call] = _StoryBuilder(line)
             tellers[call].take(line)
     return Reading([teller.end() for teller in tellers.values()], list(_notes(damaged=damaged, foreign=foreign, cut=cut, full=full)))
 
@@ -118,7 +118,7 @@ def _unreadable(path: Path, why: str) -> InvalidInput:
     return InvalidInput("invalid_input", f"the flight record {str(path)[:200]!r} cannot be read: {why}", details={"record": str(path)})
 
 
-def _parsed(raw: bytes) -> JsonObject | None:
+def _parse_line(raw: bytes) -> JsonObject | None:
     if not raw.startswith(FIRST_BYTES):
         return None
     try:
@@ -130,7 +130,7 @@ def _parsed(raw: bytes) -> JsonObject | None:
     return line if isinstance(line.get("t"), int | float) and abs(line["t"]) < 1e9 else None
 
 
-class _Teller:
+class _StoryBuilder:
     """Tells one call, line by line."""
 
     def __init__(self, first: JsonObject) -> None:
@@ -159,7 +159,7 @@ class _Teller:
         if kind not in ("request", "event", "stream", "result", "call"):
             self._decided = True
         if kind != "rule" or line.get("answer") != "allowed":
-            self._tell_rules(t)
+            self._flush_rules(t)
         tell = getattr(self, f"_on_{kind}", None)
         if tell is not None:
             tell(line, t)
@@ -173,21 +173,21 @@ class _Teller:
             story.lines[:0] = [text for text in told if text not in story.lines]
             story.lines.sort(key=_seconds_of)
         if story.outcome == "unknown":
-            self._tell(story.elapsed_seconds, "the record of this call ends here: it was killed, or it still runs")
+            self._add_line(story.elapsed_seconds, "the record of this call ends here: it was killed, or it still runs")
         if self._left_out:
             story.lines.insert(_FIRST_LINES, f"({self._left_out} lines are left out here)")
         return story
 
-    def _tell(self, t: float, text: str) -> None:
+    def _add_line(self, t: float, text: str) -> None:
         if len(self._story.lines) >= _FIRST_LINES + _LAST_LINES:
             del self._story.lines[_FIRST_LINES]
             self._left_out += 1
         self._last = text
         self._story.lines.append(f"{t:.2f} s  {text}")
 
-    def _tell_rules(self, t: float) -> None:
+    def _flush_rules(self, t: float) -> None:
         if self._rules:
-            self._tell(t, f"rules asked: {', '.join(self._rules)}: allowed")
+            self._add_line(t, f"rules asked: {', '.join(self._rules)}: allowed")
             self._rules = []
 
     def _on_request(self, line: JsonObject, t: float) -> None:
@@ -201,41 +201,41 @@ class _Teller:
         if len(self._requests) < _FIRST_LINES:
             self._requests.append((t, text))
         if ms >= _SLOW_MS or tries > 1 or (code is not None and code != "cancelled") or _number(line, "status") >= 500:
-            self._tell(t, text)
+            self._add_line(t, text)
 
     def _on_preflight(self, line: JsonObject, t: float) -> None:
         count, pending = int(_number(line, "messages")), int(_number(line, "pending"))
         messages = f"{count} message{'' if count == 1 else 's'}" if count else "no messages"
         waits = f", {pending} request(s) pending" if pending else ""
-        self._tell(t, f"looked before the send: {_word(line.get('state'))}, {messages}{waits}")
+        self._add_line(t, f"looked before the send: {_word(line.get('state'))}, {messages}{waits}")
 
     def _on_rule(self, line: JsonObject, t: float) -> None:
         rule = _word(line.get("rule"))
         if line.get("answer") == "allowed":
             self._rules.append(rule)
         else:
-            self._tell(t, f"the rule {rule} refuses: {_word(line.get('code'))}")
+            self._add_line(t, f"the rule {rule} refuses: {_word(line.get('code'))}")
 
     def _on_created(self, line: JsonObject, t: float) -> None:
         parent = line.get("forked_from")
-        self._tell(t, f"created session {_word(line.get('session_id'))}" + (f" as a fork of {_word(parent)}" if parent else ""))
+        self._add_line(t, f"created session {_word(line.get('session_id'))}" + (f" as a fork of {_word(parent)}" if parent else ""))
 
     def _on_send(self, line: JsonObject, t: float) -> None:
         attempt = int(_number(line, "attempt"))
         how = "once" if attempt <= 1 else f"again, with the same ids (attempt {attempt})"
-        self._tell(t, f"sent message {_word(line.get('message_id'))} {how}")
+        self._add_line(t, f"sent message {_word(line.get('message_id'))} {how}")
 
     def _on_event(self, line: JsonObject, t: float) -> None:
-        text = self._of_event(line)
+        text = self._describe_event(line)
         session = line.get("session_id")
         if text is None:
             return
         if session != self._session and self._session is not None:
             text = f"{text} (session {_word(session)})"
         if text != self._last:
-            self._tell(t, text)
+            self._add_line(t, text)
 
-    def _of_event(self, line: JsonObject) -> str | None:
+    def _describe_event(self, line: JsonObject) -> str | None:
         match line.get("type"):
             case "session.status" if line.get("status") == "retry":
                 return f"the provider refuses; the server tries again (attempt {int(_number(line, 'attempt'))})"
@@ -261,7 +261,9 @@ class _Teller:
     def _on_stream(self, line: JsonObject, t: float) -> None:
         code = line.get("code")
         why = f" ({_word(code)})" if code else ""
-        self._tell(t, "the event stream is open" if line.get("state") == "open" else f"the event stream was lost{why}; it is opened again")
+        self._add_line(
+            t, "the event stream is open" if line.get("state") == "open" else f"the event stream was lost{why}; it is opened again"
+        )
 
     def _on_look(self, line: JsonObject, t: float) -> None:
         state = str(line.get("state"))
@@ -277,43 +279,45 @@ class _Teller:
             self._story.lines[-1] += f"; {text}"
             self._last = text
         else:
-            self._tell(t, text)
+            self._add_line(t, text)
 
     def _on_ending(self, line: JsonObject, t: float) -> None:
         code = str(line.get("code"))
-        self._tell(t, _ENDINGS.get(code, f"{_word(code)}; the turn is stopped"))
+        self._add_line(t, _ENDINGS.get(code, f"{_word(code)}; the turn is stopped"))
 
     def _on_abort(self, line: JsonObject, t: float) -> None:
         attempt, sessions = int(_number(line, "attempt")), int(_number(line, "sessions"))
         self._aborted = t if attempt <= 1 or self._aborted is None else self._aborted
         to = f" to {sessions} sessions" if sessions > 1 else ""
-        self._tell(t, f"abort sent{to} (it was {_word(line.get('was'))})" if attempt <= 1 else f"abort sent again{to} (attempt {attempt})")
+        self._add_line(
+            t, f"abort sent{to} (it was {_word(line.get('was'))})" if attempt <= 1 else f"abort sent again{to} (attempt {attempt})"
+        )
 
     def _on_stopped(self, line: JsonObject, t: float) -> None:
         refused = int(_number(line, "requests_refused"))
         more = f"; {refused} request(s) of the agent refused" if refused else ""
         if line.get("confirmed") is True:
-            self._tell(t, f"seen idle {t - (self._aborted or 0.0):.2f} s after the abort{more}")
+            self._add_line(t, f"seen idle {t - (self._aborted or 0.0):.2f} s after the abort{more}")
         else:
-            self._tell(t, f"not seen idle after {int(_number(line, 'attempts'))} abort(s){more}")
+            self._add_line(t, f"not seen idle after {int(_number(line, 'attempts'))} abort(s){more}")
 
     def _on_answered(self, line: JsonObject, t: float) -> None:
         what = f"{_word(line.get('request'))} {_word(line.get('permission') or '')}".strip()
-        self._tell(t, f"{what} {_word(line.get('request_id'))} answered: {_word(line.get('answer'))}")
+        self._add_line(t, f"{what} {_word(line.get('request_id'))} answered: {_word(line.get('answer'))}")
 
     def _on_deleted(self, line: JsonObject, t: float) -> None:
         how = "was gone already" if line.get("gone_already") is True else "deleted, and seen gone"
-        self._tell(t, f"session {_word(line.get('session_id'))} {how}")
+        self._add_line(t, f"session {_word(line.get('session_id'))} {how}")
 
     def _on_ended(self, line: JsonObject, t: float) -> None:
         ended, left = int(_number(line, "processes_ended")), int(_number(line, "processes_left"))
         more = f", {left} left" if left else ""
-        self._tell(t, f"the server's process was ended ({_word(line.get('signal'))}); {ended} process(es) below it were ended{more}")
+        self._add_line(t, f"the server's process was ended ({_word(line.get('signal'))}); {ended} process(es) below it were ended{more}")
 
     def _on_step(self, line: JsonObject, t: float) -> None:
         text = _STEPS.get(str(line.get("what")))
         if text is not None:
-            self._tell(t, text)
+            self._add_line(t, text)
 
     def _on_result(self, line: JsonObject, t: float) -> None:
         outcome = _word(line.get("outcome"))
@@ -321,7 +325,7 @@ class _Teller:
         rule = f" (rule {_word(line.get('rule'))})" if line.get("rule") else ""
         ended = {"done": "done", "cancelled": "cancelled"}.get(outcome, f"ended with the error {outcome}{rule}")
         asked = f"after {self._count} request(s) with {self._bytes / 1024:.1f} KiB of answers" if self._count else "and nothing was sent"
-        self._tell(t, f"{ended}, {asked}")
+        self._add_line(t, f"{ended}, {asked}")
 
 
 def _word(value: object) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from netclaw_opencode._core.resources import bundled
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.resources import find_bundled
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.actions.context import ActionCall, ActionContext
 from netclaw_opencode.actions.registry import ActionDefinition
 from netclaw_opencode.facts import ProgressEvent
@@ -209,7 +209,7 @@ def conformance_problems(open_host: OpenHost) -> list[str]:
 def _found(case: _Case, envelope: JsonObject, registered: list[str], called: tuple[str, ...], probe: HookProbe) -> Iterator[str]:
     if registered != ["register_skills", "register_actions"]:
         yield f"on opening, the hooks called were {registered}, not register_skills and then register_actions, once each"
-    for problem in problems_of(envelope, json.loads(bundled("schemas/result.schema.json").read_text(encoding="utf-8"))):
+    for problem in find_problems(envelope, json.loads(find_bundled("schemas/result.schema.json").read_text(encoding="utf-8"))):
         yield f"the envelope breaks its schema: {problem.message}"
     error = envelope.get("error")
     code = str(error.get("code")) if isinstance(error, Mapping) else "ok" if envelope.get("ok") is True else "neither ok nor an error"

@@ -22,7 +22,7 @@ from netclaw_opencode import (
     TurnTimeoutError,
 )
 from netclaw_opencode.testing.waiting import SOON
-from tests.faces.host_plugins import hooks
+from tests.adapters.host_plugins import hooks
 
 pytestmark = pytest.mark.real
 

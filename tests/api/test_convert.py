@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 from netclaw_opencode import FileChanged, InvalidInputError, ModelUsed, RunTaskResult
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.api import _convert
 
 
@@ -76,8 +76,8 @@ WHOLE: Mapping[str, object] = {
 def test_a_dataclass_has_a_schema_and_takes_what_fits_it() -> None:
     """What the schema allows becomes the type, part by part; descriptions come from annotations."""
     schema = _convert.schema_of(Review)
-    assert not problems_of(WHOLE, schema)
-    assert problems_of({"findings": [{"title": "t"}]}, schema)
+    assert not find_problems(WHOLE, schema)
+    assert find_problems({"findings": [{"title": "t"}]}, schema)
     assert schema["required"] == ["findings"]
     assert "One line." in str(schema)
     review = _convert.parse(WHOLE, Review)

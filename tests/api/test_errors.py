@@ -25,7 +25,7 @@ from netclaw_opencode import (
 )
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.errors import ActionFailed, OutOfTime, Refused
-from tests.faces.host_plugins import Plugin, action
+from tests.adapters.host_plugins import Plugin, action
 
 PASSWORD = "canary-of-the-api"
 STOPPED = {"aborted": True, "confirmed": True, "was": "busy", "attempts": 2, "requests_refused": 0, "children": [], "elapsed_seconds": 1.5}

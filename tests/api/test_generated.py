@@ -16,7 +16,7 @@ from netclaw_opencode.manifest import ActionEntry, load_manifest
 from scripts import generate_api
 
 ACTIONS = load_manifest().actions
-CLASSES = [kind for kind in vars(results).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+CLASSES: list[type] = [getattr(results, name) for name in results.__all__]
 
 each_action = pytest.mark.parametrize("entry", ACTIONS.values(), ids=list(ACTIONS))
 

@@ -13,7 +13,7 @@ import pytest
 from netclaw_opencode import AbortUnconfirmedError, AsyncOpenCode, OpenCode, Settings
 from netclaw_opencode.actions.context import ActionCall
 from netclaw_opencode.facts import ProgressEvent
-from tests.faces.host_plugins import hooks
+from tests.adapters.host_plugins import hooks
 
 
 def stubborn(call: ActionCall) -> Awaitable[Mapping[str, object]]:

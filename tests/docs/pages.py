@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.adapters.cli.flags import arguments_from
 from netclaw_opencode.adapters.cli.terminal import PROGRAM
@@ -90,7 +90,7 @@ def call_of(command: str) -> Call | None:
         return None
     arguments = arguments_from(context.params, found.flags)
     entry = found._entry
-    problems = problems_of(arguments, entry.input_schema, incoming=True)
+    problems = find_problems(arguments, entry.input_schema, incoming=True)
     assert not problems, f"{command}: {'; '.join(problem.message for problem in problems)}"
     return Call(entry.name, arguments)
 
@@ -162,7 +162,7 @@ def broken_promises(action: str, envelope: object) -> Sequence[str]:
         return []
     schema = _without_required(load_manifest().actions[action].output_schema)
     assert isinstance(schema, dict)
-    return [problem.message for problem in problems_of(_without_left_out(envelope["data"]), schema)]
+    return [problem.message for problem in find_problems(_without_left_out(envelope["data"]), schema)]
 
 
 def _without_left_out(value: object) -> object:

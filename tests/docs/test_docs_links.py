@@ -90,11 +90,11 @@ def test_the_table_of_settings_is_the_manifests() -> None:
 
 def test_the_page_on_settings_names_what_a_server_really_sees() -> None:
     """The groups of variables are those of the code."""
-    from netclaw_opencode.opencode.process import process
+    from netclaw_opencode.opencode.process import spawning
 
     text = page("docs/settings.md")
     kept = text.split("## What a server of ours sees")[1].split("\n## ")[0]
-    for prefix in process._ENVIRONMENT_PREFIXES:
+    for prefix in spawning._ENVIRONMENT_PREFIXES:
         assert prefix == "LC_" or f"`{prefix}*`" in kept, prefix
-    for suffix in process._ENVIRONMENT_SUFFIXES:
+    for suffix in spawning._ENVIRONMENT_SUFFIXES:
         assert f"`{suffix.upper()}`" in kept, suffix

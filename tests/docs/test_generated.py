@@ -1,8 +1,9 @@
-"""The pages that are made from the manifest are up to date."""
+"""The pages that are made from the manifest, and from the tests, are up to date."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,7 @@ import pytest
 from netclaw_opencode.manifest import load_manifest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = ("actions.md", "errors.md")
+PAGES = ("actions.md", "errors.md", "facts.md")
 SKILL_PAGES = ("SKILL.md", "references/actions.md", "references/errors.md")
 
 
@@ -61,3 +62,10 @@ def test_check_says_what_is_out_of_date_and_writes_nothing(
     assert {path.name for path in (tmp_path / "docs").iterdir()} == set(PAGES)
     assert all((tmp_path / name).is_file() for name in SKILL_PAGES)
     assert (tmp_path / "SKILL.md").read_text(encoding="utf-8") == skill
+
+
+def test_each_fact_has_a_test_or_says_that_it_was_measured(generate: ModuleType) -> None:
+    """Each number stands on the page, in order; a fact that a test pins is not called unpinned as well."""
+    text = page("facts.md")
+    assert re.findall(r'<a id="f(\d+)">', text) == [str(number) for number in range(1, generate.facts.LAST + 1)]
+    assert {int(number) for number in re.findall(r'id="f(\d+)"></a>F\d+ \|.*measured by hand', text)} == set(generate.facts.UNPINNED)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode._core.policy import load
+from netclaw_opencode._core.policy import load_policy
 from netclaw_opencode.driver.turn import Answer
 from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.records.audit import Audit
@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_file_of_the_page_is_the_example() -> None:
     """Letter by letter, and it can be read."""
     assert [block.text for block in blocks_of(PAGE) if block.kind == "yaml"] == [EXAMPLE.read_text(encoding="utf-8")]
-    assert len(load(EXAMPLE).permissions) == 8
+    assert len(load_policy(EXAMPLE).permissions) == 8
 
 
 def test_each_dry_run_prints_what_the_page_shows(home: Path, run: Run) -> None:
@@ -55,7 +55,7 @@ def test_the_audit_record_of_the_page_is_a_real_one(tmp_path: Path) -> None:
     request = PendingRequest(
         "permission", record["id"], record["session_id"], record["directory"], permission=record["permission"], patterns=("git status",)
     )
-    answer = Answer(request, load(EXAMPLE).rule_on(request))
+    answer = Answer(request, load_policy(EXAMPLE).decide(request))
     about = {name: record[name] for name in ("event", "message_id", "directory", "policy_file")}
     Audit(tmp_path / "audit").append(about | answer.to_wire(), clean=str)
     written = json.loads((tmp_path / "audit").read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ class Row:
 NOTHING_SENT = "through the host, before a listener that counts connections: none"
 TYPED = "on the command line, before a listener that counts connections: none"
 ON_THE_SERVER = "on the real server, through the proxy: nothing is created, sent or aborted"
-SETTINGS = "the settings, as every face reads them; no connection is made"
+SETTINGS = "the settings, as every adapter reads them; no connection is made"
 
 
 def by_id(rows: Iterable[Row]) -> Mapping[str, Row]:

@@ -94,7 +94,7 @@ ROWS = by_id(
         Row(
             "S31",
             "supply chain",
-            "minimum versions, a constraints file that names all, no install script, no network at import. pip-audit cannot reach its "
+            "minimum versions, hashes for all that `make` installs, no install script, no network at import. pip-audit cannot reach its "
             "database from an offline machine, so it is no test",
         ),
         Row("S32", "no leak between sessions", "two tasks at once with canaries; events of one session only"),

@@ -48,7 +48,7 @@ def test_b23_deadline_that_is_none(guard: Guard, action: str, field: str, most: 
 
 
 def test_b23_deadline_typed(guard: Guard) -> None:
-    """B23: the command line passes on what it cannot read, and the one door refuses it."""
+    """B23: the command line passes on what it cannot read, and the dispatcher refuses it."""
     for text in ("0", "-1", "nan", "inf", "abc", "61", "1e9", "true", "6O", "٣"):
         words = ("run", "send-message", "--session-id", SESSION, "--prompt", "x", f"--deadline-seconds={text}")
         assert "seconds: 0 < t <= 60" in guard.typed(*words)["message"]

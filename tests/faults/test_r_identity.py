@@ -19,8 +19,7 @@ import pytest
 
 from netclaw_opencode.actions.context import ActionContext
 from netclaw_opencode.offline import Gated, OfflineModel, Text
-from netclaw_opencode.opencode.process import identity, state
-from netclaw_opencode.opencode.process import process as ending
+from netclaw_opencode.opencode.process import identity, state, terminating
 from netclaw_opencode.opencode.wire import events
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Stall
@@ -66,7 +65,7 @@ def test_r55_pid_was_reused(tmp_path: Path) -> None:
     """R55, S24: a record whose pid is another program now: no signal; by start time it is gone, by command line it is refused."""
     with stranger("sleep", "7171") as process:
         assert stop_of(tmp_path, record_of(process, tmp_path)).code == "kill_refused"
-        state.write(tmp_path / "state", record_of(process, tmp_path, start_ticks=identity.of_process(process.pid).start_ticks - 100))
+        state.write(tmp_path / "state", record_of(process, tmp_path, start_ticks=identity.identify(process.pid).start_ticks - 100))
         with host_to(settings_in(tmp_path)) as host:
             assert data_of(host.call("stop_server"))["was_running"] is False
         assert process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -104,7 +103,7 @@ def test_r57_other_user_s_process(tmp_path: Path) -> None:
 
 def test_r58_server_ignores_sigterm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R58: a server that does not end by SIGTERM is ended by SIGKILL, which the answer tells; the tree is gone."""
-    monkeypatch.setattr(ending, "TERM_SECONDS", 1.0)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 1.0)
     with own_host(tmp_path) as own:
         process = own.process()
         os.kill(own.pid, signal.SIGSTOP)
@@ -134,7 +133,7 @@ def test_r60_nobody_reads_the_events(bench: Bench) -> None:
         async with ActionContext(bench.settings) as context:
             connection = await context.driver.connect()
             async with connection.events.subscribe(None) as idle:
-                await connection.events.ready(within_seconds=SOON)
+                await connection.events.wait_ready(within_seconds=SOON)
                 sending = bench.later("run_task", prompt="flood", directory=bench.directory, deadline_seconds=120)
                 with anyio.fail_after(SOON * 2):
                     envelope = await anyio.to_thread.run_sync(sending.result, SOON * 2)

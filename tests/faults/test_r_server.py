@@ -13,7 +13,7 @@ import pytest
 from netclaw_opencode.actions import tasks
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
-from netclaw_opencode.opencode.process import process
+from netclaw_opencode.opencode.process import terminating
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.proxy import Canned, Cut, Fault, FaultProxy, Pause, Silence, answer
 from netclaw_opencode.testing.server import OpenCodeServer, kill_server, start_server
@@ -55,7 +55,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less time for stopping and removing, where the fault makes it run out anyway."""
     monkeypatch.setattr(stopping, "STOP_SECONDS", 1.5)
     monkeypatch.setattr(tasks, "_REMOVE_SECONDS", 1.5)
-    monkeypatch.setattr(process, "TERM_SECONDS", 1.0)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 1.0)
 
 
 @pytest.mark.usefixtures("short")

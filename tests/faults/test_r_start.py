@@ -14,7 +14,7 @@ import pytest
 
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.offline import OfflineModel
-from netclaw_opencode.opencode.process import process
+from netclaw_opencode.opencode.process import ports
 from netclaw_opencode.opencode.wire.http import HttpClient
 from netclaw_opencode.opencode.wire.routes import Route
 from netclaw_opencode.settings import Settings
@@ -149,7 +149,7 @@ def test_r07_port_belongs_to_another_opencode(tmp_path: Path, opencode_server: O
 def test_r08_port_is_taken_between_choice_and_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R8, F4: the real server fails to bind; another port is tried, and the one it listens on is proved to be its own."""
     impostors: list[socket.socket] = []
-    taken = process._taken
+    taken = ports.is_taken
 
     def taken_right_after(port: int) -> bool:
         answer = taken(port)
@@ -157,7 +157,7 @@ def test_r08_port_is_taken_between_choice_and_use(tmp_path: Path, monkeypatch: p
             impostors.append(socket.create_server(("127.0.0.1", port)))
         return answer
 
-    monkeypatch.setattr(process, "_taken", taken_right_after)
+    monkeypatch.setattr(ports, "is_taken", taken_right_after)
     with own_host(tmp_path) as own:
         port = impostors[0].getsockname()[1]
         assert own.process().net_connections(kind="tcp") and all(

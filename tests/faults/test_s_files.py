@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode._core.policy import load
+from netclaw_opencode._core.policy import load_policy
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.manifest import load_manifest
-from netclaw_opencode.opencode.directories import Places, checked_directory
-from netclaw_opencode.opencode.process.state import folder, read, write
+from netclaw_opencode.opencode.directories import Places, check_directory
+from netclaw_opencode.opencode.process.state import read, write
 from tests.faults.guard import Guard
 from tests.support.pace import MACHINE_SECONDS
 from tests.support.records import server_record
@@ -66,7 +67,7 @@ def test_s19_yaml_is_read_by_a_safe_loader_in_one_place() -> None:
     """S19: no yaml.load with another loader anywhere; the one module that knows YAML names a safe one."""
     users = {place.partition(":")[0] for place, node in nodes() if imported(node) & {"yaml"}}
     assert users == {"netclaw_opencode/_core/documents.py"}
-    text = (ROOT / "netclaw_opencode" / "documents.py").read_text(encoding="utf-8")
+    text = (ROOT / "netclaw_opencode" / "_core" / "documents.py").read_text(encoding="utf-8")
     assert "SafeLoader" in text
     assert not [name for name in ("UnsafeLoader", "FullLoader", "yaml.Loader", "unsafe_load", "full_load") if name in text]
 
@@ -84,7 +85,7 @@ def test_s19_a_file_that_asks_for_an_object_is_refused(text: str, tmp_path: Path
     """S19: as a policy and as a manifest; nothing is made, and no alias multiplies anything."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "f.yaml").write_text(text, encoding="utf-8")
-    for reader in (load, load_manifest):
+    for reader in (load_policy, load_manifest):
         with pytest.raises(InvalidInput):
             reader(tmp_path / "f.yaml")
     assert [item.name for item in tmp_path.iterdir()] == ["f.yaml"]
@@ -96,7 +97,7 @@ def test_s19_no_archive_is_read() -> None:
     assert users == {"netclaw_opencode/skill/export/forms.py"}
     calls = [ast.unparse(node.func) for place, node in nodes() if place.startswith(tuple(users)) and isinstance(node, ast.Call)]
     assert [name for name in calls if name.endswith(("ZipFile", "extract", "extractall"))] == ["zipfile.ZipFile"]
-    text = (ROOT / "netclaw_opencode" / "export" / "forms.py").read_text(encoding="utf-8")
+    text = (ROOT / "netclaw_opencode" / "skill" / "export" / "forms.py").read_text(encoding="utf-8")
     assert 'zipfile.ZipFile(raw, "w"' in text
 
 
@@ -153,11 +154,15 @@ def test_s22_planted_links_are_not_followed(tmp_path: Path) -> None:
     victim.mkdir(mode=0o700)
     (victim / "mine").write_text("mine", encoding="utf-8")
     (tmp_path / "link").symlink_to(victim)
-    for attempt in (lambda: write(tmp_path / "link", RECORD), lambda: read(tmp_path / "link"), lambda: folder(tmp_path / "link")):
+    for attempt in (
+        lambda: write(tmp_path / "link", RECORD),
+        lambda: read(tmp_path / "link"),
+        lambda: require_private_folder(tmp_path / "link"),
+    ):
         with pytest.raises(DriverError, match="link"):
             attempt()
     state = tmp_path / "state"
-    folder(state)
+    require_private_folder(state)
     for name in ("server.json", ".server.json.new"):
         (state / name).symlink_to(victim / "mine")
         write(state, RECORD)
@@ -210,23 +215,24 @@ import json, os, random, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
 from netclaw_opencode.opencode.process import locks, state
+from netclaw_opencode._core.private_files import require_private_folder
 place = Path(sys.argv[1])
 old = state.ServerRecord("http://127.0.0.1:1", 1, 1, "boot", "pid:[1]", "u", "p" * 5000, "/b", "1.18.33", "/l", "mark")
 new = replace(old, pid=2, password="q" * 9000)
 state.write(place, old)
 draw, seen, locked = random.Random(7), {1: 0, 2: 0}, 0
-lock = state.folder(place) / "server.lock"
+lock = require_private_folder(place) / "server.lock"
 for _ in range(200):
     ready, go = os.pipe()
     child = os.fork()
     if child == 0:
-        locks._acquired(lock)
+        locks._try_acquire(lock)
         os.write(go, b"x")
         while True:
             state.write(place, new)
             state.write(place, old)
     os.read(ready, 1)
-    locked += locks._acquired(lock) is None
+    locked += locks._try_acquire(lock) is None
     time.sleep(draw.uniform(0, 0.004))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -234,7 +240,7 @@ for _ in range(200):
     found = state.read(place)
     assert found in (old, new), found
     seen[found.pid] += 1
-    handle = locks._acquired(lock)
+    handle = locks._try_acquire(lock)
     assert handle is not None, "the lock of a killed process is free"
     os.close(handle)
 state.write(place, old)
@@ -264,7 +270,7 @@ def test_s28_system_folders_in_every_spelling(tail: str) -> None:
     """S28: dots, slashes and doubled slashes lead to the same place, and that place is what counts."""
     for name in ("/etc", "/usr"):
         with pytest.raises(InvalidInput, match=r"belongs to the system|whole home or file system"):
-            Places().require(checked_directory(name + tail))
+            Places().require(check_directory(name + tail))
     for name in ("/", "/home", "/root", "/proc/1/..", "/../.."):
         with pytest.raises(InvalidInput):
             Places().require(name)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netclaw_opencode.adapters.cli import output
-from netclaw_opencode.adapters.cli.terminal import harmless, json_text, one_line
+from netclaw_opencode.adapters.cli.terminal import escape_controls, json_text, one_line
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import CutStream, Text
@@ -118,7 +118,7 @@ hostile_text = st.text(st.one_of(st.characters(), st.sampled_from(sorted(HARMFUL
 @given(st.lists(hostile_text, max_size=5))
 def test_s14_text_is_harmless_however_it_is_cut_into_pieces(pieces: list[str]) -> None:
     """S14: a sequence split across chunks cannot come together again; random text comes out harmless, and JSON as itself."""
-    joined = "".join(harmless(piece) for piece in pieces)
+    joined = "".join(escape_controls(piece) for piece in pieces)
     assert not harm(joined) and not harm(one_line("".join(pieces)))
     printed = json_text(pieces)
     assert not harm(printed) and "\n" not in printed and json.loads(printed) == pieces

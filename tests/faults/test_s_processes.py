@@ -19,7 +19,7 @@ import pytest
 
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.opencode import servers
-from netclaw_opencode.opencode.process import identity, process, state
+from netclaw_opencode.opencode.process import identity, inspection, ports, state, terminating
 from netclaw_opencode.opencode.process.state import ServerRecord
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.server import OpenCodeServer, free_port
@@ -54,7 +54,7 @@ def stopping(folder: Path, record: ServerRecord) -> str:
 
 def ticks_of(pid: int) -> int:
     """When that process started; -1 where it is gone."""
-    return identity.of_process(pid).start_ticks
+    return identity.identify(pid).start_ticks
 
 
 def some_record(**changed: object) -> ServerRecord:
@@ -103,7 +103,7 @@ def stranger(folder: Path, *, port: int, words: tuple[str, ...]) -> Iterator[tup
     path.chmod(0o755)
     running = subprocess.Popen([str(path), *words, str(port)])
     try:
-        wait_until(lambda: process._listens(running.pid, f"http://127.0.0.1:{port}"), what="the stranger")
+        wait_until(lambda: ports.is_listening(running.pid, f"http://127.0.0.1:{port}"), what="the stranger")
         yield psutil.Process(running.pid), str(path)
     finally:
         running.kill()
@@ -146,10 +146,10 @@ def test_s24_identity_is_looked_at_again_with_the_pid_held(signals: Signals, mon
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         seen = psutil.Process(child.pid)
-        process._signal(seen, kill=False)
+        terminating._signal(seen, kill=False)
         assert len(signals) == 1
         monkeypatch.setattr(psutil.Process, "is_running", lambda _: False)
-        process._signal(seen, kill=True)
+        terminating._signal(seen, kill=True)
         assert len(signals) == 1
     finally:
         child.communicate()
@@ -160,13 +160,13 @@ def test_s25_never_ourselves_our_parents_process_one_or_a_negative_pid(signals: 
     us = psutil.Process()
     for pid in (0, 1, -1, -4242, us.pid, -us.pid, *(item.pid for item in us.parents()), 2**31, 2**80):
         for start_ticks in {0, ticks_of(pid)}:
-            ended = anyio.run(process.end, pid, start_ticks)
+            ended = anyio.run(terminating.terminate_tree, pid, start_ticks)
             assert (ended.signal, ended.processes_ended) == (None, 0)
-        assert not process.is_alive(pid, 0)
-        assert process.argv_of(pid)[0] == () or pid > 0
+        assert not inspection.is_alive(pid, 0)
+        assert inspection.read_command_line(pid)[0] == () or pid > 0
     for item in (us, *us.parents(), psutil.Process(1)):
-        process._signal(item, kill=True)
-        process._signal(item, kill=False)
+        terminating._signal(item, kill=True)
+        terminating._signal(item, kill=False)
     assert signals == []
 
 

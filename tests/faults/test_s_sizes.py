@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from netclaw_opencode.actions.arguments import PROMPT_BYTES
 from netclaw_opencode.adapters.cli import files, values
 from netclaw_opencode.errors import DriverError, InvalidInput
-from netclaw_opencode.opencode.process import process
+from netclaw_opencode.opencode.process import spawning
 from netclaw_opencode.opencode.wire import routes
 from netclaw_opencode.opencode.wire.bounded import BoundedEvents
 from netclaw_opencode.opencode.wire.http import HttpClient, parse_json
@@ -69,7 +69,7 @@ def test_s16_prompt_file_prompt_and_log_tail(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="1 MiB"):
         files.read_text(str(path), flag="--prompt-file")
     path.write_bytes(b"A" + b"x" * 8 * 1024)
-    assert process.tail(path) == "x" * 8 * 1024
+    assert spawning.read_log_tail(path) == "x" * 8 * 1024
 
 
 def test_s16_event_one_byte_over_its_cap() -> None:

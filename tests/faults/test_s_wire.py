@@ -129,7 +129,7 @@ def path_of(route: Route, text: str) -> str | None:
 
 
 def test_s09_ids_are_checked_before_a_url_is_built() -> None:
-    """S9: of 10,000 hostile texts none passes but plain ids; the door and the client check alike."""
+    """S9: of 10,000 hostile texts none passes but plain ids; the dispatcher and the client check alike."""
     passed = [text for text in hostile_ids(10_000) if accepted(text)]
     assert len(passed) < 2_000 and all(re.fullmatch(r"ses_[0-9A-Za-z]{10,64}", text) for text in passed)
 
@@ -137,7 +137,7 @@ def test_s09_ids_are_checked_before_a_url_is_built() -> None:
 def accepted(text: str) -> bool:
     """Whether the text counts as the id of a session; a refusal is one printable line."""
     try:
-        ids.checked(text)
+        ids.check_id(text)
     except InvalidInput as error:
         return not error.message.isprintable()
     return True

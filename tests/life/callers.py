@@ -67,7 +67,7 @@ def called(settings: Settings, folder: Path, action: str, *, before: tuple[str, 
 def mark_of_the_dead(session_id: str | None = None) -> Json:
     """The metadata of a session whose caller is gone: a process of ours that has ended."""
     child = subprocess.Popen([sys.executable, "-SEc", "pass"])
-    owner = identity.of_process(child.pid)
+    owner = identity.identify(child.pid)
     child.wait()
     assert set(tags.owner_marks()) == {"owner"}
     return {METADATA_KEY: SessionTag(task="run_task", session_id=session_id, created_by=f"dead-{child.pid}", owner=owner).to_metadata()}

@@ -33,7 +33,7 @@ def restart(own: Own) -> None:
 
 
 def test_l23_a_broken_project_next_door_fails_no_call(tmp_path: Path) -> None:
-    """L23: a task elsewhere, cleanup and recover all succeed, and tell what they could not look at; mended, it is cleaned up."""
+    """L23: a task elsewhere, cleanup and recover all succeed, and tell what they could not look at; fixed, it is cleaned up."""
     project = tmp_path / "next-door"
     project.mkdir()
     with own_host(tmp_path, OPENCODE_DRIVER_TRUST=str(tmp_path)) as own:

@@ -13,7 +13,7 @@ import pytest
 
 from netclaw_opencode.offline import Gated, Hang
 from netclaw_opencode.opencode import addresses, servers
-from netclaw_opencode.opencode.process import orphans, process, state
+from netclaw_opencode.opencode.process import orphans, ports, spawning, state
 from netclaw_opencode.opencode.process.orphans import VARIABLE
 from netclaw_opencode.testing.server import free_port
 from netclaw_opencode.testing.waiting import SOON, wait_until
@@ -125,7 +125,7 @@ def kill_server(own: Own, port: int) -> None:
     below = server.children(recursive=True)
     for item in (server, *below):
         os.kill(item.pid, signal.SIGKILL)
-    wait_until(lambda: not process._taken(port), SOON, what="the end of its port")
+    wait_until(lambda: not ports.is_taken(port), SOON, what="the end of its port")
 
 
 def test_l22_a_restart_with_the_same_port_and_password_is_no_orphan(tmp_path: Path) -> None:
@@ -141,16 +141,16 @@ def test_l22_a_restart_with_the_same_port_and_password_is_no_orphan(tmp_path: Pa
         new = state.read(own.state)
         assert new is not None and (new.url, new.password) == (old.url, old.password)
         assert own.process().environ()[VARIABLE] == new.mark != old.mark
-        assert anyio.run(servers.end_orphans, old) == 0
+        assert anyio.run(servers.terminate_orphans, old) == 0
         assert data_of(own.host.call("list_sessions"))["count"] == 0, "it answers"
 
 
 def test_l22_a_record_of_version_1_leads_to_no_wrong_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """L22, L20: version 1.0 knew a start by the wall clock and made its mark from address and password: a living server stays."""
     password, port = "the user's own fixed one", free_port()
-    mark = orphans.mark_of_version_1(process.url_of(port), password)
+    mark = orphans.mark_of_version_1(spawning.loopback_url(port), password)
     monkeypatch.setattr(orphans, "new_mark", lambda: mark)
-    monkeypatch.setattr(process, "free_port", lambda: port)
+    monkeypatch.setattr(ports, "pick_free_port", lambda: port)
     with own_host(tmp_path, OPENCODE_SERVER_PASSWORD=password) as own:
         record = state.read(own.state)
         assert record is not None
@@ -167,5 +167,5 @@ def test_l22_a_record_of_version_1_leads_to_no_wrong_end(tmp_path: Path, monkeyp
         stepped = state.read(own.state)
         assert stepped is not None and not addresses.is_alive(stepped)
         assert stepped.mark == mark == server.environ()[VARIABLE]
-        assert anyio.run(servers.end_orphans, stepped) == 0 and server.is_running()
+        assert anyio.run(servers.terminate_orphans, stepped) == 0 and server.is_running()
         path.write_text(new, encoding="utf-8")

@@ -292,7 +292,7 @@ def test_a_folder_without_such_files_costs_only_stats(settings: Settings, projec
 
     (project.folder / "README.md").write_text("hello", encoding="utf-8")
     opened.clear()
-    Trust.of(settings).require(str(project.folder))
+    Trust.from_settings(settings).require(str(project.folder))
     assert opened == []
 
 

@@ -68,8 +68,9 @@ def test_the_sdist_is_the_repository_without_what_was_made_in_it(built: Built) -
 
 
 def test_the_version_stands_in_one_place_and_is_repeated_truly() -> None:
-    """``skill.yaml``, SKILL.md and the changelog tell the version of the package."""
+    """``skill.yaml``, SKILL.md, CITATION.cff and the changelog tell the version of the package."""
     assert load_manifest().version == __version__
     frontmatter = yaml.safe_load((ROOT / "SKILL.md").read_text(encoding="utf-8").split("---")[1])
     assert frontmatter["metadata"]["version"] == __version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == __version__
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

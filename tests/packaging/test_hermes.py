@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.offline import Hang, OfflineModel
 from netclaw_opencode.testing.binary import opencode_binary
@@ -147,7 +147,7 @@ def test_the_host_finds_the_plugin_and_dispatches_its_tools(host: Hermes) -> Non
     assert (done["ok"], done["action"], done["data"]["text"]) == (True, "run_task", "hello")
     assert [item["error"]["code"] for item in (bad, odd)] == ["invalid_input", "invalid_input"]
     assert asked["ok"] is True
-    assert not [problem for envelope in (done, bad, odd, asked) for problem in problems_of(envelope, ENVELOPE)]
+    assert not [problem for envelope in (done, bad, odd, asked) for problem in find_problems(envelope, ENVELOPE)]
     assert "opencode-driver" not in errors
 
 

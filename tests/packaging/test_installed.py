@@ -30,7 +30,7 @@ def test_what_is_imported_is_the_wheel(installed: Installed) -> None:
     paths = installed.evaluate(
         "import netclaw_opencode, netclaw_opencode._core.resources as r\n"
         "print(netclaw_opencode.__file__)\n"
-        "for name in ('skill.yaml', 'SKILL.md', 'schemas/skill.schema.json', 'schemas/result.schema.json'): print(r.bundled(name))"
+        "for name in ('skill.yaml', 'SKILL.md', 'schemas/skill.schema.json', 'schemas/result.schema.json'): print(r.find_bundled(name))"
     ).splitlines()
     assert len(paths) == 5
     assert not [path for path in paths if not path.startswith(str(installed.prefix))]
@@ -42,6 +42,17 @@ def test_the_bundled_manifest_is_sound(installed: Installed) -> None:
         "from netclaw_opencode.manifest import check_manifest, load_manifest as m\nprint(check_manifest(m().source, check_handlers=True))"
     )
     assert installed.evaluate(code) in ("[]", "()")
+
+
+def test_the_bundled_manifest_is_read_in_its_compact_form(installed: Installed) -> None:
+    """The files that make the start quick travel in the wheel and agree with the manifest and the schemas beside them."""
+    code = (
+        "import sys\n"
+        "from netclaw_opencode.manifest import compact, own_manifest as m\n"
+        "known = compact.read_schemas(m().source.parent / 'schemas' / 'actions')\n"
+        "print(all(known[e.input_path] == e.input_schema for e in m().actions.values()), 'yaml' in sys.modules)"
+    )
+    assert installed.evaluate(code) == "True False"
 
 
 def test_the_plugin_is_found_by_its_entry_point(installed: Installed) -> None:

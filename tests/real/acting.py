@@ -1,6 +1,6 @@
 """The skill's actions on the real server, as a test calls them: data or error of one call, and what it left.
 
-Owns the way through a host (the one door) and the check that nothing runs after a test. What is left is looked for by raw
+Owns the way through a host and the check that nothing runs after a test. What is left is looked for by raw
 HTTP, never by the driver, and it is not ended here: a turn that still runs fails the test.
 """
 

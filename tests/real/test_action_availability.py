@@ -114,7 +114,7 @@ def test_a_server_that_is_missing_is_not_started_against_orders(tmp_path: Path, 
 
 
 def test_where_neither_server_nor_program_is_the_program_comes_first(tmp_path: Path, place: Path) -> None:
-    """Every problem is listed; the first is the one to mend: without OpenCode no server can be started."""
+    """Every problem is listed; the first is the one to fix: without OpenCode no server can be started."""
     environ = {
         "OPENCODE_API_URL": f"http://127.0.0.1:{free_port()}",
         "OPENCODE_DRIVER_STATE_DIR": str(tmp_path / "state"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from netclaw_opencode.doctor.looking import SECONDS
+from netclaw_opencode.doctor.probes import SECONDS
 from netclaw_opencode.host import Host
 from netclaw_opencode.opencode.process import orphans, state
 from netclaw_opencode.settings import Settings

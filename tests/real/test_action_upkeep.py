@@ -16,7 +16,7 @@ import pytest
 from netclaw_opencode.driver import driver
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Hang, OfflineModel, Status
-from netclaw_opencode.opencode.process import process
+from netclaw_opencode.opencode.process import terminating
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.server import OpenCodeServer, server_environment
@@ -159,7 +159,7 @@ def test_recover_replaces_a_server_whose_sessions_hang_in_retry(own_server: OwnS
 
 def test_recover_kills_a_server_that_hangs_and_names_what_it_took_along(own_server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """stuck-server, F33: a stopped process ignores SIGTERM, so it is killed; the turn that ran in it is told as lost."""
-    monkeypatch.setattr(process, "TERM_SECONDS", 1.0)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 1.0)
     own_server.model.when("hang inside", Hang())
     session_id = own_server.started("hang inside")
     own_server.model.wait_until(lambda model: model.open_connections > 0, SOON)

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from netclaw_opencode.errors import CODES
-from netclaw_opencode.opencode.wire.contract import OPERATIONS, Operation
-from netclaw_opencode.opencode.wire.drift import _Described, _Field, _followed, _schema_of, drift
 from tests.real.acting import Acting
+from tests.support.api_contract import OPERATIONS, Operation
+from tests.support.api_drift import _Described, _Field, _followed, _schema_of, drift
 
 pytestmark = pytest.mark.real
 
@@ -106,21 +106,16 @@ def test_a_missing_operation_refuses_clearly(acting: Acting, described_as: Calla
     assert error["details"]["api"]["drift"] == [{"operation": "POST /session/{session_id}/abort", "what": "the server does not offer it"}]
 
 
-def test_any_other_difference_is_a_warning(acting: Acting, described_as: Callable[[Change], None]) -> None:
-    """A new status, a renamed field: the server can be used, and the report says what may not work."""
+def test_what_stands_in_answers_is_not_compared_at_run_time(acting: Acting, described_as: Callable[[Change], None]) -> None:
+    """A new status, a renamed field: the tests notice that for each new OpenCode; the report does not warn of it."""
 
     def other(document: Json) -> None:
-        schemas = document["components"]["schemas"]
-        schemas["SessionStatus"]["anyOf"].append({"type": "object", "properties": {"type": {"enum": ["queued"]}}, "required": ["type"]})
-        schemas["PermissionRequest"]["properties"].pop("permission")
+        document["components"]["schemas"]["PermissionRequest"]["properties"].pop("permission")
 
     described_as(other)
     report = acting.data("check_availability", start=False)
-    (problem,) = [problem for problem in report["problems"] if problem["code"] == "api_drift"]
-    assert problem["severity"] == "warning"
-    found = {(item["operation"], item["what"]) for item in report["api"]["drift"]}
-    assert ("GET /session/status", "field {}.type has the new value queued") in found
-    assert ("GET /permission", "field [].permission is not described") in found
+    assert report["api"] == {"checked": True, "operations": len(OPERATIONS), "drift": []}
+    assert "api_drift" not in [problem["code"] for problem in report["problems"]]
 
 
 def test_a_server_without_a_description_is_not_worse_for_it(acting: Acting, described_as: Callable[[Change], None]) -> None:

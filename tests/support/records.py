@@ -17,7 +17,7 @@ def server_record(pid: int = 999_999, **changed: object) -> ServerRecord:
     fields: dict[str, object] = {
         "url": URL,
         "pid": pid,
-        "start_ticks": identity.of_process(pid).start_ticks,
+        "start_ticks": identity.identify(pid).start_ticks,
         "boot_id": identity.boot_id(),
         "pid_namespace": identity.pid_namespace(),
         "username": "opencode",

@@ -10,7 +10,7 @@ import pytest
 
 from netclaw_opencode.driver import tags
 from netclaw_opencode.driver.tags import SessionTag
-from netclaw_opencode.opencode.process import identity, process
+from netclaw_opencode.opencode.process import identity, inspection
 from netclaw_opencode.opencode.process.identity import INITIAL_NAMESPACE, ProcessIdentity
 
 ME = ProcessIdentity("boot-1", INITIAL_NAMESPACE, 4242, 1000, "machine-1")
@@ -26,7 +26,7 @@ def abandoned(owner: ProcessIdentity | None, *, local_server: bool = True) -> bo
 def nobody_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """We are ``ME``, and no other process is there."""
     monkeypatch.setattr(identity, "this_process", lambda: ME)
-    monkeypatch.setattr(process, "is_alive", lambda *_: False)
+    monkeypatch.setattr(inspection, "is_alive", lambda *_: False)
 
 
 def test_a_mark_names_the_process_so_that_it_is_never_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_a_session_is_abandoned_when_that_very_process_is_gone(alive: bool, monk
         return alive
 
     monkeypatch.setattr(identity, "this_process", lambda: ME)
-    monkeypatch.setattr(process, "is_alive", is_alive)
+    monkeypatch.setattr(inspection, "is_alive", is_alive)
     assert abandoned(OWNER) is not alive
     assert asked == [(77, 900)]
 
@@ -89,7 +89,7 @@ def test_where_proc_shows_another_namespace_nothing_is_looked_up(monkeypatch: py
     """A new namespace without a /proc of its own: its pids would be looked for among strangers."""
     here = replace(ME, pid_namespace="unknown")
     monkeypatch.setattr(identity, "this_process", lambda: here)
-    monkeypatch.setattr(process, "is_alive", lambda *_: False)
+    monkeypatch.setattr(inspection, "is_alive", lambda *_: False)
     assert not abandoned(replace(here, pid=77))
 
 
@@ -97,7 +97,7 @@ def test_our_own_sessions_are_not_abandoned_and_those_of_an_ended_process_are() 
     """With real processes: this one, and a child that has ended."""
     assert not abandoned(identity.this_process())
     child = subprocess.Popen([sys.executable, "-SEc", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    theirs = identity.of_process(child.pid)
+    theirs = identity.identify(child.pid)
     assert not abandoned(theirs)
     child.communicate(timeout=20)
     assert abandoned(theirs)

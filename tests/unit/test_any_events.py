@@ -176,7 +176,7 @@ async def keep_reading(world: World, news: Subscription) -> None:
     """What the watcher of the directory does: read, and wake whoever follows a turn there."""
     while True:
         await world.read()
-        news.nudge()
+        news.wake()
         await anyio.sleep(0.001)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.opencode.directories import Places, checked_directory
+from netclaw_opencode.opencode.directories import Places, check_directory
 
 STEPS = st.lists(st.sampled_from(["inside", "outside", "deep", "..", ".", "out-link", "in-link", "up-link", "", "missing"]), max_size=6)
 
@@ -29,7 +29,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def taken(path: str, places: Places | None = None) -> str | InvalidInput:
     """The folder in which a session would work, or the refusal."""
     try:
-        directory = checked_directory(path)
+        directory = check_directory(path)
         (places or Places(roots=(Path("/"),))).require(directory)
     except InvalidInput as error:
         return error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode._core.redaction import redacted
+from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.records.audit import Audit
 
@@ -19,7 +19,7 @@ NASTY = 'x\r\n{"event": "answer", "by": "hook"}\n\x1b[2J\x00\x85\u2028\u202e"'
 
 def clean(text: str) -> str:
     """What the driver takes out of texts."""
-    return redacted(text, secrets=("canary-password",))
+    return redact(text, secrets=("canary-password",))
 
 
 def test_a_record_is_one_line_whatever_stands_in_it(tmp_path: Path) -> None:

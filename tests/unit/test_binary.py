@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.opencode.process import binary
-from netclaw_opencode.opencode.process.binary import check_version, find_binary, is_vulnerable, read_binary, version_key
+from netclaw_opencode.opencode.process.binary import check_version, find_binary, is_vulnerable, parse_version, read_binary
 
 NAME = "opencode.exe" if os.name == "nt" else "opencode"
 
@@ -137,7 +137,7 @@ def test_the_version_gate(version: str, *, supported: bool, startable: bool) -> 
 @pytest.mark.parametrize("version", NO_VERSIONS, ids=lambda text: repr(text)[:20])
 def test_what_is_no_version_is_not_supported(version: str) -> None:
     """Refused, and shown shortened; nothing is guessed from it."""
-    assert version_key(version) is None
+    assert parse_version(version) is None
     with pytest.raises(ServerProblem) as caught:
         check_version(version)
     assert len(caught.value.message) < 150
@@ -150,9 +150,9 @@ numbers = st.integers(0, 30)
 @given(st.tuples(numbers, numbers, numbers), st.tuples(numbers, numbers, numbers))
 def test_versions_are_compared_as_numbers(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
     """1.9 is older than 1.18; a pre-release lies below its release, but not below the release before it."""
-    keys = [version_key("{}.{}.{}".format(*each)) for each in (one, other)]
+    keys = [parse_version("{}.{}.{}".format(*each)) for each in (one, other)]
     assert keys == [one, other]
-    early = version_key("{}.{}.{}-rc.1".format(*one))
+    early = parse_version("{}.{}.{}-rc.1".format(*one))
     assert early is not None and early < one
 
 

@@ -1,4 +1,4 @@
-"""``check_policy``, the dry run: what a policy would answer, without a server, through the one door."""
+"""``check_policy``, the dry run: what a policy would answer, without a server, through ``Registry.invoke``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netclaw_opencode.adapters.cli import views
 from netclaw_opencode.facts import Decision
 from netclaw_opencode.host import Host
 from netclaw_opencode.settings import Settings
-from tests.faces.host_plugins import hooks
+from tests.adapters.host_plugins import hooks
 
 POLICY = """\
 version: 1

@@ -92,7 +92,7 @@ def test_flags_become_arguments(words: Sequence[str], expected: dict[str, object
     ],
 )
 def test_a_text_that_is_no_such_number_is_left_for_the_door_to_refuse(kind: str, text: str) -> None:
-    """NaN, infinity, other digits and words stay text, so that the schema refuses them as in every other face."""
+    """NaN, infinity, other digits and words stay text, so that the schema refuses them as in every other adapter."""
     assert scalar(text, {"type": kind}) == text
 
 

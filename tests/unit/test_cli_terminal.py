@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from netclaw_opencode.adapters.cli.terminal import columns_of, fit, harmless, json_text, one_line
+from netclaw_opencode.adapters.cli.terminal import columns_of, escape_controls, fit, json_text, one_line
 
 HOSTILE = (
     "\x1b[2J\x1b]52;c;ZXZpbA==\x07",  # clear the screen, set the clipboard
@@ -23,21 +23,21 @@ HOSTILE = (
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_control_or_bidi_character_reaches_a_terminal(text: str) -> None:
     """Whatever a model says, only line breaks and tabs remain of the characters that a terminal obeys."""
-    shown = harmless(text)
+    shown = escape_controls(text)
     assert all(char in "\n\t" or char.isprintable() for char in shown)
     assert shown.encode("utf-8")
 
 
 def test_harmful_characters_are_shown_and_not_dropped() -> None:
     """Each harmful character stands there as its escape, so that a reader sees that something was tried."""
-    assert harmless("\x1b[31m\x9b\u202e\U000e0041") == "\\x1b[31m\\x9b\\u202e\\U000e0041"
+    assert escape_controls("\x1b[31m\x9b\u202e\U000e0041") == "\\x1b[31m\\x9b\\u202e\\U000e0041"
 
 
 def test_ordinary_text_of_any_language_stays_as_it_is() -> None:
     """Line breaks, tabs, accents, CJK, joined emoji and right-to-left letters are not touched; CRLF becomes LF."""
     text = "one\n\ttwo é 漢字 👩\u200d💻 שלום نص"
-    assert harmless(text) == text
-    assert harmless("one\r\ntwo") == "one\ntwo"
+    assert escape_controls(text) == text
+    assert escape_controls("one\r\ntwo") == "one\ntwo"
 
 
 def test_one_line_has_one_line_and_a_limit() -> None:
@@ -52,7 +52,7 @@ def test_json_is_exact_and_harmless_at_once(text: str, indent: int | None) -> No
     """The printed JSON reads back to the very same value, and holds no character that a terminal obeys."""
     printed = json_text({"text": text, text: ["é", 1, None]}, indent=indent)
     assert json.loads(printed) == {"text": text, text: ["é", 1, None]}
-    assert harmless(printed) == printed
+    assert escape_controls(printed) == printed
     assert "é" in printed
 
 

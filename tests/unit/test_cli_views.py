@@ -66,7 +66,7 @@ def shown(envelope: Mapping[str, object], *, colour: bool = False) -> str:
     """The text of an envelope."""
     stream = io.StringIO()
     console = Console(file=stream, width=200, markup=False, highlight=False, force_terminal=colour, no_color=not colour)
-    for piece in views.rendered(envelope):
+    for piece in views.render(envelope):
         console.print(piece)
     return stream.getvalue()
 

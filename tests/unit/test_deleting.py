@@ -7,7 +7,7 @@ import pytest
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.driver.stopping import StopReport
 from netclaw_opencode.errors import ActionFailed, OutOfTime
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 from tests.support.stopping_script import PARENT, QUIET, Scripted, running
 
 UNSTOPPED = StopReport(PARENT.id, "busy", True, False, 3, 0, 8.0)
@@ -33,7 +33,7 @@ def test_without_a_report_the_stop_comes_first() -> None:
 
 def test_a_deleted_session_is_told_and_noted_once_it_is_seen_gone() -> None:
     """False: it was not gone already. True: the second of two deletes found nothing (F52)."""
-    for failing, gone_already in ((None, False), (HttpNotFound("gone"), True)):
+    for failing, gone_already in ((None, False), (HttpNotFoundError("gone"), True)):
         world = Scripted(failing={"session_delete": [failing]})
         told: list[str] = []
         assert world.delete(STOPPED, told=told.append) is gone_already

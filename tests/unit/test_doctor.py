@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode._core.policy import load
-from netclaw_opencode.doctor import ROWS, Check, Facts, judged, looking
-from netclaw_opencode.doctor.facts import Integration, Room
-from netclaw_opencode.doctor.integrations import found
-from netclaw_opencode.doctor.judging import asking
+from netclaw_opencode._core.policy import load_policy
+from netclaw_opencode.doctor import ROWS, Check, Facts, probes, run_checks
+from netclaw_opencode.doctor.checks import asking_rules
+from netclaw_opencode.doctor.facts import DiskSpace, Integration
+from netclaw_opencode.doctor.integrations import find_hosts
 from netclaw_opencode.errors import InvalidInput, ServerProblem
 from netclaw_opencode.opencode.models import Catalogue
 from netclaw_opencode.opencode.process.binary import Binary
@@ -63,8 +63,8 @@ def healthy(tmp_path: Path) -> Facts:
         statuses={},
         neighbours=(Neighbour(4711, 1.0, Path("/data"), "mark"),),
         server_mark="mark",
-        rooms=(Room("state", tmp_path, 10**11),),
-        policy=load(None),
+        disk_spaces=(DiskSpace("state", tmp_path, 10**11),),
+        policy=load_policy(None),
         unusable=(),
         command="/bin/netclaw-opencode",
         integrations=(),
@@ -73,18 +73,18 @@ def healthy(tmp_path: Path) -> Facts:
 
 def check(facts: Facts, name: str) -> Check:
     """One check."""
-    (one,) = [item for item in judged(facts) if item.id == name]
+    (one,) = [item for item in run_checks(facts) if item.id == name]
     return one
 
 
 def test_where_nothing_is_wrong_nothing_is_said(tmp_path: Path) -> None:
     """Every check is ok and none has a remedy."""
-    assert {(item.id, item.status) for item in judged(healthy(tmp_path)) if item.status != "ok" or item.remedy} == set()
+    assert {(item.id, item.status) for item in run_checks(healthy(tmp_path)) if item.status != "ok" or item.remedy} == set()
 
 
 def test_what_was_not_seen_is_unknown_and_never_fine() -> None:
     """Facts without a single value: no check is ok but those of which the absence is the answer, and none stumbles."""
-    told = {item.id: item.status for item in judged(Facts(Settings()))}
+    told = {item.id: item.status for item in run_checks(Facts(Settings()))}
     assert set(told) == {row.id for row in ROWS} | {"hosts"}
     assert [name for name, status in told.items() if status == "ok"] == []
     assert told.pop("server") == "fail" and set(told.values()) == {"unknown"}
@@ -120,8 +120,8 @@ ONE_WRONG: Mapping[str, tuple[Mapping[str, object], str, str, str]] = {
         *("data_directory", "warn", "XDG_DATA_HOME"),
     ),
     "stray": ({"neighbours": (Neighbour(99, 1.0, Path("/other"), "another"),)}, "stray_servers", "warn", "ps -o"),
-    "little-room": ({"rooms": (Room("state", Path("/s"), 10**9),)}, "disk", "warn", "make room"),
-    "no-room": ({"rooms": (Room("state", Path("/s"), 10**7),)}, "disk", "fail", "make room"),
+    "little-room": ({"disk_spaces": (DiskSpace("state", Path("/s"), 10**9),)}, "disk", "warn", "make room"),
+    "no-room": ({"disk_spaces": (DiskSpace("state", Path("/s"), 10**7),)}, "disk", "fail", "make room"),
     "stale-state": ({"record_alive": False}, "state_file", "warn", "stop-server"),
     "state-of-others": ({"state_problem": InvalidInput("invalid_input", "mode", next="chmod 700 x")}, "state_folder", "fail", "chmod 700"),
     "policy": ({"policy": InvalidInput("invalid_policy", "line 1")}, "settings", "fail", "details.problems"),
@@ -145,7 +145,7 @@ def test_one_thing_that_is_wrong_is_told_with_what_helps(
         setattr(facts, key, value)
     told = check(facts, name)
     assert (told.status, remedy in (told.remedy or "")) == (status, True), told
-    assert RECORD.password not in str([item.to_wire() for item in judged(facts)])
+    assert RECORD.password not in str([item.to_wire() for item in run_checks(facts)])
 
 
 def test_every_row_has_a_case() -> None:
@@ -167,7 +167,7 @@ def test_a_policy_that_answers_takes_the_warning_away(tmp_path: Path) -> None:
     path.write_text("version: 1\npermissions:\n  - {permission: bash, pattern: 'git *', answer: allow_once}\n", encoding="utf-8")
     facts = healthy(tmp_path)
     facts.rules = {"build": (*DEFAULTS, PermissionRule("bash", "git *", "ask"))}
-    facts.policy = load(path)
+    facts.policy = load_policy(path)
     assert "policy file with 1 rules" in check(facts, "permissions").seen and check(facts, "permissions").status == "ok"
     assert "question_pending" in check(facts, "questions").seen
 
@@ -175,10 +175,10 @@ def test_a_policy_that_answers_takes_the_warning_away(tmp_path: Path) -> None:
 def test_only_rules_that_still_hold_are_said_to_ask() -> None:
     """A later rule for all, or for the same pattern, takes an earlier one's place; a narrower one does not."""
     ask = PermissionRule("bash", "*", "ask")
-    assert list(asking((ask, PermissionRule("bash", "git *", "allow")))) == [ask]
-    assert list(asking((ask, PermissionRule("bash", "*", "allow")))) == []
-    assert list(asking((ask, PermissionRule("*", "*", "deny")))) == []
-    assert list(asking((PermissionRule("bash", "*", "allow"), ask))) == [ask]
+    assert list(asking_rules((ask, PermissionRule("bash", "git *", "allow")))) == [ask]
+    assert list(asking_rules((ask, PermissionRule("bash", "*", "allow")))) == []
+    assert list(asking_rules((ask, PermissionRule("*", "*", "deny")))) == []
+    assert list(asking_rules((PermissionRule("bash", "*", "allow"), ask))) == [ask]
 
 
 def test_words_of_a_configuration_stay_words_in_a_command(tmp_path: Path) -> None:
@@ -220,25 +220,25 @@ def test_room_is_told_for_a_folder_that_is_yet_to_be_made(tmp_path: Path) -> Non
 def test_hosts_are_found_by_their_files_and_never_run(tmp_path: Path) -> None:
     """A folder without this skill, then with each route; a file that cannot be read says nothing."""
     home = tmp_path
-    assert found({}, home) == ()
+    assert find_hosts({}, home) == ()
     (home / ".hermes").mkdir()
     (home / ".netclaw" / "skills").mkdir(parents=True)
     (home / ".netclaw" / "netclaw.json").write_text("{}", encoding="utf-8")
     (home / ".openclaw").mkdir()
     (home / ".openclaw" / "openclaw.json").write_bytes(b"\xff" * 10)
-    assert [(item.name, item.routes) for item in found({}, home)] == [("netclaw-dev", ()), ("Hermes Agent", ()), ("OpenClaw", ())]
+    assert [(item.name, item.routes) for item in find_hosts({}, home)] == [("netclaw-dev", ()), ("Hermes Agent", ()), ("OpenClaw", ())]
     (home / ".netclaw" / "skills" / "opencode-driver").mkdir()
     (home / ".netclaw" / "skills" / "opencode-driver" / "SKILL.md").write_text("by netclaw-opencode", encoding="utf-8")
     (home / ".hermes" / "config.yaml").write_text("plugins:\n  enabled: [opencode-driver]\n", encoding="utf-8")
     (home / ".openclaw" / "openclaw.json").write_text('{"mcp": {"servers": {"o": {"command": "netclaw-opencode"}}}}', encoding="utf-8")
-    assert {item.name: item.routes for item in found({}, home)} == {
+    assert {item.name: item.routes for item in find_hosts({}, home)} == {
         "netclaw-dev": ("skill",),
         "Hermes Agent": ("plugin",),
         "OpenClaw": ("MCP",),
     }
     (home / ".netclaw" / "config.yaml").write_text("mcp_servers: {}\n", encoding="utf-8")
-    assert "NetClaw Agent" in [item.name for item in found({}, home)]
-    assert found({"HERMES_HOME": str(home / "elsewhere")}, home / "nobody") == ()
+    assert "NetClaw Agent" in [item.name for item in find_hosts({}, home)]
+    assert find_hosts({"HERMES_HOME": str(home / "elsewhere")}, home / "nobody") == ()
 
 
 def test_a_foreign_skill_of_the_same_name_is_not_taken_for_this_one(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_foreign_skill_of_the_same_name_is_not_taken_for_this_one(tmp_path: Pa
     place = tmp_path / ".hermes" / "skills" / "coding" / "opencode-driver"
     place.mkdir(parents=True)
     (place / "SKILL.md").write_text("name: opencode-driver, by another command", encoding="utf-8")
-    assert [item.routes for item in found({}, tmp_path)] == [()]
+    assert [item.routes for item in find_hosts({}, tmp_path)] == [()]
 
 
 def test_a_folder_of_skills_that_cannot_be_listed_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,14 +257,14 @@ def test_a_folder_of_skills_that_cannot_be_listed_says_nothing(tmp_path: Path, m
 
     (tmp_path / ".hermes" / "skills").mkdir(parents=True)
     monkeypatch.setattr(Path, "iterdir", refuses)
-    assert [(item.name, item.routes) for item in found({}, tmp_path)] == [("Hermes Agent", ())]
+    assert [(item.name, item.routes) for item in find_hosts({}, tmp_path)] == [("Hermes Agent", ())]
 
 
 LOOK = """
 import socket, sys, threading
 from pathlib import Path
 import anyio
-from netclaw_opencode.doctor import judged, look, looking
+from netclaw_opencode.doctor import collect_facts, probes, run_checks
 from netclaw_opencode.errors import ServerProblem
 from netclaw_opencode.settings import Settings
 
@@ -277,13 +277,13 @@ def refuses(*_):
 async def connect():
     raise ServerProblem("server_unreachable", "nobody")
 
-looking._LOCAL_SECONDS = float(sys.argv[2])
-looking.integrations.found = hangs
-looking.neighbours.running = refuses
+probes._LOCAL_SECONDS = float(sys.argv[2])
+probes.integrations.find_hosts = hangs
+probes.neighbours.list_servers = refuses
 if sys.argv[1] == "hangs":
-    looking.checked_directory = hangs
-facts = anyio.run(lambda: look(Settings(state_dir=Path("state").absolute()), connect, directory=str(Path.cwd())))
-print({check.id: check.status for check in judged(facts)})
+    probes.check_directory = hangs
+facts = anyio.run(lambda: collect_facts(Settings(state_dir=Path("state").absolute()), connect, directory=str(Path.cwd())))
+print({check.id: check.status for check in run_checks(facts)})
 """
 
 
@@ -311,6 +311,6 @@ def test_a_directory_in_which_no_task_may_work_is_told(tmp_path: Path) -> None:
         (roots, elsewhere, "outside the allowed roots"),
     ):
         facts = Facts(settings)
-        looking.place(str(directory), facts)
+        probes.place(str(directory), facts)
         told = check(facts, "directory")
         assert (told.status, words in told.seen, facts.directory) == ("fail", True, str(directory))

@@ -74,7 +74,7 @@ def test_what_is_not_plain_data_is_a_fault_with_its_line(text: str, what: str, l
     """Tags, anchors, aliases, merges, odd keys, duplicates and broken syntax are refused, each with its place."""
     fault = of_yaml(text, tmp_path).faults[0]
     assert (fault.what, fault.line) == (what, line)
-    assert fault.mend
+    assert fault.fix
 
 
 def test_every_duplicate_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:

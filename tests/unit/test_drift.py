@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from netclaw_opencode.doctor.api_check import ApiCheck, compare
 from netclaw_opencode.errors import ActionFailed
-from netclaw_opencode.opencode.wire import contract, routes
-from netclaw_opencode.opencode.wire.contract import Operation
-from netclaw_opencode.opencode.wire.drift import Drift, drift
+from netclaw_opencode.opencode.wire import routes
+from tests.support import api_contract as contract
+from tests.support.api_contract import Operation
+from tests.support.api_drift import Drift, drift
 
 Json = dict[str, Any]
 ROW = Operation(
@@ -205,7 +209,7 @@ def test_every_route_that_may_be_called_stands_in_the_contract() -> None:
 
 def test_every_line_of_the_contract_is_written_as_it_says() -> None:
     """A misspelt line would be compared as something else."""
-    from netclaw_opencode.opencode.wire.drift import _Field
+    from tests.support.api_drift import _Field
 
     for row in contract.OPERATIONS:
         for line in (*row.sends, *row.answers):
@@ -214,3 +218,16 @@ def test_every_line_of_the_contract_is_written_as_it_says() -> None:
             assert rest in ("", "!") or rest[0] in "=>", line
     with pytest.raises(ValueError, match="is not a field"):
         _Field.read("a=b=c")
+
+
+def test_at_run_time_methods_and_paths_are_compared() -> None:
+    """Parameters may have other names; an operation that is missing is named; what is no description is not checked."""
+    called = [route for route in routes.ALL if route is not routes.DOC]
+    paths: Json = {}
+    for route in called:
+        paths.setdefault(re.sub(r"\{\w+\}", "{anyName}", route.path), {})[route.method.lower()] = {}
+    assert compare({"paths": paths}) == ApiCheck(checked=True, operations=len(called))
+    del paths["/session/{anyName}/abort"]
+    assert compare({"paths": paths}).missing == ("POST /session/{session_id}/abort",)
+    for text in ("null", "[]", "{}", '{"paths": []}'):
+        assert compare(json.loads(text)) == ApiCheck()

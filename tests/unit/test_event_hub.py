@@ -115,7 +115,7 @@ def on_stage(play: Callable[[EventHub, Stage], Awaitable[None]]) -> Stage:
 async def connected(hub: EventHub, stage: Stage) -> Connection:
     """A hub that is ready, and its connection."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: hub.ready(within_seconds=_BOUND_SECONDS))
+        tasks.start_soon(lambda: hub.wait_ready(within_seconds=_BOUND_SECONDS))
         connection = await stage.next_connection()
         connection.say_connected()
     return connection
@@ -144,8 +144,8 @@ def test_nobody_who_waits_for_nothing_pays_for_a_connection() -> None:
             await anyio.lowlevel.checkpoint()
             assert stage.connections == [] and not hub.connected
         await connected(hub, stage)
-        await hub.ready(within_seconds=_BOUND_SECONDS)
-        await hub.ready(within_seconds=_BOUND_SECONDS)
+        await hub.wait_ready(within_seconds=_BOUND_SECONDS)
+        await hub.wait_ready(within_seconds=_BOUND_SECONDS)
         assert hub.connected
 
     assert len(on_stage(play).connections) == 1
@@ -221,10 +221,10 @@ def test_a_nudge_wakes_without_an_event() -> None:
 
     async def play(hub: EventHub, stage: Stage) -> None:
         async with hub.subscribe(OURS) as ours:
-            ours.nudge()
+            ours.wake()
             assert await ours.next() is None
             for _ in range(events._QUEUE + 5):
-                ours.nudge()
+                ours.wake()
             assert (ours.received, ours.dropped) == (0, 0)
 
     on_stage(play)
@@ -235,7 +235,7 @@ def test_a_connection_that_is_accepted_and_never_answered_is_dead(monkeypatch: p
     monkeypatch.setattr(events, "_SILENT_SECONDS", 0.05)
 
     async def play(hub: EventHub, stage: Stage) -> None:
-        assert not await hub.opened(within_seconds=0.01)
+        assert not await hub.try_open(within_seconds=0.01)
         first = await stage.next_connection()
         second = await stage.next_connection()
         assert second is not first
@@ -269,7 +269,7 @@ def test_a_broken_stream_is_opened_again(how: str) -> None:
             second = await stage.next_connection()
             assert not hub.connected
             second.say_connected()
-            await hub.ready(within_seconds=_BOUND_SECONDS)
+            await hub.wait_ready(within_seconds=_BOUND_SECONDS)
             second.send("session.idle", OURS)
             assert (await event_of(ours)).type == "session.idle"
             assert first.closed.is_set()
@@ -286,7 +286,7 @@ def test_a_silent_stream_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
         second = await stage.next_connection()
         assert first.closed.is_set() and not hub.connected
         second.say_connected()
-        await hub.ready(within_seconds=_BOUND_SECONDS)
+        await hub.wait_ready(within_seconds=_BOUND_SECONDS)
 
     on_stage(play)
 
@@ -315,11 +315,11 @@ def test_ready_ends_in_time_without_the_first_word() -> None:
 
     async def play(hub: EventHub, stage: Stage) -> None:
         with pytest.raises(DriverError) as caught:
-            await hub.ready(within_seconds=0.05)
+            await hub.wait_ready(within_seconds=0.05)
         assert caught.value.code == "request_timeout"
         assert len(stage.connections) == 1
         with pytest.raises(DriverError):
-            await hub.ready(within_seconds=-1)
+            await hub.wait_ready(within_seconds=-1)
 
     on_stage(play)
 
@@ -338,7 +338,7 @@ def test_ready_tells_why_there_is_no_stream(refuse: httpx.Response | Exception, 
     async def play(hub: EventHub, stage: Stage) -> None:
         stage.refuse = refuse
         with pytest.raises(DriverError) as caught:
-            await hub.ready(within_seconds=0.05)
+            await hub.wait_ready(within_seconds=0.05)
         assert caught.value.code == code
 
     on_stage(play)
@@ -350,10 +350,10 @@ def test_a_server_that_comes_back_is_found() -> None:
     async def play(hub: EventHub, stage: Stage) -> None:
         stage.refuse = httpx.ConnectError("refused")
         with pytest.raises(DriverError):
-            await hub.ready(within_seconds=0.02)
+            await hub.wait_ready(within_seconds=0.02)
         stage.refuse = None
         (await stage.next_connection()).say_connected()
-        await hub.ready(within_seconds=_BOUND_SECONDS)
+        await hub.wait_ready(within_seconds=_BOUND_SECONDS)
         assert hub.connected
 
     on_stage(play)

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from skills_ref import validate  # type: ignore[import-untyped]
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.adapters.cli import skill as cli_skill
 from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.errors import InvalidInput
@@ -163,8 +163,8 @@ def test_the_agent_plugin_has_the_closed_form() -> None:
     """``plugin.json`` holds nothing that the specification does not know, and the package's own name and version."""
     files = made("agent-plugin").files
     about = json.loads(files["plugin.json"])
-    assert not problems_of(about, PLUGIN)
-    assert problems_of({**about, "commands": []}, PLUGIN)
+    assert not find_problems(about, PLUGIN)
+    assert find_problems({**about, "commands": []}, PLUGIN)
     assert (about["name"], about["version"]) == (NAME, MANIFEST.version)
     assert f"skills/{NAME}/SKILL.md" in files
 
@@ -173,7 +173,7 @@ def test_the_feed_names_the_digest_of_its_archive() -> None:
     """The index has the form of the specification; the archive has SKILL.md at its root and nothing that varies."""
     files = made("feed", url_prefix="https://skills.example.com/netclaw/").files
     index = json.loads(files["index.json"])
-    assert not problems_of(index, INDEX)
+    assert not find_problems(index, INDEX)
     (entry,) = index["skills"]
     archive = files[f"{NAME}.zip"]
     assert entry["digest"] == f"sha256:{hashlib.sha256(archive).hexdigest()}"

@@ -80,7 +80,7 @@ def test_a_handler_answers_whatever_happens(context: Context, monkeypatch: pytes
     def fails(self: object) -> object:
         raise failure
 
-    monkeypatch.setattr("netclaw_opencode.hermes._Calls._opened", fails)
+    monkeypatch.setattr("netclaw_opencode.hermes._Calls._open_host", fails)
     handle = context.handlers["opencode_list_sessions"]
     code = failure.code if isinstance(failure, ServerProblem) else "internal_error"
     assert json.loads(handle({}, task_id="t1"))["error"]["code"] == code
@@ -95,7 +95,7 @@ def test_the_command_lists_the_actions_and_says_what_is_wrong(context: Context, 
         def run(self, action: str, arguments: Mapping[str, object]) -> dict[str, object]:
             return {"ok": True, "action": action, "data": dict(arguments)}
 
-    monkeypatch.setattr("netclaw_opencode.hermes._Calls._opened", lambda self: Echo())
+    monkeypatch.setattr("netclaw_opencode.hermes._Calls._open_host", lambda self: Echo())
     command = context.commands[hermes.COMMAND]
     assert all(name in command("") for name in own_manifest().actions)
     assert "'dance'" in command("dance") and "must be a JSON object" in command("list_sessions {")

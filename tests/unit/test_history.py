@@ -261,7 +261,7 @@ def tool(name: str, *, status: str = "completed", metadata: dict[str, object] | 
 
 def kept(*parts: Part) -> Step:
     """What is kept of a message with these parts."""
-    return Step.of(Message("msg_1", "assistant", SESSION.id, 1, parts), directory="/d")
+    return Step.from_message(Message("msg_1", "assistant", SESSION.id, 1, parts), directory="/d")
 
 
 def test_no_output_of_a_tool_is_kept() -> None:
@@ -299,7 +299,7 @@ def test_files_of_a_snapshot_are_named() -> None:
 def test_a_message_with_a_tool_that_runs_is_not_complete(status: str) -> None:
     """Its time of completion alone proves nothing (F33)."""
     message = Message("msg_1", "assistant", SESSION.id, 1, (tool("bash", status=status),), completed_ms=2)
-    assert not Step.of(message, directory="/d").is_complete
+    assert not Step.from_message(message, directory="/d").is_complete
 
 
 def test_a_message_without_an_end_is_not_complete() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.opencode.wire import http, routes
-from netclaw_opencode.opencode.wire.http import HttpClient, HttpNotFound, foreign_text
+from netclaw_opencode.opencode.wire.http import HttpClient, HttpNotFoundError, sanitize
 from tests.support.answering import BROKEN, PASSWORD, URL, Server, Stuck, answering, call, error_of, failing, streaming
 
 
@@ -104,7 +104,7 @@ def test_an_error_names_the_request_and_what_the_server_said() -> None:
 
 def test_not_found_is_told_apart() -> None:
     """The driver makes "no such session" of it, or "already gone"."""
-    assert isinstance(error_of(answering(404)), HttpNotFound)
+    assert isinstance(error_of(answering(404)), HttpNotFoundError)
 
 
 def test_a_servers_text_is_shortened_cleaned_and_without_keys() -> None:
@@ -225,7 +225,7 @@ def test_the_table_of_routes_is_closed_and_has_nothing_dangerous() -> None:
 @pytest.mark.parametrize("given_text", ["a\nb", "\x1b]0;title\x07", "right\u202eleft", "tab\tnul\0", "\ud800", "x" * 10_000])
 def test_foreign_text_is_one_harmless_line(given_text: str) -> None:
     """Shortened, without control characters, escape sequences, bidi controls or broken Unicode (S14, S33)."""
-    shown = foreign_text(given_text)
+    shown = sanitize(given_text)
     assert shown.isprintable() and len(shown) <= 400
     shown.encode("utf-8")
 

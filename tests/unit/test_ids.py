@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.opencode.wire.ids import IdMaker, checked, part_of
+from netclaw_opencode.opencode.wire.ids import IdMaker, check_id, part_id_for
 
 SHAPE = re.compile(r"(msg|prt)_[0-9a-f]{12}[0-9A-Za-z]{14}")
 NOW_MS = 1_795_000_000_123
@@ -29,11 +29,11 @@ def milliseconds(identifier: str) -> int:
 def test_ids_have_the_servers_shape() -> None:
     """A prefix, 12 hex digits of time and counter, 14 base-62 characters (F27)."""
     message = IdMaker(epoch_ms=lambda: NOW_MS).message()
-    part = part_of(message)
+    part = part_id_for(message)
     assert SHAPE.fullmatch(message) and message.startswith("msg_")
     assert SHAPE.fullmatch(part) and part.startswith("prt_")
     assert milliseconds(message) == NOW_MS % ROUND_MS
-    assert checked(message, field="message_id") == message
+    assert check_id(message, field="message_id") == message
 
 
 def test_ids_hold_the_real_time_unless_told_otherwise() -> None:
@@ -60,8 +60,8 @@ def test_a_message_has_always_the_same_part() -> None:
     """Whoever repeats the prompt's id repeats its part's id: only both together keep it from running twice (F27)."""
     ids = IdMaker(epoch_ms=lambda: NOW_MS)
     one, other = ids.message(), ids.message()
-    assert part_of(one) == part_of(one) != part_of(other)
-    assert part_of(one)[4:] == one[4:]
+    assert part_id_for(one) == part_id_for(one) != part_id_for(other)
+    assert part_id_for(one)[4:] == one[4:]
 
 
 def test_more_ids_than_a_millisecond_has_counts_still_ascend() -> None:
@@ -98,15 +98,15 @@ def test_the_random_part_differs_between_makers() -> None:
 def test_each_field_takes_ids_of_its_own_prefix(field: str) -> None:
     """A good id comes back as it is; one of another kind does not."""
     good = FIELDS[field] + GOOD[3:]
-    assert checked(good, field=field) == good
+    assert check_id(good, field=field) == good
     with pytest.raises(InvalidInput, match=f"{field} .*{FIELDS[field]}_"):
-        checked("bus" + GOOD[3:], field=field)
+        check_id("bus" + GOOD[3:], field=field)
 
 
 @pytest.mark.parametrize("length", [10, 64])
 def test_the_shortest_and_the_longest_id_pass(length: int) -> None:
     """Ten to 64 characters after the prefix."""
-    assert checked("ses_" + "a" * length)
+    assert check_id("ses_" + "a" * length)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_shortest_and_the_longest_id_pass(length: int) -> None:
 def test_a_bad_id_is_refused_before_anything_is_sent(bad: object) -> None:
     """The error names the field and what an id looks like, and shows the value shortened and escaped (B1-B9)."""
     with pytest.raises(InvalidInput) as caught:
-        checked(bad)
+        check_id(bad)
     error = caught.value
     assert error.code == "invalid_input"
     assert "session_id" in error.message and "ses_" in error.message
@@ -154,7 +154,7 @@ def test_a_bad_id_is_refused_before_anything_is_sent(bad: object) -> None:
 def test_a_refusal_shows_the_value_shortened_and_what_an_id_looks_like(bad: object, said: str) -> None:
     """Word for word: a person reads it."""
     with pytest.raises(InvalidInput) as caught:
-        checked(bad, field="message_id")
+        check_id(bad, field="message_id")
     assert (caught.value.code, caught.value.message) == ("invalid_input", said)
 
 
@@ -170,7 +170,7 @@ def test_the_count_goes_up_by_one_within_a_millisecond_and_begins_with_the_clock
 def test_whatever_passes_is_safe_in_a_url_path(text: str) -> None:
     """No text gets through that holds anything but ASCII letters, digits and the one underscore of the prefix."""
     try:
-        found = checked(text)
+        found = check_id(text)
     except InvalidInput:
         return
     assert found == text

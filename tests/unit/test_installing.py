@@ -72,7 +72,7 @@ def test_the_pinned_version_is_installed_once_and_comes_before_path(tmp_path: Pa
     assert (state / "npm.txt").read_text(encoding="utf-8").startswith("ci --ignore-scripts")
     assert "a-password" not in (state / "env.txt").read_text(encoding="utf-8")
     found = binary.find_binary(None, search_path=settings.environ["PATH"], state_dir=state)
-    assert found == done["path"] == str(binary.installed(state))
+    assert found == done["path"] == str(binary.installed_path(state))
     assert binary.find_binary("/bin/sh", state_dir=state) == "/bin/sh"
     assert data_of(install(settings))["installed"] is False
     assert sorted(item.name for item in state.iterdir()) == ["env.txt", "npm.txt", "opencode"]
@@ -89,20 +89,20 @@ def test_the_pinned_version_is_installed_once_and_comes_before_path(tmp_path: Pa
 )
 def test_a_failure_is_named_and_changes_nothing(tmp_path: Path, state: Path, first: str, told: str) -> None:
     """No network, a changed package, a full disk, anything else: what was there before is as it was, and nothing is left."""
-    old = binary.installed(state)
+    old = binary.installed_path(state)
     old.parent.mkdir(parents=True)
     old.write_text("#!/bin/sh\necho 1.18.30\n", encoding="utf-8")
     old.chmod(0o755)
     error = error_of(install(settings_with(tmp_path, state, first=first)))
     assert (error["code"], told in error["message"]) == ("install_failed", True), error
-    assert binary.installed_version(state) == "1.18.30"
+    assert binary.read_installed_version(state) == "1.18.30"
     assert sorted(item.name for item in state.iterdir()) == ["env.txt", "npm.txt", "opencode"]
 
 
 def test_a_program_of_another_version_is_not_put_into_place(tmp_path: Path, state: Path) -> None:
     """What does not say the pinned version is thrown away."""
     error = error_of(install(settings_with(tmp_path, state, version="1.18.34")))
-    assert "1.18.34" in error["message"] and not binary.installed(state).exists()
+    assert "1.18.34" in error["message"] and not binary.installed_path(state).exists()
 
 
 def test_npm_that_hangs_is_ended_at_the_deadline(tmp_path: Path, state: Path) -> None:

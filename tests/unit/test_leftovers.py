@@ -67,7 +67,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
             assert client is server.http
             return listing.Listing(server.sessions[:most], server.unreadable)
 
-        monkeypatch.setattr(listing, "read", read)
+        monkeypatch.setattr(listing, "list_sessions", read)
 
         async def run() -> Look:
             return await leftovers.find(cast(Connection, server), **options)  # type: ignore[arg-type]  # as the tests name them

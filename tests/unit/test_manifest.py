@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,7 +18,7 @@ import netclaw_opencode
 from netclaw_opencode._core import time_budget
 from netclaw_opencode._core.documents import read_yaml
 from netclaw_opencode.errors import CODES
-from netclaw_opencode.manifest import check_manifest, load_manifest
+from netclaw_opencode.manifest import check_manifest, compact, load_manifest, own_manifest, read_own_schemas
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGINAL = {
@@ -29,7 +31,7 @@ AROUND = {
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
     *("doctor", "install_opencode"),
 }
-# Said by a host or a face before there is an action: no action returns them.
+# Said by a host or an adapter before there is an action: no action returns them.
 NOT_OF_ACTIONS = {"invalid_manifest", "unknown_action", "name_clash"}
 
 
@@ -144,3 +146,33 @@ def test_a_schema_is_read_once_and_stays_the_same_object() -> None:
     entry = load_manifest().actions["run_task"]
     assert entry.input_schema is entry.input_schema
     assert entry.input_schema is not entry.output_schema
+
+
+def test_the_compact_form_says_the_same() -> None:
+    """What is read at each start is equal to ``skill.yaml`` and to the schema files, in every part and in the same order."""
+    source = ROOT / "skill.yaml"
+    assert compact.read_manifest(source) == read_yaml(source).value
+    assert own_manifest() == load_manifest()
+    assert list(own_manifest().actions) == list(load_manifest().actions)
+    known = compact.read_schemas(ROOT / "schemas" / "actions")
+    read_own_schemas()
+    for name, entry in own_manifest().actions.items():
+        assert (entry.input_schema, entry.output_schema) == (known[entry.input_path], known[entry.output_path])
+        for path, schema in ((entry.input_path, entry.input_schema), (entry.output_path, entry.output_schema)):
+            assert json.dumps(schema) == json.dumps(json.loads(path.read_text(encoding="utf-8"))), name
+
+
+def test_a_compact_form_that_is_out_of_date_is_not_used(tmp_path: Path) -> None:
+    """After an edit of a source, of no matter what size, the source counts; likewise where the compact form is missing or broken."""
+    shutil.copytree(ROOT / "schemas" / "actions", tmp_path / "actions")
+    shutil.copy(ROOT / "skill.yaml", tmp_path)
+    source, schema = tmp_path / "skill.yaml", tmp_path / "actions" / "doctor.input.json"
+    assert compact.read_manifest(source) is not None
+    source.write_text(source.read_text(encoding="utf-8").replace("1.0.0", "1.0.1"), encoding="utf-8")
+    schema.write_text(schema.read_text(encoding="utf-8").replace("doctor", "docter"), encoding="utf-8")
+    assert compact.read_manifest(source) is None
+    assert compact.read_schemas(tmp_path / "actions") == {}
+    for text in ("", "[]", '{"checksum": 1}'):
+        (tmp_path / "skill.json").write_text(text, encoding="utf-8")
+        assert compact.read_manifest(ROOT / "skill.yaml", folder=tmp_path) is None
+    assert compact.read_manifest(ROOT / "skill.yaml", folder=tmp_path / "none") is None

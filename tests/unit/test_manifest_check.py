@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.manifest import ManifestProblem, check_manifest, load_checked_manifest, load_manifest
 
@@ -89,7 +89,7 @@ def test_a_right_skill_has_no_problems(write: Write) -> None:
     assert (entry.tier, entry.handler, entry.deadline_seconds) == ("inspect", "my_plugin:greet", 5)
     assert manifest.errors_of("greet") == ("session_not_found", "internal_error")
     assert entry.examples[0].input == {"name": "Ada"}
-    assert problems_of(entry.examples[0].output, entry.output_schema) == ()
+    assert find_problems(entry.examples[0].output, entry.output_schema) == ()
     assert manifest.environment[0].secret and manifest.environment[0].default is None
 
 
@@ -134,7 +134,7 @@ def test_a_mismatch_is_named_with_its_place_line_and_remedy(old: str, new: str, 
     path = write(SKILL.replace(old, new))
     problems = check_manifest(path)
     found = next(problem for problem in problems if problem.where == place and what in problem.what)
-    assert found.mend
+    assert found.fix
     if "is missing" not in what:
         line = new.rpartition("\n")[2]
         assert found.line is not None
@@ -191,7 +191,7 @@ def test_names_stand_once(write: Write) -> None:
 
 
 def test_every_mismatch_is_named_at_once(write: Write) -> None:
-    """Whoever mends the file sees all of it."""
+    """Whoever fixes the file sees all of it."""
     text = SKILL
     for old, new in [('"1.0.0"', "one"), ("tier: inspect", "tier: look"), ("[internal_error]", "[no_code]"), ("{name: Ada}", "{}")]:
         text = text.replace(old, new)
@@ -263,7 +263,7 @@ def test_a_handler_that_cannot_be_called_is_named(code: str, what: str | None, w
 
 
 def test_a_problem_reads_well(write: Write) -> None:
-    """Place, line, what and how to mend it, in one line."""
+    """Place, line, what and how to fix it, in one line."""
     (problem,) = check_manifest(write(SKILL.replace("tier: inspect", "tier: inspekt")))
     assert str(problem) == "actions[greet].tier (line 15): 'inspekt' is none of inspect, run, reply, server; did you mean 'inspect'?"
     assert problem.to_wire().keys() == {"code", "where", "what", "mend", "line"}

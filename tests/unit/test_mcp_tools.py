@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.actions.registry import error_envelope
-from netclaw_opencode.actions.spill import length_of
+from netclaw_opencode.actions.spill import utf16_length
 from netclaw_opencode.adapters.cli import mcp_command
 from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.adapters.mcp import DEFAULT_CALL_SECONDS
 from netclaw_opencode.adapters.mcp.answers import TEXT_CHARS, answer_of
-from netclaw_opencode.adapters.mcp.tools import instructions_of, prompt_of, tools_of
+from netclaw_opencode.adapters.mcp.tools import LONGEST_DESCRIPTION, OUTPUT, RESOURCES, instructions_of, page_of, prompt_of, tools_of
 from netclaw_opencode.errors import InvalidInput, Waiting
 from netclaw_opencode.manifest import own_manifest
-from netclaw_opencode.manifest.plain_form import envelope_schema, plain
+from netclaw_opencode.manifest.plain_form import brief, envelope_schema, first_sentences, plain
 from netclaw_opencode.settings import Settings
 
 MANIFEST = own_manifest()
@@ -53,10 +55,18 @@ def test_every_action_is_a_tool() -> None:
     assert list(TOOLS) == list(MANIFEST.actions)
 
 
+def page(name: str) -> dict[str, Any]:
+    """What the resource of a tool says."""
+    text = page_of(MANIFEST, RESOURCES + name)
+    assert text is not None
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
 @each_tool
 def test_schemas_are_plain_enough_for_weak_models(name: str) -> None:
     """No reference, no alternative, no list of types, in input and output; no argument that a host takes for its own."""
-    for schema in (TOOLS[name].input_schema, TOOLS[name].output_schema):
+    for schema in (TOOLS[name].input_schema, OUTPUT, page(name)["input_schema"], page(name)["output_schema"]):
         words = list(words_of(schema))
         assert not {word for word, _ in words} & NOT_PLAIN
         assert not [value for word, value in words if word == "type" and not isinstance(value, str)]
@@ -65,22 +75,51 @@ def test_schemas_are_plain_enough_for_weak_models(name: str) -> None:
 
 
 @each_tool
-def test_the_description_fits_into_a_host_s_limit(name: str) -> None:
-    """At most 2,048 bytes."""
-    assert len(TOOLS[name].description.encode()) <= 2048
+def test_a_tool_is_told_briefly(name: str) -> None:
+    """The summary and what fits beside it, in whole sentences; every argument has a description, and none has examples."""
+    tool, entry = TOOLS[name], MANIFEST.actions[name]
+    assert tool.description.startswith(entry.summary) and len(tool.description) <= LONGEST_DESCRIPTION * 2
+    assert tool.description[-1] in ".;)"
+    for word, value in words_of(tool.input_schema):
+        if word == "properties" and isinstance(value, Mapping):
+            assert all(member["description"] for member in value.values())
+    assert "examples" not in {word for word, _ in words_of(tool.input_schema)}
+
+
+def test_the_list_of_tools_fits_before_a_model() -> None:
+    """Below 40 kB with names, hints and all, as a host puts it into every turn."""
+    listed = [asdict(tool) | {"outputSchema": OUTPUT} for tool in TOOLS.values()]
+    assert len(json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()) < 40_000
+
+
+@each_tool
+def test_the_resource_of_a_tool_says_all(name: str) -> None:
+    """Its whole description, the schemas with every description, error codes and examples."""
+    said, entry = page(name), MANIFEST.actions[name]
+    assert (said["tool"], said["summary"], said["description"]) == (name, entry.summary, entry.description)
+    assert said["input_schema"] == plain(entry.input_schema)
+    assert said["errors"] == list(MANIFEST.errors_of(name)) and len(said["examples"]) == len(entry.examples)
+    assert TOOLS[name].input_schema["properties"].keys() == said["input_schema"]["properties"].keys()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("address", ["", "run_task", RESOURCES, RESOURCES + "none", "file:///etc/passwd", RESOURCES + "../run_task"])
+def test_there_is_no_other_resource(address: str) -> None:
+    """Only the actions have one; an address is never a path."""
+    assert page_of(MANIFEST, address) is None
 
 
 @each_tool
 def test_the_output_schema_takes_what_the_action_returns_and_nothing_else(name: str) -> None:
-    """The examples of the manifest and an error fit; an unknown member of the data does not."""
-    tool, entry = TOOLS[name], MANIFEST.actions[name]
+    """The examples of the manifest and an error fit both schemas; an unknown member of the data does not fit the whole one."""
+    schema, entry = page(name)["output_schema"], MANIFEST.actions[name]
     for example in entry.examples:
         envelope = {"ok": True, "action": name, "data": example.output}
-        assert problems_of(envelope, tool.output_schema) == ()
-        assert problems_of({**envelope, "data": {**example.output, "surprise": 1}}, tool.output_schema)
+        for each in (envelope, envelope | {"redacted": 1}):
+            assert find_problems(each, schema) == find_problems(each, OUTPUT) == ()
+        assert find_problems({**envelope, "data": {**example.output, "surprise": 1}}, schema)
     failed = error_envelope(name, InvalidInput("invalid_input", "wrong", details={"problems": []}))
-    assert problems_of(failed, tool.output_schema) == ()
-    assert problems_of({"ok": True}, tool.output_schema)
+    assert find_problems(failed, schema) == find_problems(failed, OUTPUT) == ()
+    assert find_problems({"ok": True}, schema) and find_problems({"ok": True}, OUTPUT)
 
 
 @each_tool
@@ -88,7 +127,7 @@ def test_the_input_schema_asks_for_what_the_door_asks_for(name: str) -> None:
     """The plain form accepts and refuses the same arguments as the schema file."""
     tool, entry = TOOLS[name], MANIFEST.actions[name]
     for arguments in (*(dict(example.input) for example in entry.examples), {}, {"surprise": 1}, {"session_id": 5}, {"prompt": ""}):
-        assert bool(problems_of(arguments, tool.input_schema)) == bool(problems_of(arguments, entry.input_schema))
+        assert bool(find_problems(arguments, tool.input_schema)) == bool(find_problems(arguments, entry.input_schema))
 
 
 @each_tool
@@ -120,6 +159,22 @@ def test_a_reference_gives_way_to_what_it_names() -> None:
     assert "enum" not in json.dumps(envelope_schema({"type": "object"}, {"properties": {"code": {"type": "string", "enum": ["a"]}}}))
 
 
+def test_a_brief_schema_takes_at_least_what_the_whole_one_takes() -> None:
+    """Examples, longer descriptions and patterns that only say "not blank" go; what shows a form stays, and names are no words."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "examples": {"type": "string", "pattern": r"\\S", "description": "One thing; it is short. " + "Another. " * 30},
+            "id": {"type": "string", "pattern": "^ses_[0-9]+$", "examples": ["ses_1"]},
+        },
+    }
+    assert brief(schema)["properties"] == {
+        "examples": {"type": "string", "description": "One thing; it is short." + " Another." * 8},
+        "id": {"type": "string", "pattern": "^ses_[0-9]+$"},
+    }
+    assert first_sentences("A first sentence of any length stays. A second.", 10) == "A first sentence of any length stays."
+
+
 def test_a_short_result_is_its_own_text(tmp_path: Path) -> None:
     """A host that shows no structured content shows the same envelope as text, and nothing is written."""
     envelope: dict[str, object] = {"ok": True, "action": "check_policy", "data": {"answer": "refuse", "none": None}}
@@ -132,7 +187,7 @@ def test_a_long_result_is_shortened_in_the_text_alone(tmp_path: Path) -> None:
     """The text keeps within its limit and names the file with the whole; the structured content is whole."""
     envelope: dict[str, object] = {"ok": True, "action": "run_task", "data": {"text": "é😀" * 5000}}
     answer = answer_of(envelope, folder=tmp_path / "results")
-    assert length_of(answer.text) <= TEXT_CHARS and answer.structured == envelope
+    assert utf16_length(answer.text) <= TEXT_CHARS and answer.structured == envelope
     kept = Path(json.loads(answer.text)["full_result"]["path"])
     assert json.loads(kept.read_text(encoding="utf-8")) == envelope
 
@@ -144,7 +199,7 @@ def test_an_error_says_code_cause_and_remedy_first(tmp_path: Path, size: int, sa
     answer = answer_of(error_envelope("run_task", error), folder=tmp_path / "results")
     lines = answer.text.split("\n")
     assert answer.is_error and lines[0].startswith(f"permission_required: {said}") and lines[1].startswith("Next: answer it")
-    assert length_of(answer.text) <= TEXT_CHARS
+    assert utf16_length(answer.text) <= TEXT_CHARS
     if size == 1:
         assert json.loads(lines[2])["error"]["details"] == {"pending": [{"id": "per_1"}]}
 

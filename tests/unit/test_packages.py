@@ -1,4 +1,4 @@
-"""Example packages: each right one has nothing to mend, each wrong one gives exactly the code in its folder's name.
+"""Example packages: each right one has nothing to fix, each wrong one gives exactly the code in its folder's name.
 
 A package that is dropped into ``tests/packages/valid`` or ``invalid`` is a test. What no repository can hold (a pipe, names
 that differ in case alone, thousands of files) is made here.
@@ -45,12 +45,12 @@ def test_a_right_package_has_nothing_to_mend(example: Path) -> None:
 
 @pytest.mark.parametrize("example", INVALID, ids=lambda path: path.name)
 def test_a_wrong_package_gives_exactly_its_code(example: Path) -> None:
-    """One code, at a place that exists, with what is wrong and how to mend it."""
+    """One code, at a place that exists, with what is wrong and how to fix it."""
     report = checked(example)
     assert {found.code for found in report.findings} == {example.name.partition("--")[0]}, report.findings
     for found in report.findings:
         path = example / "my-skill" / found.file
-        assert os.path.lexists(path) and found.what and found.mend
+        assert os.path.lexists(path) and found.what and found.fix
         lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
         assert 1 <= found.line <= len(lines)
         assert 1 <= found.column <= len(lines[found.line - 1]) + 1

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netclaw_opencode._core.policy import NOBODY, PermissionRule, Policy, QuestionRule, Ruling, load, matches
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.policy import UNDECIDED, PermissionRule, Policy, QuestionRule, Ruling, load_policy, matches
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.facts import AgentQuestion, Decision, PendingRequest
 from netclaw_opencode.manifest.schema_rules import broken_rules
@@ -82,7 +82,7 @@ def test_nothing_is_allowed_that_an_allowing_rule_does_not_cover(
     rules: list[tuple[str, str, bool]], permission: str, texts: list[str]
 ) -> None:
     """For every pattern of an allowed request there is an allowing rule, and no refusing one stands before it."""
-    ruling = policy_of(rules).rule_on(asked(permission, *texts))
+    ruling = policy_of(rules).decide(asked(permission, *texts))
 
     def first(text: str) -> bool:
         return next((allows for kind, pattern, allows in rules if covers(kind, permission) and covers(pattern, text)), False)
@@ -100,7 +100,7 @@ def test_the_order_of_patterns_does_not_matter_for_the_answer(
     shuffled = list(texts)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     policy = policy_of(rules)
-    assert policy.rule_on(asked(permission, *texts)).answer == policy.rule_on(asked(permission, *shuffled)).answer
+    assert policy.decide(asked(permission, *texts)).answer == policy.decide(asked(permission, *shuffled)).answer
 
 
 @given(RULES, ASKED, st.lists(TEXTS, min_size=1, max_size=4))
@@ -109,8 +109,8 @@ def test_more_patterns_never_turn_a_refusal_into_an_allowance(
 ) -> None:
     """What is refused stays refused when the agent asks for still more."""
     policy = policy_of(rules)
-    if policy.rule_on(asked(permission, *texts)).answer == "allow_once":
-        assert policy.rule_on(asked(permission, *texts[:-1])).answer == "allow_once" or not texts[:-1]
+    if policy.decide(asked(permission, *texts)).answer == "allow_once":
+        assert policy.decide(asked(permission, *texts[:-1])).answer == "allow_once" or not texts[:-1]
 
 
 @given(RULES, RULES, ASKED, TEXTS)
@@ -118,30 +118,30 @@ def test_the_first_matching_rule_decides(
     before: list[tuple[str, str, bool]], after: list[tuple[str, str, bool]], permission: str, text: str
 ) -> None:
     """Rules behind a matching one change nothing."""
-    alone = policy_of(before).rule_on(asked(permission, text))
-    together = policy_of(before + after).rule_on(asked(permission, text))
+    alone = policy_of(before).decide(asked(permission, text))
+    together = policy_of(before + after).decide(asked(permission, text))
     if alone.rule is not None:
         assert together == alone
 
 
 def test_without_a_file_everything_is_refused_by_default() -> None:
     """Nobody decided; the agent is told so, and goes on."""
-    policy = load(None)
+    policy = load_policy(None)
     for request in (asked("bash", "ls"), asked("bash"), asks(AgentQuestion("Which?", "W", ("a",), multiple=False))):
-        ruling = policy.rule_on(request)
+        ruling = policy.decide(request)
         assert (ruling.answer, ruling.by, ruling.decision, ruling.turn_goes_on) == ("refuse", "default", Decision("reject"), True)
 
 
 def test_a_request_without_patterns_is_not_allowed_by_a_rule_for_some() -> None:
     """It asks for something unnamed: only a rule for everything covers that."""
-    assert policy_of([("bash", "?*", True)]).rule_on(asked("bash")).answer == "refuse"
-    assert policy_of([("bash", "*", True)]).rule_on(asked("bash")).answer == "allow_once"
+    assert policy_of([("bash", "?*", True)]).decide(asked("bash")).answer == "refuse"
+    assert policy_of([("bash", "*", True)]).decide(asked("bash")).answer == "allow_once"
 
 
 def test_a_refusal_by_rule_counts_before_a_pattern_without_a_rule() -> None:
     """The message of the rule that says no reaches the agent, though another pattern has no rule at all."""
     rules = (PermissionRule(1, 3, "bash", "rm *", allows=False, message="No."),)
-    ruling = Policy(rules).rule_on(asked("bash", "ls", "rm x"))
+    ruling = Policy(rules).decide(asked("bash", "ls", "rm x"))
     assert (ruling.by, ruling.message, ruling.rule, ruling.turn_goes_on) == ("policy", "No.", rules[0], True)
     assert ruling.decision == Decision("reject", message="No.")
     assert ruling.steps == (("ls", None), ("rm x", rules[0]))
@@ -168,30 +168,30 @@ SEVERAL = AgentQuestion("Which checks?", "Checks", ("lint", "types", "tests"), m
 )
 def test_a_question_is_answered_by_labels_that_it_offers(rule: QuestionRule, fits: bool) -> None:
     """Header in full, a piece of the text, and labels exactly as offered, one unless several may be chosen."""
-    ruling = Policy(questions=(rule,)).rule_on(asks(ONE))
-    assert ruling == (Ruling("choose", "policy", chosen=(("SQLite",),), rule=rule) if fits else NOBODY)
+    ruling = Policy(questions=(rule,)).decide(asks(ONE))
+    assert ruling == (Ruling("choose", "policy", chosen=(("SQLite",),), rule=rule) if fits else UNDECIDED)
 
 
 def test_the_first_matching_rule_answers_even_where_its_label_does_not_fit() -> None:
     """A later rule is no second try: the order says what the author means."""
     rules = (QuestionRule(1, 0, ("MySQL",), header="Database"), QuestionRule(2, 0, ("SQLite",), contains="database"))
-    assert Policy(questions=rules).rule_on(asks(ONE)) == NOBODY
-    assert Policy(questions=rules[::-1]).rule_on(asks(ONE)).chosen == (("SQLite",),)
+    assert Policy(questions=rules).decide(asks(ONE)) == UNDECIDED
+    assert Policy(questions=rules[::-1]).decide(asks(ONE)).chosen == (("SQLite",),)
 
 
 def test_all_questions_of_a_request_must_have_an_answer() -> None:
     """Half an answer is none."""
     database = QuestionRule(1, 0, ("SQLite",), header="Database")
     checks = QuestionRule(2, 0, ("lint", "tests"), header="Checks")
-    assert Policy(questions=(database,)).rule_on(asks(ONE, SEVERAL)) == NOBODY
-    both = Policy(questions=(database, checks)).rule_on(asks(ONE, SEVERAL))
+    assert Policy(questions=(database,)).decide(asks(ONE, SEVERAL)) == UNDECIDED
+    both = Policy(questions=(database, checks)).decide(asks(ONE, SEVERAL))
     assert both.decision == Decision("answers", answers=(("SQLite",), ("lint", "tests")))
-    assert Policy(questions=(database,)).rule_on(asks()) == NOBODY
+    assert Policy(questions=(database,)).decide(asks()) == UNDECIDED
 
 
 def test_all_questions_can_be_refused_on_purpose() -> None:
     """``{answer: refuse}`` is a decision: the turn ends by it, and the record says whose it was."""
-    ruling = Policy(refuses_questions=True).rule_on(asks(ONE))
+    ruling = Policy(refuses_questions=True).decide(asks(ONE))
     assert (ruling.by, ruling.decision) == ("policy", Decision("reject"))
 
 
@@ -207,7 +207,7 @@ def test_all_questions_can_be_refused_on_purpose() -> None:
 )
 def test_a_hook_s_decision_is_sent_as_it_is(decision: Decision, answer: str, goes_on: bool) -> None:
     """Its origin is told, and nothing of it is lost."""
-    ruling = Ruling.of_hook(decision)
+    ruling = Ruling.from_decision(decision)
     assert (ruling.answer, ruling.by, ruling.decision, ruling.turn_goes_on) == (answer, "hook", decision, goes_on)
 
 
@@ -222,7 +222,7 @@ def test_a_file_becomes_rules_with_their_places(tmp_path: Path) -> None:
         "  - {permission: edit, pattern: '*', answer: refuse, message: no}\nquestions:\n  - {header: H, choose: [a, b]}\n",
         encoding="utf-8",
     )
-    assert load(path) == Policy(
+    assert load_policy(path) == Policy(
         (
             PermissionRule(1, 3, "bash", "ls", allows=True),
             PermissionRule(2, 6, "edit", "*", allows=False, message="no"),
@@ -231,7 +231,7 @@ def test_a_file_becomes_rules_with_their_places(tmp_path: Path) -> None:
         source=path,
     )
     path.write_text("version: 1\nquestions: {answer: refuse}\n", encoding="utf-8")
-    assert load(path) == Policy(refuses_questions=True, source=path)
+    assert load_policy(path) == Policy(refuses_questions=True, source=path)
 
 
 RULE = "version: 1\npermissions:\n  - permission: bash\n    pattern: x\n    answer: "
@@ -268,7 +268,7 @@ def test_a_wrong_file_is_told_with_file_line_and_column(text: str, place: str, w
     path = tmp_path / "policy.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidInput) as caught:
-        load(path)
+        load_policy(path)
     error = caught.value
     assert (error.code, error.exit_code) == ("invalid_policy", 3)
     assert error.message.startswith(f"OPENCODE_DRIVER_POLICY {path}: {place}: ")
@@ -277,13 +277,13 @@ def test_a_wrong_file_is_told_with_file_line_and_column(text: str, place: str, w
 
 
 def test_every_problem_is_listed(tmp_path: Path) -> None:
-    """One round of mending is enough."""
+    """One round of fixing is enough."""
     path = tmp_path / "policy.yaml"
     path.write_text(
         "version: 1\npermissions:\n  - {permission: bash, pattern: x, answer: allow}\n  - {pattern: y, answer: refuse}\n", encoding="utf-8"
     )
     with pytest.raises(InvalidInput, match=r"\(and 1 more\)") as caught:
-        load(path)
+        load_policy(path)
     assert [(item["field"], item["line"]) for item in caught.value.details["problems"]] == [  # type: ignore[attr-defined]
         ("permissions[0].answer", 3),
         ("permissions[1].permission", 4),
@@ -296,9 +296,9 @@ def test_a_file_that_is_not_there_is_no_empty_policy(tmp_path: Path) -> None:
     odd.write_bytes(b"version: 1\n# \xff\n")
     for path, what in ((tmp_path / "none.yaml", "there is no such file"), (tmp_path, "not a regular file"), (odd, "line 2")):
         with pytest.raises(InvalidInput, match=what):
-            load(path)
+            load_policy(path)
 
 
 def test_the_schema_is_closed_and_described() -> None:
     """It is what an editor shows to whoever writes a policy."""
-    assert broken_rules(json.loads(bundled("schemas/policy.schema.json").read_text(encoding="utf-8")), plain=False) == []
+    assert broken_rules(json.loads(find_bundled("schemas/policy.schema.json").read_text(encoding="utf-8")), plain=False) == []

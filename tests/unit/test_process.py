@@ -21,8 +21,11 @@ import psutil
 import pytest
 
 from netclaw_opencode.errors import ServerProblem
-from netclaw_opencode.opencode.process import identity, process
-from netclaw_opencode.opencode.process.process import Ended, Spawned, end, free_port, is_alive, server_environment, spawn, tail
+from netclaw_opencode.opencode.process import identity, inspection, ports, terminating
+from netclaw_opencode.opencode.process.inspection import is_alive
+from netclaw_opencode.opencode.process.ports import pick_free_port
+from netclaw_opencode.opencode.process.spawning import Spawned, read_log_tail, server_environment, spawn
+from netclaw_opencode.opencode.process.terminating import Termination, terminate_tree
 from netclaw_opencode.testing.waiting import wait_until
 
 PASSWORD = "canary-password"
@@ -68,7 +71,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "server.log"
-        self.port = free_port()
+        self.port = pick_free_port()
 
     def program(self, *lines: str) -> str:
         """A program that does this; ``port`` is the one that it was told."""
@@ -140,12 +143,12 @@ def test_a_server_is_started_by_itself_and_ended_by_its_record(stage: Stage) -> 
     says = "print('sid', os.getsid(0), 'cwd', os.getcwd(), 'in', os.path.realpath('/dev/fd/0'), 'umask', oct(os.umask(0)), flush=True)\n"
     binary = stage.program(says, LISTENS, STAYS)
     found = anyio.run(stage.start, binary)
-    assert found == Spawned(f"http://127.0.0.1:{stage.port}", identity.of_process(found.process.pid))
+    assert found == Spawned(f"http://127.0.0.1:{stage.port}", identity.identify(found.process.pid))
     assert is_alive(found.process.pid, found.process.start_ticks)
     text = stage.log.read_text(encoding="utf-8")
     assert f"sid {found.process.pid} cwd {stage.folder.resolve()} in /dev/null umask 0o77\n" in text
     assert stat.S_IMODE(stage.log.stat().st_mode) == 0o600
-    assert anyio.run(end, found.process.pid, found.process.start_ticks) == Ended("SIGTERM", 1, 0)
+    assert anyio.run(terminate_tree, found.process.pid, found.process.start_ticks) == Termination("SIGTERM", 1, 0)
     assert not is_alive(found.process.pid, found.process.start_ticks)
 
 
@@ -156,7 +159,7 @@ def test_it_is_told_where_to_listen_and_never_the_password_by_argument(stage: St
     found = anyio.run(lambda: stage.start(binary, environment=server_environment(environ, password=PASSWORD)))
     started = psutil.Process(found.process.pid)
     command, variables = started.cmdline(), started.environ()
-    anyio.run(end, found.process.pid, found.process.start_ticks)
+    anyio.run(terminate_tree, found.process.pid, found.process.start_ticks)
     assert command[-6:] == [binary, "serve", "--hostname", "127.0.0.1", "--port", str(stage.port)]
     assert "canary" not in " ".join(command)
     assert (variables["OPENCODE_SERVER_PASSWORD"], variables["X_API_KEY"]) == (PASSWORD, "kept")
@@ -228,7 +231,7 @@ def test_one_that_does_not_become_ready_is_ended(lines: tuple[str, ...], ready: 
 
 def test_whatever_goes_wrong_while_it_starts_nothing_stays(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect in the probe, a program that ignores the polite signal, a child in a session of its own: all gone."""
-    monkeypatch.setattr(process, "TERM_SECONDS", 0.2)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 0.2)
     binary = stage.program(IGNORES_TERM, HAS_A_CHILD, LISTENS, STAYS)
 
     async def broken(_: str) -> bool:
@@ -259,7 +262,7 @@ def test_a_taken_port_is_told_before_anything_is_started(stage: Stage) -> None:
 def test_a_port_that_was_taken_in_between_is_told_as_such(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program was faster: so it is worth trying another port, unlike any other failure."""
     answers = iter((False, True))
-    monkeypatch.setattr(process, "_taken", lambda _: next(answers))
+    monkeypatch.setattr(ports, "is_taken", lambda _: next(answers))
     assert stage.refused(stage.program("sys.exit(1)\n")).code == "port_in_use"
 
 
@@ -325,26 +328,26 @@ def test_tool_children_go_with_their_server(stage: Stage) -> None:
     found = anyio.run(stage.start, stage.program(HAS_A_CHILD, LISTENS, STAYS))
     child = stage.child()
     assert runs(child)
-    assert anyio.run(end, found.process.pid, found.process.start_ticks) == Ended("SIGTERM", 2, 0)
+    assert anyio.run(terminate_tree, found.process.pid, found.process.start_ticks) == Termination("SIGTERM", 2, 0)
     assert not runs(child)
 
 
 def test_one_that_ignores_the_polite_signal_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its time, with its children; the report names the signal that ended it (R58)."""
-    monkeypatch.setattr(process, "TERM_SECONDS", 0.2)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 0.2)
     found = anyio.run(stage.start, stage.program(IGNORES_TERM, HAS_A_CHILD, LISTENS, STAYS))
-    assert anyio.run(end, found.process.pid, found.process.start_ticks) == Ended("SIGKILL", 2, 0)
+    assert anyio.run(terminate_tree, found.process.pid, found.process.start_ticks) == Termination("SIGKILL", 2, 0)
     assert not runs(stage.child())
 
 
 def test_a_stopped_process_is_killed_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM does not reach it until it goes on (R58)."""
-    monkeypatch.setattr(process, "TERM_SECONDS", 0.2)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 0.2)
     found = anyio.run(stage.start, stage.program(LISTENS, STAYS))
     stopped = psutil.Process(found.process.pid)
     stopped.suspend()
     wait_until(lambda: stopped.status() == psutil.STATUS_STOPPED, what="the stop")
-    assert anyio.run(end, found.process.pid, found.process.start_ticks) == Ended("SIGKILL", 1, 0)
+    assert anyio.run(terminate_tree, found.process.pid, found.process.start_ticks) == Termination("SIGKILL", 1, 0)
 
 
 def test_a_pid_with_another_start_time_is_a_stranger(stage: Stage) -> None:
@@ -352,33 +355,33 @@ def test_a_pid_with_another_start_time_is_a_stranger(stage: Stage) -> None:
     found = anyio.run(stage.start, stage.program(LISTENS, STAYS))
     for wrong in (found.process.start_ticks + 1, found.process.start_ticks - 1000, 0):
         assert not is_alive(found.process.pid, wrong)
-        assert anyio.run(end, found.process.pid, wrong) == Ended(None, 0, 0)
+        assert anyio.run(terminate_tree, found.process.pid, wrong) == Termination(None, 0, 0)
     assert runs(found.process.pid)
-    anyio.run(end, found.process.pid, found.process.start_ticks)
+    anyio.run(terminate_tree, found.process.pid, found.process.start_ticks)
 
 
 def test_what_has_ended_is_not_alive_even_before_it_was_waited_for() -> None:
     """A zombie has its pid and start time still."""
     child = subprocess.Popen([sys.executable, "-SEc", "pass"])
-    start_ticks = identity.of_process(child.pid).start_ticks
+    start_ticks = identity.identify(child.pid).start_ticks
     wait_until(lambda: not is_alive(child.pid, start_ticks), what="the end")
-    argv, _, _ = process.argv_of(child.pid)
+    argv, _, _ = inspection.read_command_line(child.pid)
     assert argv == ()
     child.wait()
-    assert anyio.run(end, child.pid, start_ticks) == Ended(None, 0, 0)
-    assert process.argv_of(child.pid) == ((), None, False)
+    assert anyio.run(terminate_tree, child.pid, start_ticks) == Termination(None, 0, 0)
+    assert inspection.read_command_line(child.pid) == ((), None, False)
 
 
 def test_a_process_is_described_for_the_proof() -> None:
     """Command line, start, and that it is this user's."""
-    argv, start_ticks, same_user = process.argv_of(os.getpid())
+    argv, start_ticks, same_user = inspection.read_command_line(os.getpid())
     assert argv and same_user
     assert start_ticks == identity.this_process().start_ticks
 
 
 def test_a_free_port_is_free() -> None:
     """It can be bound, on loopback."""
-    with socket.create_server(("127.0.0.1", free_port())):
+    with socket.create_server(("127.0.0.1", pick_free_port())):
         pass
 
 
@@ -386,6 +389,6 @@ def test_the_end_of_a_log_is_short_and_without_secrets(tmp_path: Path) -> None:
     """At most 8 KiB, from the start of this run on, whatever bytes it holds (S16)."""
     log = tmp_path / "log"
     log.write_bytes(b"old password=canary-old\n" + b"x" * 20_000 + b"\xff\xfe api_key=canary-new\nlast line\n")
-    assert len(tail(log)) <= 8 * 1024 and tail(log).endswith("last line\n")
-    assert "canary" not in tail(log)
-    assert tail(log, log.stat().st_size) == ""
+    assert len(read_log_tail(log)) <= 8 * 1024 and read_log_tail(log).endswith("last line\n")
+    assert "canary" not in read_log_tail(log)
+    assert read_log_tail(log, log.stat().st_size) == ""

@@ -158,7 +158,7 @@ def test_calls_side_by_side_keep_apart(recorder: FileRecorder, path: Path) -> No
 def test_what_is_bound_belongs_to_the_call_that_bound_it(recorder: FileRecorder, path: Path) -> None:
     """Events come in a task of their own, which may have been started by another call, or by none."""
     with recorder.call("first"):
-        note = recorder.bound()
+        note = recorder.bind()
     with recorder.call("second"):
         note("event", type="late")
     note("event", type="later")
@@ -196,7 +196,7 @@ def test_no_record_takes_everything_and_does_nothing(tmp_path: Path) -> None:
     assert open_record(None, secret="x") is NO_RECORD
     with NO_RECORD.call("run_task"):
         NO_RECORD.note("send", session_id=SESSION)
-        NO_RECORD.bound()("event", type="x")
+        NO_RECORD.bind()("event", type="x")
         NO_RECORD.hide("x")
         NO_RECORD.result({"ok": True})
     NO_RECORD.close()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode._core.redaction import hide, redacted
+from netclaw_opencode._core.redaction import hide, redact
 
 CANARY = "Zq7" + "canary0123456789"
 
@@ -49,7 +49,7 @@ CANARY = "Zq7" + "canary0123456789"
 )
 def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
     """Keys, tokens, authorization headers and passwords, also inside JSON that was quoted once or twice (F45)."""
-    shown = redacted(text)
+    shown = redact(text)
     assert "canary" not in shown
     assert "[redacted]" in shown
 
@@ -70,26 +70,26 @@ def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
 )
 def test_what_is_no_credential_stays(text: str) -> None:
     """An error that was hidden for no reason helps nobody."""
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
 def test_known_secrets_are_hidden() -> None:
     """The server's own password has no recognizable shape; it is known, so it goes all the same, a long one wherever it stands."""
-    assert redacted("before hunter2 after, (hunter2).", secrets=("hunter2",)) == "before [redacted] after, ([redacted])."
-    assert redacted(f"x{CANARY}x", secrets=(CANARY,)) == "x[redacted]x"
+    assert redact("before hunter2 after, (hunter2).", secrets=("hunter2",)) == "before [redacted] after, ([redacted])."
+    assert redact(f"x{CANARY}x", secrets=(CANARY,)) == "x[redacted]x"
     assert hide("a test, and tests/test_a.py of test", ("test",)) == ("a [redacted], and tests/test_a.py of [redacted]", 2)
 
 
 def test_an_empty_secret_hides_nothing() -> None:
     """A server without a password must not turn every text into noise."""
-    assert redacted("text", secrets=("",)) == "text"
+    assert redact("text", secrets=("",)) == "text"
 
 
 @settings(deadline=None)
 @given(before=st.text(max_size=30), after=st.text(max_size=30), secret=st.text(string.ascii_uppercase, min_size=16, max_size=40))
 def test_no_known_secret_survives(before: str, after: str, secret: str) -> None:
     """Whatever stands around one that is long enough to be no word."""
-    assert secret not in redacted(f"{before}{secret}{after}", secrets=(secret,))
+    assert secret not in redact(f"{before}{secret}{after}", secrets=(secret,))
 
 
 @pytest.mark.parametrize(
@@ -98,5 +98,5 @@ def test_no_known_secret_survives(before: str, after: str, secret: str) -> None:
 def test_long_text_takes_no_long_time(text: str) -> None:
     """No pattern backtracks over a large answer: 100,000 characters in well under the time of a turn."""
     began = time.process_time()
-    redacted(text)
+    redact(text)
     assert time.process_time() - began < 5

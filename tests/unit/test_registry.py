@@ -1,4 +1,4 @@
-"""The one door: the time that a call has, and what becomes of an output that is not what was promised."""
+"""Dispatching: the time that a call has, and what becomes of an output that is not what was promised."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def invoked(
 
 async def times(_arguments: object, _context: object) -> dict[str, object]:
     """What is left to the deadline, and in all."""
-    return {"work": time_budget.left_to_deadline(-1.0), "all": time_budget.left(-1.0)}
+    return {"work": time_budget.remaining_to_deadline(-1.0), "all": time_budget.remaining(-1.0)}
 
 
 def test_the_manifest_s_deadline_holds_for_an_action_without_one_of_its_own(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import cast
 import anyio
 import pytest
 
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.driver.progress import Progress
 from netclaw_opencode.driver.results import TurnResult, read_result, waiting_result
 from netclaw_opencode.driver.turn import Turn
@@ -80,7 +80,7 @@ ANSWER = reply(9, Part("prt_9", "text", "done"))
 
 def kept(*messages: Message) -> tuple[Step, ...]:
     """What is kept of these messages."""
-    return tuple(Step.of(item, directory=SESSION.directory) for item in messages)
+    return tuple(Step.from_message(item, directory=SESSION.directory) for item in messages)
 
 
 def turn_of(*messages: Message) -> Turn:
@@ -287,8 +287,8 @@ def test_the_result_fits_its_schema_and_carries_its_evidence() -> None:
         notes=("a note",),
         verdict=Verdict("completed", final=kept(ANSWER)[0], flag="truncated"),
     )
-    assert problems_of(plain.to_wire(), schema) == ()
-    assert problems_of(full.to_wire(), schema) == ()
+    assert find_problems(plain.to_wire(), schema) == ()
+    assert find_problems(full.to_wire(), schema) == ()
     wire = full.to_wire()
     assert wire["evidence"] == {
         "assistant_message_id": "msg_109",
@@ -384,4 +384,4 @@ def test_a_turn_that_waits_is_handed_back_with_what_it_did() -> None:
     assert result.is_waiting
     assert (wire["state"], wire["text"], [item.path for item in result.files]) == ("waiting", "I look.", ["a.txt"])
     assert wire["next"] == f"netclaw-opencode reply reply-permission --session-id {SESSION.id} --permission-id per_1 --answer reject"
-    assert problems_of(wire, load_manifest().actions["send_message"].output_schema) == ()
+    assert find_problems(wire, load_manifest().actions["send_message"].output_schema) == ()

@@ -13,7 +13,7 @@ import pytest
 
 from netclaw_opencode.driver import rules
 from netclaw_opencode.driver.rules import SessionFacts, StopFacts
-from netclaw_opencode.driver.tags import METADATA_KEY
+from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.opencode.process.ownership import ProcessFacts, require_own_process
@@ -270,9 +270,9 @@ def test_refusals_about_a_session_name_it_and_what_was_not_done() -> None:
 
 def test_a_mark_that_is_no_object_is_no_mark() -> None:
     """Whoever wrote it, it says nothing of ours."""
-    assert rules.mark_of(Session(ID, "t", "/d", 1, 1, metadata={METADATA_KEY: "task"})) is None
+    assert SessionTag.of(Session(ID, "t", "/d", 1, 1, metadata={METADATA_KEY: "task"})) is None
     assert not rules.is_ours(Session(ID, "t", "/d", 1, 1, metadata={METADATA_KEY: "task"}))
-    assert rules.mark_of(session(task="x")) == {"task": "x", "version": 2}
+    assert SessionTag.read(session(task="x")).to_metadata() == {"task": "x", "version": 2}
 
 
 def test_rule_stuck_server() -> None:

@@ -18,6 +18,7 @@ from typing import cast
 import anyio
 import pytest
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.actions import messages as message_actions
 from netclaw_opencode.actions import registry
 from netclaw_opencode.actions import servers as server_actions
@@ -30,7 +31,7 @@ from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
 from netclaw_opencode.facts import Decision, PendingRequest
 from netclaw_opencode.opencode import servers
 from netclaw_opencode.opencode.connection import Connection
-from netclaw_opencode.opencode.process import ownership, process, state
+from netclaw_opencode.opencode.process import ownership, state, terminating
 from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire import ids, listing
 from netclaw_opencode.opencode.wire.ids import IdMaker
@@ -57,7 +58,7 @@ class Sending(Scripted):
     def events(self) -> Sending:
         return self
 
-    async def opened(self, *, within_seconds: float) -> bool:
+    async def try_open(self, *, within_seconds: float) -> bool:
         return within_seconds > 0
 
     @asynccontextmanager
@@ -150,7 +151,7 @@ def deadline(stage: Stage) -> bool:
 def send_once(stage: Stage) -> bool:
     """A defect makes new ids for the repetition of a prompt whose answer was lost: it is not sent a second time (F27)."""
     made = iter(("prt_first", "prt_second", "prt_third"))
-    stage.patch.setattr(ids, "part_of", lambda _: next(made))
+    stage.patch.setattr(ids, "part_id_for", lambda _: next(made))
     server = Sending(lost_answers=1)
     return (server.send(), len(server.prompts)) == ("send-once", 1)
 
@@ -205,14 +206,14 @@ def own_process(stage: Stage) -> bool:
     """The note names a process that is no server of ours (this one): it is not signalled."""
     signalled: list[int] = []
 
-    async def end(pid: int, start_ticks: int) -> process.Ended:
+    async def end(pid: int, start_ticks: int) -> terminating.Termination:
         signalled.append(pid)
-        return process.Ended(None, 0, 1)
+        return terminating.Termination(None, 0, 1)
 
     async def aborted(*_: object) -> tuple[str, ...]:
         return ()
 
-    stage.patch.setattr(process, "end", end)
+    stage.patch.setattr(terminating, "terminate_tree", end)
     stage.patch.setattr(servers, "_abort_all", aborted)
     state.write(stage.folder, server_record(os.getpid()))
     try:
@@ -239,7 +240,7 @@ def stuck_server(stage: Stage) -> bool:
         return stopping.already_stopped(item)
 
     server.statuses = statuses
-    stage.patch.setattr(listing, "read", read)
+    stage.patch.setattr(listing, "list_sessions", read)
     stage.patch.setattr(stopping, "stop", stop)
     done = recovery.Recovery("u", "answering", ours=True)
 
@@ -254,8 +255,8 @@ def stuck_server(stage: Stage) -> bool:
 def nothing_left(stage: Stage) -> bool:
     """A process of the server does not end: the call says so and does not succeed."""
 
-    async def stop(*_: object, **__: object) -> servers.Stopped:
-        return servers.Stopped(None, process.Ended("SIGKILL", 1, 1), ())
+    async def stop(*_: object, **__: object) -> servers.StopResult:
+        return servers.StopResult(None, terminating.Termination("SIGKILL", 1, 1), ())
 
     async def disconnect() -> None:
         return None
@@ -273,7 +274,7 @@ def nothing_left(stage: Stage) -> bool:
 
 
 def no_silence(stage: Stage) -> bool:
-    """A defect lets a call end with neither data nor a cause: the door does not pass that on."""
+    """A defect lets a call end with neither data nor a cause: the dispatcher does not pass that on."""
 
     stage.patch.setattr(registry, "error_envelope", lambda *_: {"ok": False, "action": "run_task"})
 
@@ -345,5 +346,5 @@ def test_a_rule_protects_and_without_its_check_nothing_does(removal: Removal, tm
     for name, check in (("with", getattr(removal.place, removal.check)), ("without", removal.allows)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(removal.place, removal.check, check)
-            held.append(removal.protects(Stage(patch, state.folder(tmp_path / name))))
+            held.append(removal.protects(Stage(patch, require_private_folder(tmp_path / name))))
     assert held == [True, False]

@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from netclaw_opencode._core.resources import bundled
-from netclaw_opencode._core.validation import problems_of, subschemas
+from netclaw_opencode._core.resources import find_bundled
+from netclaw_opencode._core.validation import find_problems, iter_subschemas
 from netclaw_opencode.errors import CODES, error_of
 from netclaw_opencode.facts import AgentQuestion, PendingRequest
 from netclaw_opencode.manifest import ActionEntry, load_manifest
@@ -22,7 +22,7 @@ ACTIONS = load_manifest().actions
 SCHEMAS = [schema for entry in ACTIONS.values() for schema in (entry.input_schema, entry.output_schema)]
 each_action = pytest.mark.parametrize("entry", ACTIONS.values(), ids=list(ACTIONS))
 each_schema = pytest.mark.parametrize("schema", SCHEMAS, ids=[str(schema["title"]) for schema in SCHEMAS])
-ENVELOPE: Schema = json.loads(bundled("schemas/result.schema.json").read_text(encoding="utf-8"))
+ENVELOPE: Schema = json.loads(find_bundled("schemas/result.schema.json").read_text(encoding="utf-8"))
 # A host hides text under keys that begin so.
 HIDDEN = ("token", "secret", "password", "api_key", "apikey", "authorization")
 # "in seconds", "number of", "length", "budget in tokens" ...: what a number counts.
@@ -37,15 +37,15 @@ def properties(schema: Schema) -> Mapping[str, Schema]:
 
 def fields(schema: Schema) -> Iterator[tuple[str, Schema]]:
     """Every property of a schema and of all schemas in it, by its name."""
-    for _, node in subschemas(schema):
+    for _, node in iter_subschemas(schema):
         yield from properties(node).items()
 
 
 @each_action
 def test_schema_files_are_named_after_their_action(entry: ActionEntry) -> None:
     """Whoever looks for a schema finds it by the action's name."""
-    assert entry.input_path == bundled(f"schemas/actions/{entry.name}.input.json")
-    assert entry.output_path == bundled(f"schemas/actions/{entry.name}.output.json")
+    assert entry.input_path == find_bundled(f"schemas/actions/{entry.name}.input.json")
+    assert entry.output_path == find_bundled(f"schemas/actions/{entry.name}.output.json")
 
 
 @each_schema
@@ -129,10 +129,10 @@ def test_what_is_needed_is_needed_and_what_is_wrong_is_refused(entry: ActionEntr
     """The example passes; each required field is missed; an unknown one is refused."""
     schema: Schema = entry.input_schema
     good = dict(entry.examples[0].input)
-    assert problems_of(good, schema) == ()
+    assert find_problems(good, schema) == ()
     for name in cast("list[str]", schema.get("required", [])):
-        assert [problem.path for problem in problems_of({key: value for key, value in good.items() if key != name}, schema)] == [name]
-    assert [problem.path for problem in problems_of(good | {"tiemout": 1}, schema)] == ["tiemout"]
+        assert [problem.path for problem in find_problems({key: value for key, value in good.items() if key != name}, schema)] == [name]
+    assert [problem.path for problem in find_problems(good | {"tiemout": 1}, schema)] == ["tiemout"]
 
 
 @pytest.mark.parametrize(
@@ -166,14 +166,14 @@ def test_values_out_of_range_are_refused_before_anything_is_sent(action: str, ba
     """The server would take most of these; we are the only guard."""
     schema = ACTIONS[action].input_schema
     good = dict(ACTIONS[action].examples[0].input)
-    (problem,) = problems_of(good | bad, schema)
+    (problem,) = find_problems(good | bad, schema)
     assert problem.path.startswith(next(iter(bad)))
 
 
 @pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-5", {"providerID": "anthropic", "modelID": "claude-sonnet-4-5"}])
 def test_a_model_may_have_either_form(model: object) -> None:
     """Text and object both pass the schema; the handler reads them."""
-    assert problems_of({"prompt": "x", "model": model}, ACTIONS["run_task"].input_schema) == ()
+    assert find_problems({"prompt": "x", "model": model}, ACTIONS["run_task"].input_schema) == ()
 
 
 def test_pending_requests_fit_their_shape() -> None:
@@ -182,7 +182,7 @@ def test_pending_requests_fit_their_shape() -> None:
     permission = PendingRequest("permission", "per_1", SESSION, "/p", permission="bash", patterns=("ls",), tool="bash")
     question = PendingRequest("question", "que_1", SESSION, "/p", questions=(AgentQuestion("Which?", "DB", ("a", "b"), multiple=False),))
     state = {"session_id": SESSION, "directory": "/p", "state": "waiting", "pending": [permission.to_wire(), question.to_wire()]}
-    assert problems_of({"sessions": [state], "count": 1}, schema) == ()
+    assert find_problems({"sessions": [state], "count": 1}, schema) == ()
 
 
 # ---- the envelope
@@ -198,7 +198,7 @@ def test_the_envelope_knows_every_error_code_and_no_other() -> None:
 def test_each_error_fits_the_envelope(code: str) -> None:
     """Whatever is raised on purpose can be returned."""
     for error in (error_of(code, "It failed."), error_of(code, "It failed.", rule="status-first", next="do this", details={"a": [1]})):
-        assert problems_of({"ok": False, "action": "run_task", "error": error.to_wire()}, ENVELOPE) == ()
+        assert find_problems({"ok": False, "action": "run_task", "error": error.to_wire()}, ENVELOPE) == ()
 
 
 @pytest.mark.parametrize(
@@ -217,18 +217,18 @@ def test_each_error_fits_the_envelope(code: str) -> None:
 )
 def test_an_envelope_is_one_of_two_forms(envelope: dict[str, object]) -> None:
     """Success has data, failure has an error, nothing has both or neither."""
-    assert problems_of(envelope, ENVELOPE)
+    assert find_problems(envelope, ENVELOPE)
 
 
 def test_a_good_envelope_fits() -> None:
     """The other half of the claim above."""
-    assert problems_of({"ok": True, "action": "list_sessions", "data": {"sessions": [], "count": 0}}, ENVELOPE) == ()
+    assert find_problems({"ok": True, "action": "list_sessions", "data": {"sessions": [], "count": 0}}, ENVELOPE) == ()
 
 
 @pytest.mark.parametrize("name", ["skill.schema.json", "result.schema.json"])
 def test_the_two_general_schemas_are_closed_and_described_too(name: str) -> None:
     """They are read by strangers as well."""
-    path: Path = bundled(f"schemas/{name}")
+    path: Path = find_bundled(f"schemas/{name}")
     assert broken_rules(json.loads(path.read_text(encoding="utf-8")), plain=False) == []
 
 
@@ -268,7 +268,7 @@ def closed(**fields: object) -> dict[str, object]:
 )
 def test_each_house_rule_is_kept(schema: dict[str, object], place: str, what: str) -> None:
     """A schema that breaks one rule is told which, and where."""
-    assert any(found == place and what in text and mend for found, text, mend, _ in broken_rules(schema, plain=True))
+    assert any(found == place and what in text and fix for found, text, fix, _ in broken_rules(schema, plain=True))
 
 
 def test_outputs_may_share_shapes_and_offer_choices() -> None:

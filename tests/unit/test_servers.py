@@ -18,8 +18,8 @@ import pytest
 
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.opencode import addresses, servers
-from netclaw_opencode.opencode.process import identity, process, state
-from netclaw_opencode.opencode.process.process import Spawned
+from netclaw_opencode.opencode.process import identity, spawning, state
+from netclaw_opencode.opencode.process.spawning import Spawned
 from netclaw_opencode.opencode.process.state import ServerRecord
 from netclaw_opencode.opencode.wire.http import HttpClient
 from netclaw_opencode.opencode.wire.types import Health
@@ -89,7 +89,7 @@ def test_a_server_of_ours_comes_before_the_default_and_not_before_the_users(sett
 def test_a_record_of_an_ended_process_is_none(home: Path) -> None:
     """Its pid may be another's by now: the start time tells (F33)."""
     state.write(home, replace(me(), start_ticks=1))
-    assert addresses.live_record(Settings(state_dir=home)) is None
+    assert addresses.find_live_record(Settings(state_dir=home)) is None
     assert addresses.locate(Settings(state_dir=home)).record is None
     assert addresses.is_ours(Settings(state_dir=home))
 
@@ -102,7 +102,7 @@ def probed(server: Server, *, within_seconds: float = 3.0) -> Health:
 
     async def run() -> Health:
         async with HttpClient(url="http://127.0.0.1:4123", username="u", password=None, transport=httpx.MockTransport(server)) as client:
-            return await addresses.health(client, within_seconds=within_seconds)
+            return await addresses.probe_health(client, within_seconds=within_seconds)
 
     return anyio.run(run)
 
@@ -231,7 +231,7 @@ def opencode(folder: Path, version: str = "1.18.33") -> str:
 def recorded(home: Path, monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """No process is started; what would be is recorded."""
     stand_in = Recorded(home)
-    monkeypatch.setattr(process, "spawn", stand_in)
+    monkeypatch.setattr(spawning, "spawn", stand_in)
     return stand_in
 
 
@@ -241,7 +241,7 @@ def settings_of(home: Path, **changes: object) -> Settings:
     return replace(base, **changes)  # type: ignore[arg-type]  # fields
 
 
-def start(settings: Settings, *, port: int | None = None) -> servers.Started:
+def start(settings: Settings, *, port: int | None = None) -> servers.StartResult:
     """Start a server."""
     return anyio.run(lambda: servers.start(settings, port=port, directory=str(settings.state_dir.parent), within_seconds=30))
 

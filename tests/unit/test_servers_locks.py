@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 HOLDER = """
 import anyio, pathlib, sys
-from netclaw_opencode.opencode.process.locks import held
+from netclaw_opencode.opencode.process.locks import hold
 
-async def hold():
-    async with held(pathlib.Path(sys.argv[1]), "server", within_seconds=60) as mine:
+async def main():
+    async with hold(pathlib.Path(sys.argv[1]), "server", within_seconds=60) as mine:
         print(mine, flush=True)
         await anyio.to_thread.run_sync(sys.stdin.read)
 
-anyio.run(hold)
+anyio.run(main)
 """
 
 
@@ -39,7 +39,7 @@ def holder(folder: Path) -> subprocess.Popen[bytes]:
 
 async def tried(folder: Path, *, within_seconds: float = 0) -> bool:
     """Whether the lock could be had."""
-    async with locks.held(folder, "server", within_seconds=within_seconds) as mine:
+    async with locks.hold(folder, "server", within_seconds=within_seconds) as mine:
         return mine
 
 
@@ -49,11 +49,11 @@ def test_one_holds_and_then_the_other(tmp_path: Path) -> None:
 
     async def run() -> None:
         async def second() -> None:
-            async with locks.held(tmp_path, "server", within_seconds=60) as mine:
+            async with locks.hold(tmp_path, "server", within_seconds=60) as mine:
                 order.append(f"second {mine}")
 
         # The lock is let go before the group waits for the second one.
-        async with anyio.create_task_group() as tasks, locks.held(tmp_path, "server", within_seconds=0) as mine:
+        async with anyio.create_task_group() as tasks, locks.hold(tmp_path, "server", within_seconds=0) as mine:
             assert mine
             assert not await tried(tmp_path)
             tasks.start_soon(second)
@@ -69,7 +69,7 @@ def test_different_names_are_different_locks(tmp_path: Path) -> None:
     """The server's start and a session's send do not stop each other."""
 
     async def run() -> None:
-        async with locks.held(tmp_path, "server", within_seconds=0) as one, locks.held(tmp_path, "ses_1", within_seconds=0) as other:
+        async with locks.hold(tmp_path, "server", within_seconds=0) as one, locks.hold(tmp_path, "ses_1", within_seconds=0) as other:
             assert one and other
 
     anyio.run(run)
@@ -103,7 +103,7 @@ def test_nothing_is_left_and_the_file_is_private(tmp_path: Path) -> None:
     """The file is 0600 while it is held and gone afterwards, after an error too; who was refused removes nothing."""
 
     async def run() -> None:
-        async with locks.held(tmp_path, "server", within_seconds=0):
+        async with locks.hold(tmp_path, "server", within_seconds=0):
             (path,) = tmp_path.iterdir()
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert not await tried(tmp_path)
@@ -117,7 +117,7 @@ def test_nothing_is_left_and_the_file_is_private(tmp_path: Path) -> None:
 
 def test_a_lock_whose_file_was_taken_away_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between opening and locking the last holder may remove the file: that lock is nobody's, so it is tried again."""
-    real = locks._locked
+    real = locks._try_lock
     removed: list[int] = []
 
     def locked_too_late(handle: int) -> bool:
@@ -126,10 +126,10 @@ def test_a_lock_whose_file_was_taken_away_is_not_believed(tmp_path: Path, monkey
             (tmp_path / "server.lock").unlink()
         return real(handle)
 
-    monkeypatch.setattr(locks, "_locked", locked_too_late)
+    monkeypatch.setattr(locks, "_try_lock", locked_too_late)
 
     async def run() -> None:
-        async with locks.held(tmp_path, "server", within_seconds=60) as mine:
+        async with locks.hold(tmp_path, "server", within_seconds=60) as mine:
             assert mine and (tmp_path / "server.lock").exists()
 
     anyio.run(run)
@@ -156,8 +156,8 @@ def test_a_sweep_takes_what_nobody_holds_and_nothing_else(tmp_path: Path) -> Non
         (tmp_path / name).touch()
 
     async def run() -> None:
-        async with locks.held(tmp_path, "server", within_seconds=0):
-            locks.sweep(tmp_path)
+        async with locks.hold(tmp_path, "server", within_seconds=0):
+            locks.remove_stale(tmp_path)
             assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "server.json", "server.lock"]
             assert not await tried(tmp_path)
 
@@ -166,7 +166,7 @@ def test_a_sweep_takes_what_nobody_holds_and_nothing_else(tmp_path: Path) -> Non
     os.close(lowest)
     for _ in range(3):
         (tmp_path / "ses_gone.lock").touch()
-        locks.sweep(tmp_path)
+        locks.remove_stale(tmp_path)
     again = os.dup(0)
     os.close(again)
     assert again == lowest
@@ -177,7 +177,7 @@ def test_no_open_file_is_left(tmp_path: Path) -> None:
     """A hundred tries, refused or not, leave no descriptor behind."""
 
     async def run() -> None:
-        async with locks.held(tmp_path, "server", within_seconds=0):
+        async with locks.hold(tmp_path, "server", within_seconds=0):
             lowest = os.dup(0)
             os.close(lowest)
             for _ in range(100):

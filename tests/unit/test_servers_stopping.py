@@ -14,10 +14,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import DriverError, Refused
 from netclaw_opencode.opencode import servers
-from netclaw_opencode.opencode.process import process, state
-from netclaw_opencode.opencode.process.process import Spawned, free_port, spawn
+from netclaw_opencode.opencode.process import inspection, state, terminating
+from netclaw_opencode.opencode.process.ports import pick_free_port
+from netclaw_opencode.opencode.process.spawning import Spawned, spawn
 from netclaw_opencode.opencode.process.state import ServerRecord
 from netclaw_opencode.settings import Settings
 from tests.support.records import server_record
@@ -48,7 +50,7 @@ def running(home: Path) -> ServerRecord:
     binary = home.parent / "opencode"
     binary.write_text(f"#!{sys.executable} -SE\n{LISTENS}", encoding="utf-8")
     binary.chmod(0o755)
-    log_file = state.folder(home) / "server.log"
+    log_file = require_private_folder(home) / "server.log"
 
     async def run() -> Spawned:
         async def ready(_: str) -> bool:
@@ -56,7 +58,7 @@ def running(home: Path) -> ServerRecord:
 
         return await spawn(
             str(binary),
-            port=free_port(),
+            port=pick_free_port(),
             environment={},
             directory=str(home),
             log_file=log_file,
@@ -77,10 +79,10 @@ def test_a_server_that_no_longer_answers_is_stopped_all_the_same(
     monkeypatch.setattr(servers, "_ABORT_SECONDS", 0.1)
     done = anyio.run(servers.stop, Settings(state_dir=home))
     assert (done.record, done.sessions_aborted) == (running, ())
-    assert done.ended == process.Ended("SIGTERM", 1, 0)
-    assert not process.is_alive(running.pid, running.start_ticks)
+    assert done.ended == terminating.Termination("SIGTERM", 1, 0)
+    assert not inspection.is_alive(running.pid, running.start_ticks)
     assert list(home.iterdir()) == []
-    assert anyio.run(servers.stop, Settings(state_dir=home)) == servers.Stopped(None, None, ())
+    assert anyio.run(servers.stop, Settings(state_dir=home)) == servers.StopResult(None, None, ())
 
 
 def test_a_process_that_is_not_provably_ours_is_not_signalled(home: Path, running: ServerRecord) -> None:
@@ -90,16 +92,16 @@ def test_a_process_that_is_not_provably_ours_is_not_signalled(home: Path, runnin
         with pytest.raises(Refused) as caught:
             anyio.run(servers.stop, Settings(state_dir=home))
         assert (caught.value.code, caught.value.rule) == ("kill_refused", "own-things-only")
-        assert process.is_alive(forged.pid, forged.start_ticks)
+        assert inspection.is_alive(forged.pid, forged.start_ticks)
         assert state.read(home) == forged
-    anyio.run(process.end, running.pid, running.start_ticks)
+    anyio.run(terminating.terminate_tree, running.pid, running.start_ticks)
 
 
 def test_the_note_of_an_ended_server_is_removed(home: Path) -> None:
     """Nothing is signalled: whoever has that pid now has another start time."""
     stale = replace(me(), start_ticks=1)
     state.write(home, stale)
-    assert anyio.run(servers.stop, Settings(state_dir=home)) == servers.Stopped(stale, None, ())
+    assert anyio.run(servers.stop, Settings(state_dir=home)) == servers.StopResult(stale, None, ())
     assert list(home.iterdir()) == []
 
 

@@ -48,7 +48,7 @@ def test_every_variable_is_read() -> None:
 
 
 def test_the_process_environment_is_used_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faces need not pass it."""
+    """Adapters need not pass it."""
     monkeypatch.setenv("OPENCODE_DRIVER_MODEL", "a/b")
     assert Settings.from_environment().model == "a/b"
 

@@ -15,8 +15,8 @@ from typing import cast
 import psutil
 import pytest
 
-from netclaw_opencode.opencode.process import identity, process
-from netclaw_opencode.opencode.process.process import Ended
+from netclaw_opencode.opencode.process import identity, inspection, terminating
+from netclaw_opencode.opencode.process.terminating import Termination
 
 PID = 4242
 
@@ -68,8 +68,8 @@ def without_handles(monkeypatch: pytest.MonkeyPatch) -> None:
         assert pid > 1
         yield None
 
-    monkeypatch.setattr(process, "_pinned", pinned)
-    monkeypatch.setattr(process, "callers", lambda: frozenset({77, 78}))
+    monkeypatch.setattr(terminating, "_pinned", pinned)
+    monkeypatch.setattr(terminating, "ancestor_pids", lambda: frozenset({77, 78}))
 
 
 @pytest.mark.parametrize(("pid", "signalled"), [(2, True), (PID, True), (1, False), (0, False), (-5, False), (77, False), (78, False)])
@@ -77,14 +77,14 @@ def test_only_a_process_that_is_not_ours_or_the_systems_first_is_signalled(pid: 
     """Below 2 are process 1 and whole groups; the caller and what is above it must live."""
     for kill, word in ((False, "TERM"), (True, "KILL")):
         found = StandIn(pid)
-        process._signal(as_process(found), kill=kill)
+        terminating._signal(as_process(found), kill=kill)
         assert found.sent == ([word] if signalled else [])
 
 
 def test_a_process_that_has_become_another_is_not_signalled() -> None:
     """It is looked at once more right before the signal."""
     found = StandIn(running=False)
-    process._signal(as_process(found), kill=True)
+    terminating._signal(as_process(found), kill=True)
     assert found.sent == []
 
 
@@ -97,11 +97,11 @@ def test_where_there_is_a_handle_the_signal_goes_to_it(monkeypatch: pytest.Monke
         assert pid == PID
         yield 99
 
-    monkeypatch.setattr(process, "_pinned", pinned)
+    monkeypatch.setattr(terminating, "_pinned", pinned)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda handle, number: sent.append((handle, number)), raising=False)
     found = StandIn()
-    process._signal(as_process(found), kill=False)
-    process._signal(as_process(found), kill=True)
+    terminating._signal(as_process(found), kill=False)
+    terminating._signal(as_process(found), kill=True)
     assert (sent, found.sent) == ([(99, signal.SIGTERM), (99, signal.SIGKILL)], [])
 
 
@@ -112,25 +112,25 @@ def test_one_that_is_gone_already_is_no_error(error: Exception, monkeypatch: pyt
     def pinned(_: int) -> AbstractContextManager[None]:
         raise error
 
-    monkeypatch.setattr(process, "_pinned", pinned)
+    monkeypatch.setattr(terminating, "_pinned", pinned)
     found = StandIn()
-    process._signal(as_process(found), kill=True)
+    terminating._signal(as_process(found), kill=True)
     assert found.sent == []
 
 
-def ended(server: StandIn | None, monkeypatch: pytest.MonkeyPatch, *, pid: int = PID) -> Ended:
+def ended(server: StandIn | None, monkeypatch: pytest.MonkeyPatch, *, pid: int = PID) -> Termination:
     """How that server ends, with no time given to it."""
-    monkeypatch.setattr(process, "_process", lambda wanted, created: server if (wanted, created) == (pid, 55) else None)
-    monkeypatch.setattr(process, "TERM_SECONDS", 0.0)
-    monkeypatch.setattr(process, "_KILL_SECONDS", 0.0)
-    return process._end(pid, 55)
+    monkeypatch.setattr(inspection, "find_process", lambda wanted, created: server if (wanted, created) == (pid, 55) else None)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 0.0)
+    monkeypatch.setattr(terminating, "_KILL_SECONDS", 0.0)
+    return terminating._terminate_tree(pid, 55)
 
 
 def test_a_server_that_obeys_gets_one_signal_and_its_children_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tool children live in sessions of their own, so each of them is ended by itself (F5)."""
     server, child, grandchild = StandIn(), StandIn(43), StandIn(44)
     server.below = [child, grandchild]
-    assert ended(server, monkeypatch) == Ended("SIGTERM", 3, 0)
+    assert ended(server, monkeypatch) == Termination("SIGTERM", 3, 0)
     assert (server.sent, child.sent, grandchild.sent) == (["TERM"], ["KILL"], ["KILL"])
 
 
@@ -138,8 +138,8 @@ def test_one_that_does_not_obey_is_killed_with_the_children_that_came_meanwhile(
     """Each of them once."""
     server, child, late = StandIn(ends_on=("KILL",)), StandIn(43), StandIn(44)
     looks = iter(([child], [child, late]))
-    monkeypatch.setattr(process, "_children", lambda found: next(looks) if found is server else [])
-    assert ended(server, monkeypatch) == Ended("SIGKILL", 3, 0)
+    monkeypatch.setattr(terminating, "_descendants", lambda found: next(looks) if found is server else [])
+    assert ended(server, monkeypatch) == Termination("SIGKILL", 3, 0)
     assert (server.sent, child.sent, late.sent) == (["TERM", "KILL"], ["KILL"], ["KILL"])
 
 
@@ -147,14 +147,14 @@ def test_what_does_not_end_at_all_is_counted(monkeypatch: pytest.MonkeyPatch) ->
     """Nobody is told that it is gone."""
     server, child, other = StandIn(ends_on=()), StandIn(43, ends_on=()), StandIn(44)
     server.below = [child, other]
-    assert ended(server, monkeypatch) == Ended("SIGKILL", 1, 2)
+    assert ended(server, monkeypatch) == Termination("SIGKILL", 1, 2)
 
 
 def test_nothing_is_ended_that_is_gone_or_is_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """A note may name any pid."""
-    assert ended(None, monkeypatch) == Ended(None, 0, 0)
+    assert ended(None, monkeypatch) == Termination(None, 0, 0)
     us = StandIn(77)
-    assert ended(us, monkeypatch, pid=77) == Ended(None, 0, 0)
+    assert ended(us, monkeypatch, pid=77) == Termination(None, 0, 0)
     assert us.sent == []
 
 
@@ -166,12 +166,12 @@ def test_the_time_of_the_call_bounds_the_polite_wait_and_the_last_look(monkeypat
         asked.append((seconds, stopping))
         return 0.0
 
-    monkeypatch.setattr(process.time_budget, "within", within)  # type: ignore[attr-defined]
+    monkeypatch.setattr(terminating.time_budget, "remaining_up_to", within)  # type: ignore[attr-defined]
     server = StandIn(ends_on=())
-    monkeypatch.setattr(process, "_process", lambda *_: server)
-    monkeypatch.setattr(process, "TERM_SECONDS", 5.0)
-    monkeypatch.setattr(process, "_KILL_SECONDS", 3.0)
-    assert process._end(PID, 55) == Ended("SIGKILL", 0, 1)
+    monkeypatch.setattr(inspection, "find_process", lambda *_: server)
+    monkeypatch.setattr(terminating, "TERM_SECONDS", 5.0)
+    monkeypatch.setattr(terminating, "_KILL_SECONDS", 3.0)
+    assert terminating._terminate_tree(PID, 55) == Termination("SIGKILL", 0, 1)
     assert asked == [(5.0, True), (3.0, False), (3.0, False)]
 
 
@@ -179,12 +179,12 @@ def test_everything_below_is_found_whatever_its_depth() -> None:
     """And a process that is gone has nothing below it."""
     server = StandIn()
     server.below = [StandIn(43)]
-    assert process._children(as_process(server)) == server.below
+    assert terminating._descendants(as_process(server)) == server.below
 
     def gone(*, recursive: bool) -> list[StandIn]:
         raise psutil.NoSuchProcess(PID)
 
-    assert process._children(cast(psutil.Process, SimpleNamespace(children=gone))) == []
+    assert terminating._descendants(cast(psutil.Process, SimpleNamespace(children=gone))) == []
 
 
 def test_kill_takes_each_of_them_and_looks_at_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,9 +192,9 @@ def test_kill_takes_each_of_them_and_looks_at_their_end(monkeypatch: pytest.Monk
     waited: list[tuple[object, float]] = []
     monkeypatch.setattr(psutil, "wait_procs", lambda found, timeout: waited.append((found, timeout)))
     found = [StandIn(43), StandIn(44)]
-    process.kill([as_process(item) for item in found])
+    terminating.kill_all([as_process(item) for item in found])
     assert [item.sent for item in found] == [["KILL"], ["KILL"]]
-    assert waited == [(found, process._KILL_SECONDS)]
+    assert waited == [(found, terminating._KILL_SECONDS)]
 
 
 @pytest.mark.parametrize(("owner", "same"), [(0, True), (1, False)])
@@ -209,8 +209,8 @@ def test_a_process_is_described_by_its_command_line_start_and_owner(owner: int, 
 
     monkeypatch.setattr(psutil, "Process", look)
     monkeypatch.setattr(identity, "start_ticks", lambda pid: 55 if pid == PID else None)
-    assert process.argv_of(PID) == (("opencode", "serve"), 55, same)
-    process.argv_of(-5)
+    assert inspection.read_command_line(PID) == (("opencode", "serve"), 55, same)
+    inspection.read_command_line(-5)
     assert asked == [PID, 0]
 
 
@@ -222,18 +222,18 @@ def test_a_process_that_ends_by_itself_is_waited_for(monkeypatch: pytest.MonkeyP
         asked.append(within_seconds)
         return found == "ends"
 
-    monkeypatch.setattr(process, "_gone", gone)
+    monkeypatch.setattr(inspection, "wait_for_exit", gone)
     for found, answer in (("ends", True), ("stays", False), (None, True)):
 
         def look(*who: object, found: str | None = found) -> str | None:
             assert who == (PID, 55)
             return found
 
-        monkeypatch.setattr(process, "_process", look)
-        assert process.ends(PID, 55) is answer
-    process.ends(PID, 55, within_seconds=0.25)
-    monkeypatch.setattr(process, "_process", lambda *_: "stays")
-    process.ends(PID, 55, within_seconds=0.25)
+        monkeypatch.setattr(inspection, "find_process", look)
+        assert inspection.wait_until_gone(PID, 55) is answer
+    inspection.wait_until_gone(PID, 55, within_seconds=0.25)
+    monkeypatch.setattr(inspection, "find_process", lambda *_: "stays")
+    inspection.wait_until_gone(PID, 55, within_seconds=0.25)
     assert asked == [1.0, 1.0, 0.25]
 
 
@@ -258,7 +258,7 @@ def test_a_process_has_ended_when_it_is_gone_or_only_waits_to_be_counted(waited:
         return value
 
     found = SimpleNamespace(wait=lambda _: answer(waited), status=lambda: answer(status))
-    assert process._ended(cast(psutil.Process, found)) is has_ended
+    assert inspection.has_exited(cast(psutil.Process, found)) is has_ended
 
 
 @pytest.mark.parametrize(("pid", "found"), [(PID, True), (2, True), (1, False), (0, False), (-5, False)])
@@ -266,5 +266,5 @@ def test_a_note_never_leads_to_process_one_or_a_group(pid: int, found: bool, mon
     """Whatever start time it names; of the others it is the start time that proves who it is."""
     monkeypatch.setattr(psutil, "Process", lambda asked: SimpleNamespace(pid=asked))
     monkeypatch.setattr(identity, "start_ticks", lambda _: 55)
-    assert (process._process(pid, 55) is not None) is found
-    assert process._process(pid, 56) is None
+    assert (inspection.find_process(pid, 55) is not None) is found
+    assert inspection.find_process(pid, 56) is None

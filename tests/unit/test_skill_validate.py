@@ -112,7 +112,7 @@ def test_our_own_exports_are_right(form: str, validate: Run, tmp_path: Path) -> 
     """Every form of the skill that hosts take, each as strictly as our own package."""
     assert run(["skill", "export", "--to", str(tmp_path), "--format", form]) == 0
     (skill,) = tmp_path.rglob("SKILL.md")
-    assert validate("--strict", "--format", "text", skill.parent)[1].splitlines()[-1].endswith(": nothing to mend")
+    assert validate("--strict", "--format", "text", skill.parent)[1].splitlines()[-1].endswith(": nothing to fix")
 
 
 def test_nothing_is_run_unless_asked(validate: Run, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_where_no_process_can_be_started_that_is_the_finding(monkeypatch: pytest
 
 
 def test_the_text_is_lines_that_editors_know(validate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """file:line:column, severity, what is wrong, the code; below it how to mend it."""
+    """file:line:column, severity, what is wrong, the code; below it how to fix it."""
     monkeypatch.chdir(WRONG.parent)
     first, second, third = validate("my-skill", "--format", "text")[1].splitlines()
     assert first == "my-skill/skill.yaml:11:5: error: actions[keep].tier: 'root' is none of inspect, run, reply, server [bad_value]"

@@ -14,17 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netclaw_opencode._core.resources import bundled
-from netclaw_opencode._core.validation import problems_of
+from netclaw_opencode._core.resources import find_bundled
+from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.actions import spill
 from netclaw_opencode.actions.shortening import cut_text
-from netclaw_opencode.actions.spill import compact, length_of, shortened
+from netclaw_opencode.actions.spill import shorten, to_compact_json, utf16_length
 from netclaw_opencode.adapters.cli.terminal import json_text
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.manifest import load_manifest
 from netclaw_opencode.settings import SMALLEST_OUTPUT
 
-ENVELOPE = json.loads(bundled("schemas/result.schema.json").read_text(encoding="utf-8"))
+ENVELOPE = json.loads(find_bundled("schemas/result.schema.json").read_text(encoding="utf-8"))
 ACTIONS = load_manifest().actions
 
 TEXTS = st.one_of(
@@ -75,17 +75,17 @@ def folder() -> Iterator[Path]:
 @given(envelope=ENVELOPES, limit=st.one_of(st.just(1799), st.integers(SMALLEST_OUTPUT, 5000)), escaped=st.booleans())
 def test_any_envelope_becomes_one_valid_document_that_fits(folder: Path, envelope: dict[str, object], limit: int, escaped: bool) -> None:
     """Whatever a result holds: valid, within the limit as it is printed, and the file holds the whole, byte for byte."""
-    text = json_text if escaped else compact
-    out = shortened(envelope, max_chars=limit, folder=folder, text=text)
+    text = json_text if escaped else to_compact_json
+    out = shorten(envelope, max_chars=limit, folder=folder, text=text)
     printed = text(out)
-    assert length_of(printed) <= limit
+    assert utf16_length(printed) <= limit
     printed.encode("utf-8")
     read = json.loads(printed)
-    assert problems_of(read, ENVELOPE) == ()
+    assert find_problems(read, ENVELOPE) == ()
     assert (read["ok"], read["action"][:60]) == (envelope["ok"], json.loads(text(envelope))["action"][:60])
     if not envelope["ok"]:
         assert read["error"]["code"] == envelope["error"]["code"]  # type: ignore[index]
-    if length_of(text(envelope)) <= limit:
+    if utf16_length(text(envelope)) <= limit:
         assert out == envelope
         return
     told = read["full_result"]
@@ -108,17 +108,17 @@ def examples() -> Iterator[tuple[str, dict[str, object]]]:
         for example in entry.examples:
             grown = larger(dict(example.output))
             assert isinstance(grown, dict)
-            if problems_of(grown, entry.output_schema) == ():
+            if find_problems(grown, entry.output_schema) == ():
                 yield entry.name, grown
 
 
 @pytest.mark.parametrize(("action", "data"), list(examples()))
 def test_a_shortened_result_still_keeps_its_actions_promise(folder: Path, action: str, data: dict[str, object]) -> None:
     """In 1,800 characters a result fits its own output schema (all but one do), and names its session, its state and its cursor."""
-    out = shortened({"ok": True, "action": action, "data": data}, max_chars=1799, folder=folder, schema=ACTIONS[action].output_schema)
+    out = shorten({"ok": True, "action": action, "data": data}, max_chars=1799, folder=folder, schema=ACTIONS[action].output_schema)
     cut = out["data"]
     assert isinstance(cut, dict)
-    problems = problems_of(cut, ACTIONS[action].output_schema)
+    problems = find_problems(cut, ACTIONS[action].output_schema)
     if action == "run_plan_and_implement":
         # The frame of two whole turns takes all the room, so a reader gets the texts and not all of the figures.
         assert {problem.rule for problem in problems} <= {"required"}
@@ -145,7 +145,7 @@ def test_what_one_goes_on_with_is_cut_last(folder: Path) -> None:
         "next": "netclaw-opencode actions",
         "details": details,
     }
-    cut = shortened({"ok": False, "action": "run_task", "error": error}, max_chars=1799, folder=folder)
+    cut = shorten({"ok": False, "action": "run_task", "error": error}, max_chars=1799, folder=folder)
     kept = cut["error"]
     assert isinstance(kept, dict) and isinstance(kept["details"], dict)
     assert {name: kept[name] for name in ("code", "message", "rule", "next")} == {
@@ -170,11 +170,11 @@ def test_a_cut_text_says_how_much_is_missing(text: str, longest: int) -> None:
 def test_small_results_and_no_limit_leave_no_file(tmp_path: Path) -> None:
     """What fits is what it was; 0 stands for no limit."""
     small, large = ({"ok": True, "action": "a", "data": {"text": "x" * size}} for size in (10, 9000))
-    assert shortened(small, max_chars=1799, folder=tmp_path / "r") == small
-    assert shortened(large, max_chars=0, folder=tmp_path / "r") == large
+    assert shorten(small, max_chars=1799, folder=tmp_path / "r") == small
+    assert shorten(large, max_chars=0, folder=tmp_path / "r") == large
     assert list(tmp_path.iterdir()) == []
-    once = shortened(large, max_chars=1799, folder=tmp_path / "r")
-    assert shortened(once, max_chars=1799, folder=tmp_path / "r") == once
+    once = shorten(large, max_chars=1799, folder=tmp_path / "r")
+    assert shorten(once, max_chars=1799, folder=tmp_path / "r") == once
 
 
 LARGE = {"ok": True, "action": "a", "data": {"text": "x" * 9000}}
@@ -184,7 +184,7 @@ def test_files_are_for_this_user_alone(tmp_path: Path) -> None:
     """0600 in 0700 whatever the umask says; a folder of others, or a link, is left alone, and the result says so."""
     before = os.umask(0)
     try:
-        shortened(LARGE, max_chars=600, folder=tmp_path / "state" / "results")
+        shorten(LARGE, max_chars=600, folder=tmp_path / "state" / "results")
     finally:
         os.umask(before)
     (file,) = (tmp_path / "state" / "results").iterdir()
@@ -194,17 +194,17 @@ def test_files_are_for_this_user_alone(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(file.parent)
     (tmp_path / "file").write_text("", encoding="utf-8")
     for name in ("open", "link", "file", "file/below"):
-        out = shortened(LARGE, max_chars=600, folder=tmp_path / name)
+        out = shorten(LARGE, max_chars=600, folder=tmp_path / name)
         told = out["full_result"]
         assert isinstance(told, dict) and "path" not in told and told["problem"].startswith("not kept: ")
-        assert problems_of(out, ENVELOPE) == () and len(compact(out)) <= 600
+        assert find_problems(out, ENVELOPE) == () and len(to_compact_json(out)) <= 600
     assert list((tmp_path / "open").iterdir()) == [] and len(list(file.parent.iterdir())) == 1
 
 
 def test_a_path_that_would_fill_the_result_is_not_told(tmp_path: Path) -> None:
     """A very long path would leave no room for the result itself."""
-    out = shortened(LARGE, max_chars=600, folder=tmp_path / ("long" * 50))
-    assert "too long" in out["full_result"]["problem"] and len(compact(out)) <= 600  # type: ignore[index]
+    out = shorten(LARGE, max_chars=600, folder=tmp_path / ("long" * 50))
+    assert "too long" in out["full_result"]["problem"] and len(to_compact_json(out)) <= 600  # type: ignore[index]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,7 +215,7 @@ def test_what_cannot_be_removed_costs_no_new_result(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     odd.mkdir()
     os.utime(odd, (0, 0))
-    out = shortened(LARGE, max_chars=600, folder=folder)
+    out = shorten(LARGE, max_chars=600, folder=folder)
     assert odd.is_dir() and json.loads(Path(out["full_result"]["path"]).read_text(encoding="utf-8")) == LARGE  # type: ignore[index]
 
 
@@ -229,10 +229,10 @@ def test_files_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         path.write_text("{}", encoding="utf-8")
         age = 8 * 86400 if number < 5 else 1000 - number
         os.utime(path, (time.time() - age, time.time() - age))
-    shortened(LARGE, max_chars=600, folder=folder)
+    shorten(LARGE, max_chars=600, folder=folder)
     left = {path.name for path in folder.iterdir()}
     assert len(left) == spill.MOST_FILES + 1 and {"notes.txt", f"{59:012x}.json"} <= left and f"{0:012x}.json" not in left
     monkeypatch.setattr(spill, "MOST_BYTES", 5)
-    out = shortened(LARGE, max_chars=600, folder=folder)
+    out = shorten(LARGE, max_chars=600, folder=folder)
     left = {path.name for path in folder.iterdir()}
     assert left == {"notes.txt", Path(out["full_result"]["path"]).name}  # type: ignore[index]

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netclaw_opencode._core import private_files
+from netclaw_opencode._core.private_files import require_private_folder
 from netclaw_opencode.errors import ActionFailed
-from netclaw_opencode.opencode.process import state
-from netclaw_opencode.opencode.process.state import ServerRecord, folder, read, remove, write
+from netclaw_opencode.opencode.process.state import ServerRecord, read, remove, write
 from tests.support.records import server_record
 
 RECORD = server_record(4242)
@@ -215,19 +216,19 @@ def test_a_folder_or_a_pipe_in_its_place_is_an_error_and_no_hang(home: Path) -> 
     path = home / "server.json"
     path.unlink()
     path.mkdir()
-    assert "not a file" in corrupt(home)
+    assert "not a regular file" in corrupt(home)
     path.rmdir()
     os.mkfifo(path, 0o600)
-    assert "not a file" in corrupt(home)
+    assert "not a regular file" in corrupt(home)
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o755, 0o750, 0o701])
 def test_a_folder_that_others_may_enter_is_left_as_it_is(bits: int, tmp_path: Path) -> None:
-    """Neither written nor read, and not mended behind its owner's back: the error says how (B45)."""
+    """Neither written nor read, and not fixed behind its owner's back: the error says how (B45)."""
     place = tmp_path / "open"
     write(place, RECORD)
     place.chmod(bits)
-    for call in (lambda: folder(place), lambda: read(place), lambda: write(place, RECORD)):
+    for call in (lambda: require_private_folder(place), lambda: read(place), lambda: write(place, RECORD)):
         with pytest.raises(ActionFailed) as caught:
             call()
         assert caught.value.code == "state_corrupt" and "chmod 700" in str(caught.value.next)
@@ -241,23 +242,23 @@ def test_the_folder_must_be_a_folder_of_our_own(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "link").symlink_to(tmp_path / "real")
     for wrong in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "link", Path(tmp_path.anchor)):
         with pytest.raises(ActionFailed) as caught:
-            folder(wrong)
+            require_private_folder(wrong)
         assert caught.value.code == "state_corrupt" and str(wrong) in caught.value.message
     assert list((tmp_path / "real").iterdir()) == []
     monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
     with pytest.raises(ActionFailed, match="another user"):
-        folder(tmp_path / "real")
+        require_private_folder(tmp_path / "real")
 
 
 def test_a_link_above_the_folder_must_be_the_systems_or_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Systems have links of their own, such as /tmp; one that a stranger made could lead anywhere."""
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert folder(tmp_path / "link" / "state") == tmp_path / "link" / "state"
+    assert require_private_folder(tmp_path / "link" / "state") == tmp_path / "link" / "state"
     if os.getuid() != 0:
         monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
         with pytest.raises(ActionFailed, match="symbolic link"):
-            folder(tmp_path / "link" / "state")
+            require_private_folder(tmp_path / "link" / "state")
 
 
 LINK = "it is a symbolic link, which could lead anywhere"
@@ -286,18 +287,18 @@ def test_each_doubt_names_the_place_the_reason_and_the_way_out(home: Path, tmp_p
         assert error.details == {"path": str(place)}
 
     told(lambda: read(link), link, LINK)
-    told(lambda: folder(link), link, LINK)
+    told(lambda: require_private_folder(link), link, LINK)
     told(lambda: read(file), file, "it is not a folder")
     told(lambda: read(Path("/")), Path("/"), ROOT)
     told(lambda: read(file / "below"), file / "below", "the folder cannot be used (Not a directory)")
-    told(lambda: folder(file / "below"), file / "below", "the folder cannot be made (Not a directory)")
+    told(lambda: require_private_folder(file / "below"), file / "below", "the folder cannot be made (Not a directory)")
     record.write_text("{}", encoding="utf-8")
     told(lambda: read(home), record, "it is not a record of this version")
     record.chmod(0o640)
-    told(lambda: read(home), record, "it does not belong to this user alone (mode 0600)")
+    told(lambda: read(home), record, "it must belong to this user alone (mode 0600: chmod 600)")
     record.unlink()
     record.mkdir()
-    told(lambda: read(home), record, "it is not a file")
+    told(lambda: read(home), record, "it is not a regular file")
     record.rmdir()
     record.symlink_to(file)
     told(lambda: read(home), record, "it cannot be opened (Too many levels of symbolic links)")
@@ -333,7 +334,7 @@ def test_a_new_file_is_made_for_this_user_alone_and_never_through_a_link(home: P
     monkeypatch.setattr(os, "supports_dir_fd", {noting})
     monkeypatch.setattr(os, "open", noting)
     write(home, RECORD)
-    assert opened[".server.json.new"] == (os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    assert opened[".server.json.new"] == (os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
 @pytest.mark.parametrize(("owner", "last", "trusted"), [(0, False, True), (1000, False, True), (1, False, False), (1000, True, False)])
@@ -342,9 +343,9 @@ def test_a_link_above_the_folder_is_the_systems_or_our_own(owner: int, last: boo
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     item = cast(Path, SimpleNamespace(lstat=lambda: SimpleNamespace(st_uid=owner)))
     if trusted:
-        state._require_trusted_link(item, is_last=last)
+        private_files._require_trusted_link(item, is_last=last)
         return
-    assert LINK in refused(lambda: state._require_trusted_link(item, is_last=last)).message
+    assert LINK in refused(lambda: private_files._require_trusted_link(item, is_last=last)).message
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])

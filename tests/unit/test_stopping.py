@@ -12,7 +12,7 @@ from netclaw_opencode.driver.stopping import StopReport
 from netclaw_opencode.errors import ActionFailed, DriverError, OutOfTime, ServerProblem
 from netclaw_opencode.opencode.watcher import DirectoryState
 from netclaw_opencode.opencode.wire.history import Step
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 from tests.support.stopping_script import BUSY, CHILD, LATER, OURS, PARENT, QUIET, RETRY, Scripted, asks, prompt, reply, running
 
 
@@ -84,7 +84,7 @@ def test_a_session_that_stays_busy_is_said_to_be_unconfirmed_with_what_still_run
         asked.append((seconds, stopping))
         return 0.05
 
-    monkeypatch.setattr(time_budget, "within", within)
+    monkeypatch.setattr(time_budget, "remaining_up_to", within)
     world = Scripted(states=[running(CHILD)], trees=[(PARENT, CHILD)])
     report = world.stop()
     assert (report.confirmed, report.active, report.problem) == (False, (CHILD.id,), None)
@@ -236,7 +236,7 @@ def test_what_is_refused_is_counted_over_all_rounds() -> None:
 
 def test_an_abort_may_fail_and_the_looks_decide() -> None:
     """Its answer proves nothing either way (F22): a 404 is no problem, any other failure is remembered."""
-    world = Scripted(failing={"session_abort": [HttpNotFound("gone")]})
+    world = Scripted(failing={"session_abort": [HttpNotFoundError("gone")]})
     assert (world.stop().confirmed, world.stop().problem) == (True, None)
     # The parent's failure is not forgotten because the child's abort went well.
     world = Scripted(trees=[(PARENT, CHILD)], failing={"session_abort": [OutOfTime("request_timeout", "slow"), None]})

@@ -257,7 +257,7 @@ def test_what_cannot_be_read_is_an_error_of_the_input(tmp_path: Path) -> None:
             story.read(tmp_path / name)
 
 
-_KINDS = st.sampled_from(sorted(name.removeprefix("_on_") for name in dir(story._Teller) if name.startswith("_on_")))
+_KINDS = st.sampled_from(sorted(name.removeprefix("_on_") for name in dir(story._StoryBuilder) if name.startswith("_on_")))
 _VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text(), max_size=2)
 _NAMES = st.sampled_from(["session_id", "type", "status", "state", "ms", "bytes", "attempt", "code", "tries", "messages", "rule", "answer"])
 
@@ -285,4 +285,4 @@ def test_every_kind_that_is_noted_has_words() -> None:
         if isinstance(call.args[0], ast.Constant)
     }
     assert len(noted) >= 10
-    assert {kind for kind in noted - SAID_BY_OTHERS if not hasattr(story._Teller, f"_on_{kind}")} == set()
+    assert {kind for kind in noted - SAID_BY_OTHERS if not hasattr(story._StoryBuilder, f"_on_{kind}")} == set()

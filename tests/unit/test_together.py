@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from netclaw_opencode._core.concurrency import together
+from netclaw_opencode._core.concurrency import gather
 from netclaw_opencode.errors import ActionFailed
 
 
@@ -32,8 +32,8 @@ def test_results_come_in_the_order_of_the_calls() -> None:
             gate.set()
             return "second"
 
-        assert await together(value("first", after=gate), opens()) == ("first", "second")
-        assert await together(value(1), value(2), value(3)) == (1, 2, 3)
+        assert await gather(value("first", after=gate), opens()) == ("first", "second")
+        assert await gather(value(1), value(2), value(3)) == (1, 2, 3)
 
     anyio.run(run)
 
@@ -49,7 +49,7 @@ def test_a_failure_is_raised_as_itself_and_ends_the_others() -> None:
             ended.append("cancelled")
 
     async def run() -> None:
-        await together(endless(), failing(ActionFailed("bad_response", "x")), endless())
+        await gather(endless(), failing(ActionFailed("bad_response", "x")), endless())
 
     with pytest.raises(ActionFailed) as caught:
         anyio.run(run)
@@ -61,10 +61,10 @@ def test_an_error_from_within_groups_is_still_a_plain_one() -> None:
     """Nested calls do not nest their errors."""
 
     async def inner() -> object:
-        return await together(value(1), failing(ActionFailed("bad_response", "deep")))
+        return await gather(value(1), failing(ActionFailed("bad_response", "deep")))
 
     async def run() -> None:
-        await together(value(1), inner())
+        await gather(value(1), inner())
 
     with pytest.raises(ActionFailed, match="deep"):
         anyio.run(run)
@@ -82,7 +82,7 @@ def test_cancelling_the_caller_cancels_everything() -> None:
 
     async def run() -> bool:
         with anyio.move_on_after(0.01) as scope:
-            await together(endless(1), endless(2))
+            await gather(endless(1), endless(2))
         return scope.cancelled_caught
 
     assert anyio.run(run)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from netclaw_opencode._core.validation import MAX_PROBLEMS, SchemaProblem, problems, problems_of, problems_of_schema, shortened
+from netclaw_opencode._core.validation import MAX_PROBLEMS, SchemaProblem, find_problems, find_schema_problems, problems, shorten
 from netclaw_opencode.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ SCHEMA: Mapping[str, object] = {
 
 def only(instance: object, schema: Mapping[str, object] = SCHEMA) -> SchemaProblem:
     """The one problem of ``instance``."""
-    (problem,) = problems_of(instance, schema)
+    (problem,) = find_problems(instance, schema)
     return problem
 
 
@@ -62,7 +62,7 @@ def only(instance: object, schema: Mapping[str, object] = SCHEMA) -> SchemaProbl
 )
 def test_a_value_that_fits_has_no_problems(good: dict[str, object]) -> None:
     """Inside the limits, at their edges and with any text, nothing is reported."""
-    assert problems_of(good, SCHEMA) == ()
+    assert find_problems(good, SCHEMA) == ()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_value_that_fits_has_no_problems(good: dict[str, object]) -> None:
 )
 def test_a_message_names_the_field_the_value_the_rule_and_an_example(bad: object, message: str) -> None:
     """One bad value gives one message, and that says everything."""
-    problems = problems_of(bad, SCHEMA)
+    problems = find_problems(bad, SCHEMA)
     assert [problem.message for problem in problems][:1] == [message]
 
 
@@ -139,15 +139,15 @@ def test_a_pattern_means_the_whole_text_in_plain_ascii(bad: str) -> None:
 def test_a_missing_field_is_named_with_an_example() -> None:
     """Each missing field is a problem of its own, at its own path."""
     schema = {"type": "object", "properties": SCHEMA["properties"], "required": ["session_id", "prompt"]}
-    assert [(problem.path, problem.message, problem.rule) for problem in problems_of({}, schema)] == [
+    assert [(problem.path, problem.message, problem.rule) for problem in find_problems({}, schema)] == [
         ("session_id", f"session_id: is missing, for example '{SESSION}'", "required"),
         ("prompt", "prompt: is missing", "required"),
     ]
 
 
 def test_every_problem_is_reported_at_once() -> None:
-    """The caller mends all fields after one call."""
-    problems = problems_of({"limit": 0, "answer": "no", "tiemout": 1, "thinking": {}}, SCHEMA)
+    """The caller fixes all fields after one call."""
+    problems = find_problems({"limit": 0, "answer": "no", "tiemout": 1, "thinking": {}}, SCHEMA)
     assert {problem.path for problem in problems} == {"limit", "answer", "tiemout", "thinking.type"}
 
 
@@ -158,7 +158,7 @@ def test_an_unknown_field_without_a_near_name_lists_the_known_ones() -> None:
 
 def test_the_number_of_problems_is_bounded() -> None:
     """A hostile value cannot make a message of any size."""
-    problems = problems_of({f"field{number}": number for number in range(1000)}, SCHEMA)
+    problems = find_problems({f"field{number}": number for number in range(1000)}, SCHEMA)
     assert len(problems) == MAX_PROBLEMS
     assert all(len(problem.message) < 500 for problem in problems)
 
@@ -182,7 +182,7 @@ def test_the_number_of_problems_is_bounded() -> None:
 )
 def test_a_shown_value_is_short_and_harmless(value: object) -> None:
     """No escape sequence, bidi control or flood of text reaches a terminal through a message."""
-    text = shortened(value)
+    text = shorten(value)
     assert len(text) < 420
     assert text.isprintable()
 
@@ -191,7 +191,7 @@ def test_a_shown_value_is_short_and_harmless(value: object) -> None:
 @given(st.text())
 def test_a_field_name_of_any_text_is_shown_harmlessly(name: str) -> None:
     """The path and the message of an unknown field can be printed, whatever its name is."""
-    for problem in problems_of({name: 1}, {"type": "object", "properties": {}, "additionalProperties": False}):
+    for problem in find_problems({name: 1}, {"type": "object", "properties": {}, "additionalProperties": False}):
         assert problem.message.isprintable()
         assert problem.path.isprintable()
 
@@ -211,7 +211,7 @@ def test_a_field_name_of_any_text_is_shown_harmlessly(name: str) -> None:
 )
 def test_what_json_cannot_carry_is_a_problem_and_no_crash(value: object) -> None:
     """Values that only Python knows, numbers without end and bottomless nesting are refused."""
-    assert len(problems_of(value, {"type": ["object", "array", "number"]})) == 1
+    assert len(find_problems(value, {"type": ["object", "array", "number"]})) == 1
 
 
 def test_nesting_far_beyond_the_recursion_limit_is_a_problem() -> None:
@@ -231,15 +231,15 @@ def test_numbers_that_are_none_are_refused_even_without_a_type() -> None:
 
 def test_text_that_cannot_be_utf_8_is_refused_on_the_way_in_only() -> None:
     """An argument with broken bytes stops here; an answer that a model cut in a surrogate pair does not fail a good turn."""
-    assert problems_of({"prompt": "a\ud800"}, SCHEMA) == ()
-    (problem,) = problems_of({"prompt": "a\ud800"}, SCHEMA, incoming=True)
+    assert find_problems({"prompt": "a\ud800"}, SCHEMA) == ()
+    (problem,) = find_problems({"prompt": "a\ud800"}, SCHEMA, incoming=True)
     assert problem.message == "prompt: 'a\\ud800' is not valid Unicode text (broken bytes?)"
 
 
 def test_any_mapping_is_an_object_and_any_tuple_a_list() -> None:
     """Handlers may return frozen facts."""
     frozen = MappingProxyType({"answers": (("a",),), "thinking": MappingProxyType({"type": "enabled"})})
-    assert problems_of(frozen, SCHEMA) == ()
+    assert find_problems(frozen, SCHEMA) == ()
     assert only(MappingProxyType({"limit": 0})).path == "limit"
 
 
@@ -274,9 +274,9 @@ def test_a_reference_that_leads_out_is_an_error_and_fetches_nothing(reference: s
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.setattr("socket.socket.connect", refuse)
     schema = {"properties": {"a": {"$ref": reference}}}
-    assert problems_of_schema(schema)[0].path == "properties.a.$ref"
+    assert find_schema_problems(schema)[0].path == "properties.a.$ref"
     with pytest.raises(InvalidInput) as caught:
-        problems_of({"a": 1}, schema)
+        find_problems({"a": 1}, schema)
     assert caught.value.code == "invalid_manifest"
 
 
@@ -284,7 +284,7 @@ def test_a_reference_that_leads_out_is_an_error_and_fetches_nothing(reference: s
 def test_a_schema_that_cannot_be_used_is_a_typed_error(schema: dict[str, object]) -> None:
     """Endless references, unknown types and broken patterns end as invalid_manifest."""
     with pytest.raises(InvalidInput):
-        problems_of("text", schema)
+        find_problems("text", schema)
 
 
 @pytest.mark.parametrize(
@@ -299,30 +299,30 @@ def test_a_schema_that_cannot_be_used_is_a_typed_error(schema: dict[str, object]
 )
 def test_a_bad_schema_is_told_where_it_is_bad(schema: dict[str, object], path: str) -> None:
     """A caller's output_schema is refused before anything is sent."""
-    assert path in {problem.path for problem in problems_of_schema(schema)}
+    assert path in {problem.path for problem in find_schema_problems(schema)}
 
 
 def test_values_that_look_like_references_are_left_alone() -> None:
     """What stands in const, enum, default or examples is data; a property may be called $ref or pattern."""
     data = {"$ref": "http://example.com", "pattern": "("}
-    assert problems_of_schema({"const": data, "enum": [data], "default": data, "properties": {"$ref": {}, "pattern": {}}}) == ()
+    assert find_schema_problems({"const": data, "enum": [data], "default": data, "properties": {"$ref": {}, "pattern": {}}}) == ()
 
 
 def test_patterns_of_strangers_can_be_refused() -> None:
     """A regular expression that never ends is not run on a model's answer."""
     schema = {"properties": {"pattern": {"type": "string", "pattern": "(a+)+$"}}, "patternProperties": {"^x": {}}}
-    assert [problem.path for problem in problems_of_schema(schema, patterns=False)] == ["patternProperties", "properties.pattern.pattern"]
-    assert problems_of_schema(schema) == ()
+    assert [problem.path for problem in find_schema_problems(schema, patterns=False)] == ["patternProperties", "properties.pattern.pattern"]
+    assert find_schema_problems(schema) == ()
 
 
 def test_validators_are_kept_for_each_schema_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same schema object is compiled once; a thousand others do not stay in memory."""
-    problems_of({"limit": 0}, SCHEMA)
+    find_problems({"limit": 0}, SCHEMA)
     first = problems._validators[id(SCHEMA)]
-    problems_of({"limit": 0}, SCHEMA)
+    find_problems({"limit": 0}, SCHEMA)
     assert problems._validators[id(SCHEMA)] is first
     for number in range(300):
-        problems_of({}, {"minProperties": number, "type": "object"})
+        find_problems({}, {"minProperties": number, "type": "object"})
     assert len(problems._validators) <= 256
 
 
@@ -354,7 +354,7 @@ NAMES = st.sampled_from([*SCHEMA["properties"], "other"])  # type: ignore[misc]
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_it_agrees_with_the_library_but_for_whole_floats(instance: dict[str, object]) -> None:
     """Where the standard's own validator refuses, so do we; where it accepts, only ``5.0`` for an integer differs."""
-    ours = bool(problems_of(instance, SCHEMA))
+    ours = bool(find_problems(instance, SCHEMA))
     theirs = not Draft202012Validator(dict(SCHEMA)).is_valid(instance)
     whole_float = any(isinstance(value, float) and value.is_integer() for value in _leaves(instance))
     assert ours == theirs or (ours and whole_float)

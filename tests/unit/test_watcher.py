@@ -292,7 +292,7 @@ def test_the_reading_outlives_the_call_that_began_it() -> None:
     """It has no bound of that call: the next caller's time is its own."""
 
     async def play(watcher: DirectoryWatcher, server: Server) -> None:
-        with time_budget.of_call(None, clock=lambda: 100.0, deadline_seconds=-50.0):
+        with time_budget.call_budget(None, clock=lambda: 100.0, deadline_seconds=-50.0):
             async with watcher.follow(OURS) as news:
                 await news.next()
                 assert (await watcher.read()).error is None

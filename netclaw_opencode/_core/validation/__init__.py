@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from netclaw_opencode._core.validation.problems import MAX_DEPTH, MAX_PROBLEMS, problems_of, problems_of_schema, subschemas
-from netclaw_opencode._core.validation.wording import SchemaProblem, pointed, shortened
+from netclaw_opencode._core.validation.problems import MAX_DEPTH, MAX_PROBLEMS, find_problems, find_schema_problems, iter_subschemas
+from netclaw_opencode._core.validation.wording import SchemaProblem, extend_path, shorten
 
-__all__ = ["MAX_DEPTH", "MAX_PROBLEMS", "SchemaProblem", "pointed", "problems_of", "problems_of_schema", "shortened", "subschemas"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_PROBLEMS",
+    "SchemaProblem",
+    "extend_path",
+    "find_problems",
+    "find_schema_problems",
+    "iter_subschemas",
+    "shorten",
+]

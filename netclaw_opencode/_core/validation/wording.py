@@ -69,7 +69,7 @@ class SchemaProblem:
         return wire
 
 
-def shortened(value: object) -> str:
+def shorten(value: object) -> str:
     """``value`` for a message: escaped, at most some 60 characters of it, containers by their size only."""
     match value:
         case None:
@@ -84,40 +84,40 @@ def shortened(value: object) -> str:
         case float():
             return repr(value)
         case Mapping():
-            return f"an object with {counted(len(value), 'field')}"
+            return f"an object with {pluralize(len(value), 'field')}"
         case list() | tuple():
-            return f"a list of {counted(len(value), 'item')}"
+            return f"a list of {pluralize(len(value), 'item')}"
         case _:
             return f"a Python {type(value).__name__}"
 
 
-def pointed(path: str, step: object) -> str:
+def extend_path(path: str, step: object) -> str:
     """``path`` extended by one step: a field name or a list position."""
     if isinstance(step, int):
         return f"{path}[{step}]"
     name = str(step)
-    name = name if name.isprintable() and len(name) <= _SHOWN_CHARACTERS else shortened(name)
+    name = name if name.isprintable() and len(name) <= _SHOWN_CHARACTERS else shorten(name)
     return f"{path}.{name}" if path else name
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """``1 item``, ``2 items``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def problem_of(error: ValidationError) -> SchemaProblem:
+def describe_error(error: ValidationError) -> SchemaProblem:
     """Put one error of jsonschema into our words; its own text is not used, since it prints values whole."""
     steps = list(error.absolute_path)
     path = ""
     for step in steps:
-        path = pointed(path, step)
+        path = extend_path(path, step)
     schema: JsonObject = error.schema if isinstance(error.schema, Mapping) else {}
     match error.validator:
         case "additionalProperties":
             return _unknown(path, steps, error.instance, schema)
         case "required":
             return _missing(path, steps, schema)
-    shown = shortened(error.instance)
+    shown = shorten(error.instance)
     phrase, rule, tell_rule = _broken_rule(error, str(steps[-1]) if steps else "")
     hint = _nearest(error.instance, error.validator_value) if error.validator == "enum" else None
     hint = hint or _example(schema)
@@ -128,17 +128,17 @@ def problem_of(error: ValidationError) -> SchemaProblem:
 
 def _unknown(path: str, steps: list[str | int], value: object, schema: JsonObject) -> SchemaProblem:
     name = str(steps[-1]) if steps else ""
-    known = [str(field) for field in mapping_or_empty(schema.get("properties"))]
+    known = [str(field) for field in as_mapping(schema.get("properties"))]
     near = difflib.get_close_matches(name[:100].replace("-", "_").lower(), known, n=1)
     rule = f"known fields: {_listed(known)}" if known else "no fields are known here"
     hint = f"did you mean {near[0]!r}?" if near else None
-    parent = path.removesuffix(pointed("", name)).rstrip(".")
-    message = f"{parent + ': ' if parent else ''}unknown field {shortened(name)}; {hint or rule}"
-    return SchemaProblem(path, message, shortened(value), rule, hint, tuple(steps), "additionalProperties")
+    parent = path.removesuffix(extend_path("", name)).rstrip(".")
+    message = f"{parent + ': ' if parent else ''}unknown field {shorten(name)}; {hint or rule}"
+    return SchemaProblem(path, message, shorten(value), rule, hint, tuple(steps), "additionalProperties")
 
 
 def _missing(path: str, steps: list[str | int], schema: JsonObject) -> SchemaProblem:
-    hint = _example(mapping_or_empty(mapping_or_empty(schema.get("properties")).get(str(steps[-1])))) if steps else None
+    hint = _example(as_mapping(as_mapping(schema.get("properties")).get(str(steps[-1])))) if steps else None
     message = f"{path}: is missing" + (f", {hint}" if hint else "")
     return SchemaProblem(path, message, "(missing)", "required", hint, tuple(steps), "required")
 
@@ -218,6 +218,6 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
-def mapping_or_empty(value: object) -> JsonObject:
+def as_mapping(value: object) -> JsonObject:
     """The value, if it is a JSON object, else an empty one."""
     return value if isinstance(value, Mapping) else {}

@@ -1,4 +1,4 @@
-"""The tree of commands: four tiers of actions made from the manifest, and ``actions``, ``demo``, ``skill``, ``mcp``.
+"""The tree of commands: four tiers of actions made from the manifest, and ``actions``, ``demo``, ``skill``, ``mcp``, ``completion``.
 
 Owns names, help and usage errors. What a command does stands in ``calls``, ``demo`` and ``skill``, imported when it is run.
 """
@@ -39,25 +39,20 @@ def run(argv: Sequence[str]) -> int:
     from netclaw_opencode.adapters.cli import output
 
     try:
-        return _run(list(argv), output.format_asked(argv))
+        requested = output.requested_format(argv)
+        try:
+            code = _root().main(list(argv), prog_name=PROGRAM, standalone_mode=False)
+            return code if isinstance(code, int) else EXIT_DONE
+        except click.UsageError as error:
+            return output.show_usage_error(error, requested, limit=output.requested_max_chars(argv))
+        except (click.Abort, KeyboardInterrupt):
+            return output.show_interrupted(requested)
+        except DriverError as error:
+            return output.show_error(PROGRAM, error, requested, limit=output.requested_max_chars(argv))
     except BrokenPipeError:
         return output.reader_left()
     except OSError as error:
         return output.write_failed(error)
-
-
-def _run(argv: list[str], asked: str | None) -> int:
-    from netclaw_opencode.adapters.cli import output
-
-    try:
-        code = _root().main(argv, prog_name=PROGRAM, standalone_mode=False)
-        return code if isinstance(code, int) else EXIT_DONE
-    except click.UsageError as error:
-        return output.show_usage_error(error, asked, limit=output.max_chars_asked(argv))
-    except (click.Abort, KeyboardInterrupt):
-        return output.show_interrupted(asked)
-    except DriverError as error:
-        return output.show_error(PROGRAM, error, asked, limit=output.max_chars_asked(argv))
 
 
 class MissingCommand(click.UsageError):
@@ -110,6 +105,21 @@ class _Tier(_Group):
         with formatter.section("Actions"):
             rows = [(catalogue.command_name(entry.name), entry.summary) for entry in catalogue.actions(self.name)]
             formatter.write_dl([*rows, *BESIDE_ACTIONS.get(self.name or "", {}).items()])
+
+
+class _Completion(_Group):
+    """The commands about Tab completion; they are loaded when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._loaded())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._loaded().get(cmd_name)
+
+    def _loaded(self) -> Mapping[str, click.Command]:
+        from netclaw_opencode.adapters.cli import completion_command
+
+        return completion_command.commands()
 
 
 class _Action(click.Command):
@@ -191,6 +201,7 @@ def _root() -> click.Group:
     root.add_command(_demo_command())
     root.add_command(_skill_group())
     root.add_command(_mcp_command())
+    root.add_command(_completion_group())
     return root
 
 
@@ -201,6 +212,10 @@ def _skill_group() -> click.Group:
     for command in skill.commands():
         group.add_command(command)
     return group
+
+
+def _completion_group() -> click.Group:
+    return _Completion("completion", help="Tab completion for bash, zsh or fish: install, uninstall, show.")
 
 
 def _mcp_command() -> click.Command:
@@ -236,10 +251,10 @@ def _limit_option() -> click.Option:
         "The most JSON to print, in characters; the whole of a longer result goes into a file that is named in its place. "
         "0 stands for no limit. Default: 1800 where stdout is no terminal."
     )
-    return click.Option(["--max-chars"], type=click.IntRange(0), callback=_checked_limit, default=None, metavar="INTEGER", help=text)
+    return click.Option(["--max-chars"], type=click.IntRange(0), callback=_check_limit, default=None, metavar="INTEGER", help=text)
 
 
-def _checked_limit(_ctx: click.Context, _option: click.Parameter, given: int | None) -> int | None:
+def _check_limit(_ctx: click.Context, _option: click.Parameter, given: int | None) -> int | None:
     from netclaw_opencode.settings import SMALLEST_OUTPUT
 
     if given and given < SMALLEST_OUTPUT:

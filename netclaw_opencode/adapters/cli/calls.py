@@ -140,10 +140,10 @@ def _event_line(event: ProgressEvent, longest: int) -> str:
     if not longest or len(line) * 2 < longest:
         return line
     from netclaw_opencode.actions.shortening import Cut, cut_down
-    from netclaw_opencode.actions.spill import length_of
+    from netclaw_opencode.actions.spill import utf16_length
 
     def fits(cut: Cut) -> bool:
-        return length_of(json_text(cut.envelope)) < longest
+        return utf16_length(json_text(cut.envelope)) < longest
 
     return json_text(cut_down(wire, room=longest, fits=fits).envelope)
 

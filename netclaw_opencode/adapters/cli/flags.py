@@ -1,7 +1,7 @@
 """Flags made from an input schema, and the arguments made from flags.
 
 Owns how a property looks on the command line: every value stands behind a flag, none is positional, no flag takes a
-secret. Whether a value is right is not decided here but by the one door, alike for every face.
+secret. Whether a value is right is decided by ``Registry.invoke``, alike for every adapter.
 """
 
 from __future__ import annotations

@@ -40,8 +40,10 @@ def _mcp(call_seconds: float | None) -> int:
         click.echo(f"{PROGRAM} mcp: a host talks to this by the Model Context Protocol; end it with Ctrl-D or Ctrl-C", err=True)
     # What the SDK logs is for whoever asks by --debug, as with everything else.
     logging.getLogger(SDK).addHandler(logging.NullHandler())
+    from netclaw_opencode.adapters.cli.running import collect_garbage_again
     from netclaw_opencode.adapters.mcp.serving import serve
 
+    collect_garbage_again()
     serve(environment(call_seconds))
     return EXIT_DONE
 
@@ -49,7 +51,7 @@ def _mcp(call_seconds: float | None) -> int:
 def environment(call_seconds: float | None) -> dict[str, str]:
     """The environment with the cap that a flag, a variable or else the default sets."""
     asked = {time_budget.SETTING: f"{call_seconds:g}"} if call_seconds is not None else {}
-    return time_budget.capped({**os.environ, **asked}, DEFAULT_CALL_SECONDS)
+    return time_budget.with_default_cap({**os.environ, **asked}, DEFAULT_CALL_SECONDS)
 
 
 def _missing() -> str | None:

@@ -15,7 +15,7 @@ from typing import TextIO
 
 import click
 
-from netclaw_opencode.adapters.cli.terminal import PROGRAM, harmless, json_text, one_line
+from netclaw_opencode.adapters.cli.terminal import PROGRAM, escape_controls, json_text, one_line
 from netclaw_opencode.errors import CODES, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_WAITING, DriverError, Interrupted, InvalidInput
 from netclaw_opencode.settings import SMALLEST_OUTPUT, max_chars, results_dir
 
@@ -25,13 +25,13 @@ MAX_CHARS = 1800
 _FORMATS = ("json", "text", "lines")
 
 
-def format_asked(argv: Sequence[str]) -> str | None:
+def requested_format(argv: Sequence[str]) -> str | None:
     """What ``--format`` asks for, read before the command line is parsed: a usage error needs it too."""
     value = _word_behind("--format", argv)
     return value if value in _FORMATS else None
 
 
-def max_chars_asked(argv: Sequence[str]) -> int | None:
+def requested_max_chars(argv: Sequence[str]) -> int | None:
     """What ``--max-chars`` asks for, read before the command line is parsed."""
     text = _word_behind("--max-chars", argv) or ""
     return int(text) if text == "0" or (text.isascii() and text.isdigit() and int(text[:9]) >= SMALLEST_OUTPUT) else None
@@ -102,9 +102,9 @@ def write_json(
     line = text(envelope)
     # Imported where it is needed: most envelopes are short.
     if longest and len(line) * 2 >= longest:
-        from netclaw_opencode.actions.spill import shortened
+        from netclaw_opencode.actions.spill import shorten
 
-        line = text(shortened(envelope, max_chars=longest - 1, folder=results_dir(os.environ), schema=schema, text=text))
+        line = text(shorten(envelope, max_chars=longest - 1, folder=results_dir(os.environ), schema=schema, text=text))
     write_line(line)
 
 
@@ -146,7 +146,7 @@ def show_usage_error(error: click.UsageError, asked: str | None, *, limit: int |
         error.show()
         return EXIT_USAGE
     words = path.split()
-    problem = InvalidInput(getattr(error, "error_code", "invalid_input"), harmless(error.format_message()), next=f"{path} --help")
+    problem = InvalidInput(getattr(error, "error_code", "invalid_input"), escape_controls(error.format_message()), next=f"{path} --help")
     action = words[-1].replace("-", "_") if len(words) == 3 else PROGRAM
     write_json({"ok": False, "action": action, "error": problem.to_wire()}, limit=limit)
     return EXIT_USAGE
@@ -180,13 +180,13 @@ def _give_up_stdout() -> None:
 __all__ = [
     "MAX_CHARS",
     "exit_code",
-    "format_asked",
     "format_for",
     "is_terminal",
     "limit_for",
-    "max_chars_asked",
     "notice",
     "reader_left",
+    "requested_format",
+    "requested_max_chars",
     "show",
     "show_error",
     "show_interrupted",

@@ -6,6 +6,7 @@ and reports that by ``stopping`` events; a second one ends the process at once. 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -102,12 +103,8 @@ def read_settings() -> Settings:
 
 
 def one_action(call: Call, arguments: Mapping[str, object]) -> Work:
-    """The usual work: one action, once."""
-
-    async def invoke(host: InvokingHost) -> Mapping[str, object]:
-        return await host.invoke(call.action, arguments)
-
-    return invoke
+    """Return the usual work: one action, once."""
+    return lambda host: host.invoke(call.action, arguments)
 
 
 def run(call: Call, work: Work, *, leave: Leave) -> dict[str, object]:
@@ -116,7 +113,7 @@ def run(call: Call, work: Work, *, leave: Leave) -> dict[str, object]:
         return anyio.run(_run, call, work, leave)
     except KeyboardInterrupt:
         return error_envelope(call.action, Interrupted("cancelled", "cancelled before anything was started"))
-    except Exception as error:  # noqa: BLE001 - a face: whatever broke, the caller gets an envelope
+    except Exception as error:  # noqa: BLE001 - an adapter: whatever broke, the caller gets an envelope
         return error_envelope(call.action, _defect(error))
     finally:
         for view in call.views:
@@ -131,6 +128,7 @@ async def _run(call: Call, work: Work, leave: Leave) -> dict[str, object]:
         beside.start_soon(_tick, call.views)
         try:
             async with open_host(call) as host:
+                collect_garbage_again()
                 with scope:
                     envelope = dict(await work(host))
                 if scope.cancelled_caught:
@@ -141,6 +139,13 @@ async def _run(call: Call, work: Work, leave: Leave) -> dict[str, object]:
             envelope = envelope or error_envelope(call.action, error)
         beside.cancel_scope.cancel()
     return envelope
+
+
+def collect_garbage_again() -> None:
+    """End the pause that ``main`` began: what was imported meanwhile stays, and need not be looked at again."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 async def _watch_signals(call: Call, scope: anyio.CancelScope, leave: Leave, *, task_status: TaskStatus[None]) -> None:
@@ -207,4 +212,16 @@ def leave_now(envelope: dict[str, object], show: Callable[[dict[str, object]], i
         os._exit(Interrupted.exit_code)
 
 
-__all__ = ["Call", "InvokingHost", "Leave", "View", "Work", "leave_now", "one_action", "open_host", "read_settings", "run"]
+__all__ = [
+    "Call",
+    "InvokingHost",
+    "Leave",
+    "View",
+    "Work",
+    "collect_garbage_again",
+    "leave_now",
+    "one_action",
+    "open_host",
+    "read_settings",
+    "run",
+]

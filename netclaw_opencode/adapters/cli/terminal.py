@@ -1,7 +1,7 @@
 """Text from models, servers and files made safe to show, and JSON made safe to print.
 
 Owns the list of characters that a terminal or a reader could be tricked with. Everything a person sees passes through
-``harmless``; nothing is removed silently, each such character is shown as its escape.
+``escape_controls``; nothing is removed silently, each such character is shown as its escape.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _HARMFUL = re.compile(
 _LINE_BREAKS = re.compile(r"\s*[\n\t]\s*")
 
 
-def harmless(text: str) -> str:
+def escape_controls(text: str) -> str:
     """The text with every control, bidi and invisible character shown as an escape; line breaks and tabs stay."""
     return _HARMFUL.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """``harmless`` text on a single line of at most ``limit`` characters."""
-    line = harmless(_LINE_BREAKS.sub(" ", text.strip()))
+    """``escape_controls`` text on a single line of at most ``limit`` characters."""
+    line = escape_controls(_LINE_BREAKS.sub(" ", text.strip()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    """Strict JSON that reads back to the same value, with the characters that ``harmless`` escapes as JSON escapes."""
+    """Strict JSON that reads back to the same value, with the characters that ``escape_controls`` escapes as JSON escapes."""
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
     # Outside strings JSON holds none of these characters but the line breaks of ``indent``, which stay.
@@ -73,4 +73,4 @@ def _json_escape(match: re.Match[str]) -> str:
     return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f"
 
 
-__all__ = ["columns_of", "fit", "harmless", "json_text", "one_line"]
+__all__ = ["columns_of", "escape_controls", "fit", "json_text", "one_line"]

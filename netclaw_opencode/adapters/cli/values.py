@@ -1,7 +1,7 @@
 """From the text behind a flag to a JSON value.
 
 Owns the reading of numbers, arrays and JSON text. A text that does not read as the schema's type is passed on as it is:
-the one door refuses it with the same words as in every other face.
+``Registry.invoke`` refuses it with the same words as for every other adapter.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from netclaw_opencode._core import strict_json
 from netclaw_opencode.errors import InvalidInput
-from netclaw_opencode.jsontypes import is_deeper
 
-_MAX_DEPTH = 100
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?")
 
@@ -55,30 +54,11 @@ def _item(text: str, schema: Mapping[str, object], *, nested: bool, flag: str) -
 def parse_json(text: str, *, flag: str) -> object:
     """Strict JSON: no NaN, no key twice, no abyss of brackets. Raises ``InvalidInput`` with line and column."""
     try:
-        read = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        return strict_json.parse(text)
     except json.JSONDecodeError as error:
         raise _refused(flag, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
-    except RecursionError as error:
-        raise _refused(flag, "the JSON is nested too deeply") from error
     except ValueError as error:
         raise _refused(flag, str(error)) from error
-    # From Python 3.13 on the parser itself goes much deeper.
-    if is_deeper(read, _MAX_DEPTH):
-        raise _refused(flag, "the JSON is nested too deeply")
-    return read
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    read: dict[str, object] = {}
-    for key, value in pairs:
-        if key in read:
-            raise ValueError(f"the JSON names the key {key!r} twice")
-        read[key] = value
-    return read
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _refused(flag: str, reason: str) -> InvalidInput:

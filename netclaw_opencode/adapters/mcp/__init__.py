@@ -1,6 +1,6 @@
-"""The MCP server, a face: every action as a tool for a host that speaks the Model Context Protocol over stdio.
+"""The MCP server: every action as a tool for a host that speaks the Model Context Protocol over stdio.
 
-Owns the translation between that protocol and the one door: ``tools`` and ``schemas`` describe the actions, ``answers``
+Owns the translation between that protocol and ``Registry.invoke``: ``tools`` and ``schemas`` describe the actions, ``answers``
 turns envelopes into results, ``progress`` hands events to the call that they belong to, ``serving`` lives with the client.
 Only ``serving`` imports the SDK, which is an extra: ``pip install 'netclaw-opencode[mcp]'``. It must hold no logic of an action.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netclaw_opencode.actions.shortening import cut_text
-from netclaw_opencode.actions.spill import compact, length_of, shortened
+from netclaw_opencode.actions.spill import shorten, to_compact_json, utf16_length
 
 TEXT_CHARS = 1800
 """Some hosts show 2,000 characters of a result, and some of those only the end."""
@@ -35,7 +35,7 @@ def answer_of(envelope: Mapping[str, object], *, folder: Path, output_schema: Ma
     error = whole.get("error")
     if isinstance(error, Mapping):
         return Answer(_text_of_error(whole, error, folder), whole, is_error=True)
-    text = compact(shortened(whole, max_chars=TEXT_CHARS, folder=folder, schema=output_schema))
+    text = to_compact_json(shorten(whole, max_chars=TEXT_CHARS, folder=folder, schema=output_schema))
     return Answer(text, whole, is_error=False)
 
 
@@ -47,14 +47,14 @@ def _text_of_error(envelope: Mapping[str, object], error: Mapping[str, object], 
     if error.get("details"):
         # Message and remedy stand above it already.
         rest = {**envelope, "error": {name: value for name, value in error.items() if name not in ("message", "next")}}
-        room = TEXT_CHARS - length_of("\n".join(lines)) - 1
-        lines.append(compact(shortened(rest, max_chars=room, folder=folder)))
+        room = TEXT_CHARS - utf16_length("\n".join(lines)) - 1
+        lines.append(to_compact_json(shorten(rest, max_chars=room, folder=folder)))
     return "\n".join(lines)
 
 
 def _cut(text: str, longest: int) -> str:
     cut = text
-    while length_of(cut) > longest:
+    while utf16_length(cut) > longest:
         cut = cut_text(text, len(cut) * 3 // 4)
     return cut
 

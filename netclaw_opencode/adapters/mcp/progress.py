@@ -52,20 +52,20 @@ class ProgressPlugin:
 
 
 @asynccontextmanager
-async def telling(report: Report) -> AsyncIterator[None]:
+async def report_progress(report: Report) -> AsyncIterator[None]:
     """While the block runs, what it causes is reported; nothing is reported after its end."""
     latest = _Latest()
     token = _listening.set(latest)
     try:
         async with anyio.create_task_group() as beside:
-            beside.start_soon(_tell, latest, report)
+            beside.start_soon(_send_report, latest, report)
             yield
             beside.cancel_scope.cancel()
     finally:
         _listening.reset(token)
 
 
-async def _tell(latest: _Latest, report: Report) -> None:
+async def _send_report(latest: _Latest, report: Report) -> None:
     begun, count = anyio.current_time(), 0
     while True:
         with anyio.move_on_after(QUIET_SECONDS) as quiet:
@@ -75,10 +75,10 @@ async def _tell(latest: _Latest, report: Report) -> None:
         count += 1
         try:
             await report(count, latest.line + still)
-        except Exception:  # noqa: BLE001 - a face: a listener's trouble must not end the call that it listens to
+        except Exception:  # noqa: BLE001 - an adapter: a listener's trouble must not end the call that it listens to
             _log.warning("progress could not be told", exc_info=True)
             return
         await anyio.sleep(BETWEEN_SECONDS)
 
 
-__all__ = ["BETWEEN_SECONDS", "QUIET_SECONDS", "ProgressPlugin", "Report", "telling"]
+__all__ = ["BETWEEN_SECONDS", "QUIET_SECONDS", "ProgressPlugin", "Report", "report_progress"]

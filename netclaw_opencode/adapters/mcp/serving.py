@@ -27,8 +27,8 @@ from netclaw_opencode import __version__
 from netclaw_opencode.actions.registry import error_envelope
 from netclaw_opencode.adapters.mcp.answers import answer_of
 from netclaw_opencode.adapters.mcp.elicitation import ask_until_done
-from netclaw_opencode.adapters.mcp.progress import ProgressPlugin, telling
-from netclaw_opencode.adapters.mcp.tools import ToolDescription, instructions_of, prompt_of, tools_of
+from netclaw_opencode.adapters.mcp.progress import ProgressPlugin, report_progress
+from netclaw_opencode.adapters.mcp.tools import OUTPUT, RESOURCES, ToolDescription, instructions_of, page_of, prompt_of, tools_of
 from netclaw_opencode.errors import DriverError, Interrupted, InvalidInput
 from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import own_manifest
@@ -106,7 +106,7 @@ class _Protocol:
         async def report(count: float, line: str) -> None:
             await context.session.report_progress(count, message=line)
 
-        async with telling(report) if asked else nullcontext():
+        async with report_progress(report) if asked else nullcontext():
             arguments = params.arguments or {}
             envelope = await self._calls.run(params.name, arguments)
             envelope = await ask_until_done(context.session, context.request_id, envelope, arguments, run=self._calls.run)
@@ -128,6 +128,22 @@ class _Protocol:
         text = types.TextContent(type="text", text=prompt_of(skill))
         return types.GetPromptResult(description=skill.description, messages=[types.PromptMessage(role="user", content=text)])
 
+    async def list_resources(self, _context: Context, _params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+        return types.ListResourcesResult(
+            resources=[
+                types.Resource(name=tool.name, title=tool.title, uri=RESOURCES + tool.name, mime_type="application/json")
+                for tool in self._tools.values()
+            ]
+        )
+
+    async def read_resource(self, _context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        address = str(params.uri)
+        text = page_of(own_manifest(), address)
+        if text is None:
+            message = f"there is no resource {address[:_LONGEST_NAME]!r}; there are {RESOURCES}TOOL"
+            raise MCPError(code=types.INVALID_PARAMS, message=message)
+        return types.ReadResourceResult(contents=[types.TextResourceContents(uri=address, mime_type="application/json", text=text)])
+
 
 def _tool(tool: ToolDescription) -> types.Tool:
     return types.Tool(
@@ -135,9 +151,8 @@ def _tool(tool: ToolDescription) -> types.Tool:
         title=tool.title,
         description=tool.description,
         input_schema=dict(tool.input_schema),
-        output_schema=dict(tool.output_schema),
+        output_schema=dict(OUTPUT),
         annotations=types.ToolAnnotations(
-            title=tool.title,
             read_only_hint=tool.hints.read_only,
             destructive_hint=tool.hints.destructive,
             idempotent_hint=tool.hints.idempotent,
@@ -168,6 +183,8 @@ async def _serve(environ: Mapping[str, str], leave: Callable[[int], object]) -> 
         on_call_tool=protocol.call_tool,
         on_list_prompts=protocol.list_prompts,
         on_get_prompt=protocol.get_prompt,
+        on_list_resources=protocol.list_resources,
+        on_read_resource=protocol.read_resource,
     )
     ended, spoken = anyio.Event(), anyio.Event()
     async with anyio.create_task_group() as beside:

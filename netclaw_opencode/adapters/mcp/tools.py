@@ -1,19 +1,33 @@
-"""What the client is told of each action: one tool for each, and the skill's text as a prompt.
+"""What the client is told of each action: briefly as a tool, wholly as a resource; and the skill's text as a prompt.
 
-Owns the words and hints; they come from the manifest, the schema files and SKILL.md, and nothing is listed by hand.
+Owns the words and hints; they come from the manifest, the schema files and SKILL.md, and nothing is listed by hand. Hosts put all
+tools before the model in every turn, so a tool says what is needed to choose and to call it; its resource says the rest.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.manifest import ActionEntry, Manifest
-from netclaw_opencode.manifest.plain_form import envelope_schema, plain
+from netclaw_opencode.manifest.plain_form import brief, envelope_schema, first_sentences, plain
+
+RESOURCES = "opencode-driver://actions/"
+"""What the address of an action's resource begins with; its name follows."""
+LONGEST_DESCRIPTION = 250
+"""Characters of a tool's description, its summary included."""
+
+OUTPUT: JsonObject = {
+    "type": "object",
+    "properties": {"ok": {"type": "boolean"}, "action": {"type": "string"}, "data": {"type": "object"}, "error": {"type": "object"}},
+    "required": ["ok", "action"],
+}
+"""The form of every envelope. The whole schema of an action's output takes three quarters of the list, and stands in its resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,6 @@ class ToolDescription:
     title: str
     description: str
     input_schema: JsonObject
-    output_schema: JsonObject
     hints: Hints
 
 
@@ -48,9 +61,8 @@ def _tool(entry: ActionEntry) -> ToolDescription:
     return ToolDescription(
         name=entry.name,
         title=entry.name.replace("_", " ").capitalize(),
-        description=f"{entry.summary} {entry.description}",
-        input_schema=plain(entry.input_schema),
-        output_schema=envelope_schema(entry.output_schema, _error_schema()),
+        description=first_sentences(f"{entry.summary} {entry.description}", LONGEST_DESCRIPTION),
+        input_schema=brief(plain(entry.input_schema)),
         hints=Hints(
             read_only=reads,
             destructive="destructive" in entry.hints,
@@ -61,9 +73,27 @@ def _tool(entry: ActionEntry) -> ToolDescription:
     )
 
 
+def page_of(manifest: Manifest, address: str) -> str | None:
+    """All that there is to say of the action at this address, as JSON; None where there is no such address."""
+    entry = manifest.actions.get(address.removeprefix(RESOURCES)) if address.startswith(RESOURCES) else None
+    if entry is None:
+        return None
+    page = {
+        "tool": entry.name,
+        "summary": entry.summary,
+        "description": entry.description,
+        "deadline_seconds": entry.deadline_seconds,
+        "input_schema": plain(entry.input_schema),
+        "output_schema": envelope_schema(entry.output_schema, _error_schema()),
+        "errors": list(manifest.errors_of(entry.name)),
+        "examples": [{"description": item.description, "input": item.input, "data": item.output} for item in entry.examples],
+    }
+    return json.dumps(page, ensure_ascii=False, indent=1)
+
+
 @cache
 def _error_schema() -> JsonObject:
-    envelope = read_json(bundled("schemas/result.schema.json")).value
+    envelope = read_json(find_bundled("schemas/result.schema.json")).value
     schema: object = envelope
     for step in ("$defs", "failure", "properties", "error"):
         schema = schema[step] if isinstance(schema, Mapping) else {}
@@ -76,7 +106,8 @@ def instructions_of(manifest: Manifest) -> str:
         f"{manifest.when_to_use} Call check_availability first. For work of more than a minute: create_session, send_message_async, "
         "then wait_for_session until done. Where an answer names a command, such as "
         "`netclaw-opencode inspect wait-for-session --session-id ID`, its third word is the tool (wait_for_session) and its flags "
-        "are the arguments."
+        f"are the arguments. The resource {RESOURCES}TOOL describes a tool in full: every argument, every member of the answer, the "
+        "error codes, examples."
     )
 
 
@@ -87,10 +118,11 @@ def prompt_of(manifest: Manifest) -> str:
     return (
         "You reach what is described below by tools, not by a shell. "
         f"Each command `{command} {tiers} SOME-ACTION --some-flag VALUE` stands for a call of the tool `some_action` with the argument "
-        "`some_flag`; the tool's own schema tells names and types. Commands in an answer's `next` are to be read the same way. "
+        "`some_flag`; the tool's own schema tells names and types, the resource "
+        f"{RESOURCES}some_action tells all. Commands in an answer's `next` are to be read the same way. "
         "`--prompt-file` has no counterpart: give the whole prompt as `prompt`. "
         "The references are not here: tools describe themselves, and every error says what helps.\n\n"
-        + _body(bundled("SKILL.md").read_text(encoding="utf-8"))
+        + _body(find_bundled("SKILL.md").read_text(encoding="utf-8"))
     )
 
 
@@ -101,4 +133,14 @@ def _body(text: str) -> str:
     return text.partition("\n---\n")[2].lstrip("\n")
 
 
-__all__ = ["Hints", "ToolDescription", "instructions_of", "prompt_of", "tools_of"]
+__all__ = [
+    "LONGEST_DESCRIPTION",
+    "OUTPUT",
+    "RESOURCES",
+    "Hints",
+    "ToolDescription",
+    "instructions_of",
+    "page_of",
+    "prompt_of",
+    "tools_of",
+]

@@ -32,18 +32,18 @@ class Binary:
     version: str
 
 
-def installed(state_dir: Path) -> Path:
+def installed_path(state_dir: Path) -> Path:
     """Where ``install_opencode`` puts its program."""
     return state_dir / "opencode" / "node_modules" / ".bin" / ("opencode.cmd" if os.name == "nt" else "opencode")
 
 
-def installed_version(state_dir: Path) -> str | None:
+def read_installed_version(state_dir: Path) -> str | None:
     """The version of that program, or None where it is not there or does not run."""
-    path = installed(state_dir)
+    path = installed_path(state_dir)
     if not os.access(path, os.X_OK):
         return None
     try:
-        return _packaged_version(str(path)) or _asked_version(str(path))
+        return _packaged_version(str(path)) or _run_version(str(path))
     except ServerProblem:
         return None
 
@@ -63,8 +63,8 @@ def find_binary(configured: str | None, *, search_path: str | None = None, state
                 next="correct OPENCODE_DRIVER_BINARY, or unset it: opencode is then looked for on PATH",
             )
         return str(path)
-    if state_dir is not None and os.access(installed(state_dir), os.X_OK):
-        return str(installed(state_dir))
+    if state_dir is not None and os.access(installed_path(state_dir), os.X_OK):
+        return str(installed_path(state_dir))
     for folder in (search_path if search_path is not None else os.environ.get("PATH", "")).split(os.pathsep):
         candidate = Path(folder, "opencode.exe" if os.name == "nt" else "opencode")
         if folder and Path(folder).is_absolute() and candidate.is_file() and os.access(candidate, os.X_OK):
@@ -74,7 +74,7 @@ def find_binary(configured: str | None, *, search_path: str | None = None, state
 
 def read_binary(path: str) -> Binary:
     """The program with its version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
-    version = _packaged_version(path) or _asked_version(path)
+    version = _packaged_version(path) or _run_version(path)
     check_version(version)
     return Binary(path, version)
 
@@ -94,13 +94,13 @@ def _packaged_version(path: str) -> str | None:
     return None
 
 
-def _asked_version(path: str) -> str:
+def _run_version(path: str) -> str:
     try:
         done = subprocess.run(
             [path, "--version"],
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=time_budget.within(_VERSION_SECONDS),
+            timeout=time_budget.remaining_up_to(_VERSION_SECONDS),
             check=False,
             encoding="utf-8",
         )
@@ -112,7 +112,7 @@ def _asked_version(path: str) -> str:
     return version
 
 
-def version_key(version: str) -> tuple[int, int, int] | None:
+def parse_version(version: str) -> tuple[int, int, int] | None:
     """``1.18.33`` as numbers; a pre-release counts below its release; None where it is no version."""
     found = re.fullmatch(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:([-+]).*)?", version, re.ASCII)
     if found is None:
@@ -123,7 +123,7 @@ def version_key(version: str) -> tuple[int, int, int] | None:
 
 def check_version(version: str) -> None:
     """Raises ``ServerProblem`` (``unsupported_version``) outside the supported range (F35)."""
-    key = version_key(version)
+    key = parse_version(version)
     # The major number alone, since 2.0.0-beta counts below 2.0.0.
     if key is None or key < (1, 18, 0) or key[0] >= 2:
         about = _ABOUT_2 if key is not None and key[0] >= 2 else ""
@@ -135,7 +135,7 @@ def check_version(version: str) -> None:
         )
 
 
-def another_generation(url: str) -> ServerProblem:
+def wrong_generation_error(url: str) -> ServerProblem:
     """The error for a server that is OpenCode and has not the routes of 1.x."""
     return ServerProblem(
         "unsupported_version",
@@ -147,5 +147,5 @@ def another_generation(url: str) -> ServerProblem:
 
 def is_vulnerable(version: str) -> bool:
     """Whether the version has a known hole, so that we do not start it ourselves."""
-    key = version_key(version)
+    key = parse_version(version)
     return key is not None and key < _FIXED

@@ -84,10 +84,10 @@ _UNKNOWN = "unknown"
 
 def this_process() -> ProcessIdentity:
     """The calling process."""
-    return of_process(os.getpid())
+    return identify(os.getpid())
 
 
-def of_process(pid: int) -> ProcessIdentity:
+def identify(pid: int) -> ProcessIdentity:
     """A process of our own namespace that is known to exist (one's own child, until it is waited for); else its ticks are -1."""
     ticks = start_ticks(pid)
     return ProcessIdentity(boot_id(), pid_namespace(), pid, -1 if ticks is None else ticks, machine())
@@ -149,4 +149,4 @@ def start_ticks(pid: int) -> int | None:
     return None  # pragma: no cover - not Linux
 
 
-__all__ = ["INITIAL_NAMESPACE", "ProcessIdentity", "boot_id", "machine", "of_process", "pid_namespace", "start_ticks", "this_process"]
+__all__ = ["INITIAL_NAMESPACE", "ProcessIdentity", "boot_id", "identify", "machine", "pid_namespace", "start_ticks", "this_process"]

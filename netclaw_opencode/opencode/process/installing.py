@@ -18,10 +18,11 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from netclaw_opencode._core.redaction import redacted
+from netclaw_opencode._core.private_files import is_full, require_private_folder
+from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import DriverError, ServerProblem
-from netclaw_opencode.opencode.process import identity, locks, neighbours, process, state
-from netclaw_opencode.opencode.process.binary import PINNED, installed, installed_version
+from netclaw_opencode.opencode.process import identity, locks, neighbours, terminating
+from netclaw_opencode.opencode.process.binary import PINNED, installed_path, read_installed_version
 
 _PIN = Path(__file__).with_name("pin")
 _NEEDED_BYTES = 900 * 1024 * 1024
@@ -37,7 +38,7 @@ _NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT",
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class Installation:
     """The program; ``new`` is false where it was there already."""
 
     path: str
@@ -45,7 +46,7 @@ class Installed:
     new: bool
 
 
-async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds: float, tell: Callable[[str], None]) -> Installed:
+async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds: float, tell: Callable[[str], None]) -> Installation:
     """Install the pinned OpenCode below ``state_dir``, unless it is there.
 
     Args:
@@ -57,12 +58,12 @@ async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds
     Raises:
         ServerProblem: ``install_failed``; what was there before is as it was.
     """
-    target = state.folder(state_dir) / "opencode"
-    async with locks.held(state_dir, "install", within_seconds=within_seconds) as mine:
+    target = require_private_folder(state_dir) / "opencode"
+    async with locks.hold(state_dir, "install", within_seconds=within_seconds) as mine:
         if not mine:
             raise ServerProblem("install_failed", f"another process has been installing OpenCode for {within_seconds:g} s")
-        if await anyio.to_thread.run_sync(installed_version, state_dir) == PINNED:
-            return Installed(str(installed(state_dir)), PINNED, new=False)
+        if await anyio.to_thread.run_sync(read_installed_version, state_dir) == PINNED:
+            return Installation(str(installed_path(state_dir)), PINNED, new=False)
         npm, node = (shutil.which(name, path=environ.get("PATH", "")) for name in ("npm", "node"))
         if npm is None or node is None:
             raise ServerProblem(
@@ -78,12 +79,12 @@ async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds
                 await _run_npm(npm, fresh, environ, tell)
                 await anyio.to_thread.run_sync(_check, node, fresh, environ, abandon_on_cancel=True)
                 await anyio.to_thread.run_sync(_put_in_place, fresh, target)
-                return Installed(str(installed(state_dir)), PINNED, new=True)
+                return Installation(str(installed_path(state_dir)), PINNED, new=True)
             raise ServerProblem("install_failed", f"npm did not end within {within_seconds:g} s", next="call again with more time")
         except subprocess.TimeoutExpired as error:
             raise ServerProblem("install_failed", "the installed program does not tell its version") from error
         except OSError as error:
-            if error.errno in state.FULL:
+            if is_full(error):
                 raise _full(state_dir, error.strerror or "") from error
             raise ServerProblem("install_failed", f"{state_dir}: {error.strerror or error}") from error
         finally:
@@ -111,7 +112,7 @@ async def _run_npm(npm: str, fresh: Path, environ: Mapping[str, str], tell: Call
     finally:
         if started.poll() is None and start_ticks is not None:
             with anyio.CancelScope(shield=True):
-                await process.end(started.pid, start_ticks)
+                await terminating.terminate_tree(started.pid, start_ticks)
     if started.returncode:
         raise _failed(log.read_text(encoding="utf-8", errors="replace"), started.returncode, fresh)
 
@@ -144,7 +145,7 @@ def _check(node: str, fresh: Path, environ: Mapping[str, str]) -> None:
     # OpenCode makes folders in its home, whatever it is asked.
     own = {name: value for name, value in _environment(environ).items() if not name.startswith("XDG_")} | {"HOME": str(home)}
     package = fresh / "node_modules" / "opencode-ai"
-    program = fresh / "node_modules" / ".bin" / installed(fresh).name
+    program = fresh / "node_modules" / ".bin" / installed_path(fresh).name
     answer = ""
     for command in ([node, str(package / "postinstall.mjs")], [str(program), "--version"]):
         done = subprocess.run(
@@ -159,7 +160,7 @@ def _check(node: str, fresh: Path, environ: Mapping[str, str]) -> None:
         )
         answer = done.stdout.strip() if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr[-200:].strip()}"
     if answer != PINNED:
-        raise ServerProblem("install_failed", f"the installed program does not say {PINNED}, but {redacted(answer)[:200]!r}")
+        raise ServerProblem("install_failed", f"the installed program does not say {PINNED}, but {redact(answer)[:200]!r}")
     shutil.rmtree(home, ignore_errors=True)
 
 
@@ -187,7 +188,7 @@ def _full(state_dir: Path, why: str) -> DriverError:
 
 def _failed(text: str, code: int, fresh: Path) -> DriverError:
     # npm says first what is wrong, and then much about itself.
-    told = redacted(" ".join(text.replace("npm error", " ").split())[:_SHOWN])
+    told = redact(" ".join(text.replace("npm error", " ").split())[:_SHOWN])
     if "ENOSPC" in text:
         return _full(fresh.parent, "npm says ENOSPC")
     if "EINTEGRITY" in text:
@@ -207,4 +208,4 @@ def _failed(text: str, code: int, fresh: Path) -> DriverError:
     return ServerProblem("install_failed", f"npm ended with exit code {code}: {told[:300]}", details={"npm": told})
 
 
-__all__ = ["Installed", "install"]
+__all__ = ["Installation", "install"]

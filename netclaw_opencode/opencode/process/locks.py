@@ -15,21 +15,21 @@ from pathlib import Path
 import anyio
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode.opencode.process.state import corrupt, folder
+from netclaw_opencode._core.private_files import open_private, require_private_folder, state_corrupt
 
 _PAUSE_SECONDS = 0.05
 
 
 @asynccontextmanager
-async def held(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIterator[bool]:
+async def hold(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIterator[bool]:
     """Hold the lock ``name``, or yield False where another holder does not let go ``within_seconds``.
 
     Raises ``ActionFailed`` (``state_corrupt``) where the state folder cannot be used.
     """
-    path = folder(state_dir) / f"{name}.lock"
+    path = require_private_folder(state_dir) / f"{name}.lock"
     handle: int | None = None
-    with anyio.move_on_after(time_budget.within(within_seconds)) as waiting:
-        while (handle := _acquired(path)) is None and not waiting.cancel_called:
+    with anyio.move_on_after(time_budget.remaining_up_to(within_seconds)) as waiting:
+        while (handle := _try_acquire(path)) is None and not waiting.cancel_called:
             if within_seconds <= 0:
                 break
             await anyio.sleep(_PAUSE_SECONDS)
@@ -42,23 +42,23 @@ async def held(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIte
             os.close(handle)
 
 
-def sweep(state_dir: Path) -> None:
+def remove_stale(state_dir: Path) -> None:
     """Remove the lock files of processes that were killed: the kernel freed the locks, but left their names."""
     for path in state_dir.glob("*.lock"):
-        handle = _acquired(path)
+        handle = _try_acquire(path)
         if handle is not None:
             path.unlink(missing_ok=True)
             os.close(handle)
 
 
-def _acquired(path: Path) -> int | None:
+def _try_acquire(path: Path) -> int | None:
     """The open, locked file; None where another process (or another call of this one) has it."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        handle = open_private(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise corrupt(path, f"the lock cannot be opened ({error.strerror})", cause=error) from error
+        raise state_corrupt(path, f"the lock cannot be opened ({error.strerror})", cause=error) from error
     try:
-        if _locked(handle) and os.fstat(handle).st_ino == path.stat().st_ino:
+        if _try_lock(handle) and os.fstat(handle).st_ino == path.stat().st_ino:
             return handle
     except FileNotFoundError:
         # Its last holder removed it between our opening and our locking.
@@ -70,7 +70,7 @@ def _acquired(path: Path) -> int | None:
 if sys.platform != "win32":
     import fcntl
 
-    def _locked(handle: int) -> bool:
+    def _try_lock(handle: int) -> bool:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -80,7 +80,7 @@ if sys.platform != "win32":
 else:  # pragma: no cover - not tested here; see docs/safety.md
     import msvcrt
 
-    def _locked(handle: int) -> bool:
+    def _try_lock(handle: int) -> bool:
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:

@@ -27,7 +27,7 @@ class Neighbour:
     mark: str | None
 
 
-def running() -> tuple[Neighbour, ...]:
+def list_servers() -> tuple[Neighbour, ...]:
     """Every one, oldest first. What a launcher started counts as the launcher."""
     found: dict[int, tuple[psutil.Process, Neighbour]] = {}
     for item in psutil.process_iter():
@@ -67,4 +67,4 @@ def _parents(item: psutil.Process) -> set[int]:
     return set()
 
 
-__all__ = ["Neighbour", "data_dir", "free_bytes", "is_server", "running"]
+__all__ = ["Neighbour", "data_dir", "free_bytes", "is_server", "list_servers"]

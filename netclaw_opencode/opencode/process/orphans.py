@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio.to_thread
 import psutil
 
-from netclaw_opencode.opencode.process import process
+from netclaw_opencode.opencode.process import terminating
 
 VARIABLE = "NETCLAW_OPENCODE_SERVER"
 
@@ -31,7 +31,7 @@ def mark_of_version_1(url: str, password: str) -> str:
     return hashlib.sha256(f"{url}\0{password}".encode()).hexdigest()
 
 
-async def end(mark: str, *, port: int | None) -> int:
+async def terminate(mark: str, *, port: int | None) -> int:
     """End every process of this user that carries the mark of a server that is gone; returns how many there were.
 
     Args:
@@ -39,13 +39,13 @@ async def end(mark: str, *, port: int | None) -> int:
         port: The port of the server that is gone: what is left of that very server (its launcher was killed) is ended, too.
             Every other server is left alone, with all below it. None leaves every server alone.
     """
-    return await anyio.to_thread.run_sync(_end, mark, port)
+    return await anyio.to_thread.run_sync(_terminate, mark, port)
 
 
-def _end(mark: str, port: int | None) -> int:
+def _terminate(mark: str, port: int | None) -> int:
     found = [item for item in psutil.process_iter() if _carries(item, mark)]
     found = [item for item in found if not any(_is_another_server(one, port) for one in (item, *_above(item)))]
-    process.kill(found)
+    terminating.kill_all(found)
     return len(found)
 
 
@@ -76,4 +76,4 @@ def is_server(argv: Sequence[str]) -> bool:
     return at is not None and "serve" in argv[at + 1 : at + 3]
 
 
-__all__ = ["VARIABLE", "end", "is_server", "mark_of_version_1", "new_mark"]
+__all__ = ["VARIABLE", "is_server", "mark_of_version_1", "new_mark", "terminate"]

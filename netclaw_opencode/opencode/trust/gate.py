@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netclaw_opencode._core.private_files import append_private, require_private_folder
 from netclaw_opencode.errors import DriverError
-from netclaw_opencode.opencode.process.state import folder
-from netclaw_opencode.opencode.trust.keeping import Trust
+from netclaw_opencode.opencode.trust.store import Trust
 
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.process.state import ServerRecord
@@ -40,9 +39,9 @@ class Gate:
         """Raise ``Refused`` (``untrusted_project``) or ``ServerProblem`` (``config_error``) for a directory that is not trusted."""
         if directory in self._admitted:
             return
-        if directory not in self._opened():
+        if directory not in self._read_opened():
             self._trust.require(directory)
-            self._keep(directory)
+            self._remember(directory)
         self._admitted.add(directory)
 
     def admits(self, directory: str) -> bool:
@@ -53,32 +52,24 @@ class Gate:
             return False
         return True
 
-    def _opened(self) -> set[str]:
+    def _read_opened(self) -> set[str]:
         if self._file is None:
             return set()
         try:
             lines = self._file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             return set()
-        return {found for line in lines if isinstance(found := _parsed(line), str)}
+        return {found for line in lines if isinstance(found := _parse_line(line), str)}
 
-    def _keep(self, directory: str) -> None:
+    def _remember(self, directory: str) -> None:
         if self._file is None:
             return
         with suppress(OSError):
-            handle = os.open(
-                folder(self._trust.state_dir) / self._file.name,
-                os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0),
-                0o600,
-            )
-            try:
-                # One write for each line: lines of several processes do not mix.
-                os.write(handle, f"{json.dumps(directory)}\n".encode())
-            finally:
-                os.close(handle)
+            path = require_private_folder(self._trust.state_dir) / self._file.name
+            append_private(path, f"{json.dumps(directory)}\n".encode())
 
 
-def _parsed(line: str) -> object:
+def _parse_line(line: str) -> object:
     try:
         found: object = json.loads(line)
     except ValueError:

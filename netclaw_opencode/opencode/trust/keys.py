@@ -41,7 +41,7 @@ _SHOWN = 120
 PLUGIN_KEYS = ("plugin", "plugins")
 
 
-def runs_of(document: object) -> Iterator[tuple[str, str]]:
+def describe_effects(document: object) -> Iterator[tuple[str, str]]:
     """Pairs of a top-level key and what it makes OpenCode do, one sentence each."""
     if not isinstance(document, Members):
         yield "", f"it is no object but {_shown(document)}"
@@ -191,4 +191,4 @@ def local_plugins(document: object) -> Iterator[str]:
                     yield name.removeprefix("file://")
 
 
-__all__ = ["PLUGIN_KEYS", "local_plugins", "runs_of"]
+__all__ = ["PLUGIN_KEYS", "describe_effects", "local_plugins"]

@@ -60,7 +60,7 @@ class Subscription:
             self.log.take(event)
         self._put(event)
 
-    def nudge(self) -> None:
+    def wake(self) -> None:
         """Wake the subscriber without an event: something else that it follows has changed."""
         self._put(None)
 
@@ -73,6 +73,12 @@ class Subscription:
     async def next(self) -> ServerEvent | None:
         """The next event, or None for a nudge; the caller bounds the wait."""
         return await self._receive.receive()
+
+    def take_queued(self) -> list[ServerEvent]:
+        """Return the events that have come and were not read yet."""
+        waiting = self._receive.statistics().current_buffer_used
+        queued = [self._receive.receive_nowait() for _ in range(waiting)]
+        return [item for item in queued if item is not None]
 
     def close(self) -> None:
         self._send.close()
@@ -102,25 +108,29 @@ class EventHub:
         """Whether the stream is up now; while it is not, callers poll more often."""
         return self._connected.is_set()
 
-    async def ready(self, *, within_seconds: float) -> None:
-        """Return once the stream said ``server.connected``: only then may a prompt be sent (F31).
-
-        Raises ``OutOfTime`` (``request_timeout``) or the error that kept the stream from opening.
-        """
+    def start(self) -> None:
+        """Begin to open the stream, unless that was done before: for a caller that will soon need it."""
         if not self._started:
             self._started = True
             self._awaited_since = anyio.current_time()
             self._tasks.start_soon(self._keep_reading)
+
+    async def wait_ready(self, *, within_seconds: float) -> None:
+        """Return once the stream said ``server.connected``: only then may a prompt be sent (F31).
+
+        Raises ``OutOfTime`` (``request_timeout``) or the error that kept the stream from opening.
+        """
+        self.start()
         with anyio.move_on_after(within_seconds):
             await self._connected.wait()
             return
         raise self._failure or OutOfTime("request_timeout", f"the event stream did not open within {within_seconds:g} s")
 
-    async def opened(self, *, within_seconds: float) -> bool:
-        """As ``ready``, for callers that do without events if they must: they poll. Tells whether the stream is up."""
+    async def try_open(self, *, within_seconds: float) -> bool:
+        """As ``wait_ready``, for callers that do without events if they must: they poll. Tells whether the stream is up."""
         left = self._awaited_since + _OPEN_SECONDS - anyio.current_time() if self._started else _OPEN_SECONDS
         try:
-            await self.ready(within_seconds=max(0.0, min(within_seconds, left)))
+            await self.wait_ready(within_seconds=max(0.0, min(within_seconds, left)))
         except DriverError:
             return False
         return True
@@ -130,7 +140,7 @@ class EventHub:
         """Events of one session and its sub-agents, or of all sessions for None."""
         send, receive = anyio.create_memory_object_stream["ServerEvent | None"](_QUEUE)
         # Events arrive in the stream's own task; they belong to the call that follows the session.
-        log = EventLog(self._record.bound()) if self._record.on else None
+        log = EventLog(self._record.bind()) if self._record.on else None
         subscription = Subscription({session_id} if session_id is not None else None, send, receive, log=log)
         self._subscriptions.add(subscription)
         try:
@@ -170,14 +180,14 @@ class EventHub:
             async with self._client.stream_events(routes.EVENTS) as items:
                 async for text in items:
                     silence.deadline = anyio.current_time() + _SILENT_SECONDS
-                    self._share(text)
+                    self._dispatch(text)
 
     def _log(self, state: str, *, code: str | None = None) -> None:
         for subscription in self._subscriptions:
             if subscription.log is not None:
                 subscription.log.stream(state, code=code)
 
-    def _share(self, text: str) -> None:
+    def _dispatch(self, text: str) -> None:
         try:
             event = reading.event(json.loads(text))
         except (ValueError, RecursionError, DriverError):

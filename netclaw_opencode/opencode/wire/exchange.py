@@ -35,7 +35,7 @@ class Exchange:
     received: int = 0
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
+    def note_when_done(self) -> Iterator[None]:
         """Note the request when the block ends, however it ends."""
         began = time.perf_counter()
         code: str | None = "cancelled"

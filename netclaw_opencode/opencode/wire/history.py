@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.opencode.wire import reading, routes
-from netclaw_opencode.opencode.wire.http import HttpNotFound
+from netclaw_opencode.opencode.wire.http import HttpNotFoundError
 from netclaw_opencode.opencode.wire.types import FileChange, Message, MessageError, ModelRef, Part, Usage
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Step:
         return self.completed_ms is not None and not any(item.status in ("running", "pending") for item in self.tools)
 
     @classmethod
-    def of(cls, message: Message, *, directory: str) -> Step:
+    def from_message(cls, message: Message, *, directory: str) -> Step:
         """Keep what matters of a message; paths become relative to ``directory`` where they lie below it."""
         return cls(
             id=message.id,
@@ -94,9 +94,9 @@ class Step:
             structured=message.structured,
             text=message.text,
             tools=tuple(ToolUse(part.tool, part.tool_status, part.title, part.call_id) for part in message.parts if part.tool),
-            changes=tuple(change for part in message.parts if (change := _change_of(part, directory)) is not None),
-            overwritten=tuple(relative(str(part.tool_metadata["filepath"]), directory) for part in message.parts if _overwrote(part)),
-            announced=tuple(relative(path, directory) for part in message.parts for path in part.files),
+            changes=tuple(change for part in message.parts if (change := _read_file_change(part, directory)) is not None),
+            overwritten=tuple(relativize(str(part.tool_metadata["filepath"]), directory) for part in message.parts if _overwrote(part)),
+            announced=tuple(relativize(path, directory) for part in message.parts for path in part.files),
             is_summary=message.is_summary,
             is_continuation=message.is_continuation,
             has_parts=bool(message.parts),
@@ -147,7 +147,7 @@ class History:
         ids = {"session_id": self._session.id, "message_id": message_id}
         try:
             answer = await self._http.call(routes.MESSAGE, ids=ids, directory=self._session.directory)
-        except HttpNotFound:
+        except HttpNotFoundError:
             return None
         return self._keep(reading.message(answer))
 
@@ -187,31 +187,31 @@ class History:
                 before=before,
                 limit_seconds=limit_seconds,
             )
-        except HttpNotFound as error:
-            raise not_found(self._session.id) from error
+        except HttpNotFoundError as error:
+            raise session_not_found(self._session.id) from error
         steps = tuple(self._keep(message) for message in reading.messages(answer.content))
         self._next_cursor = answer.next_cursor
         self._per_message = answer.size / max(len(steps), 1)
         return steps
 
     def _keep(self, message: Message) -> Step:
-        step = Step.of(message, directory=self._session.directory)
+        step = Step.from_message(message, directory=self._session.directory)
         self._steps[step.id] = step
         return step
 
 
-def not_found(session_id: str) -> ActionFailed:
+def session_not_found(session_id: str) -> ActionFailed:
     """The error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
     return ActionFailed("session_not_found", f"the server has no session {session_id}", details={"session_id": session_id})
 
 
-def relative(path: str, directory: str) -> str:
+def relativize(path: str, directory: str) -> str:
     """The path as people of that directory say it."""
     inside = Path(path)
     return str(inside.relative_to(directory)) if inside.is_relative_to(directory) else path
 
 
-def bounded(change: FileChange) -> FileChange:
+def drop_long_diff(change: FileChange) -> FileChange:
     """The change without its diff where that is too long."""
     return change if len(change.diff) <= LONGEST_DIFF else replace(change, diff="")
 
@@ -223,18 +223,20 @@ def _overwrote(part: Part) -> bool:
     return done and "filediff" not in told and isinstance(told.get("filepath"), str) and told.get("exists") is True
 
 
-def _change_of(part: Part, directory: str) -> FileChange | None:
+def _read_file_change(part: Part, directory: str) -> FileChange | None:
     """The file that a tool wrote, for folders without git, where the server keeps no snapshots."""
     if part.tool not in _WRITERS or part.tool_status != "completed":
         return None
     change = part.tool_metadata.get("filediff")
     if isinstance(change, Mapping):
         read = reading.file_change(change)
-        return bounded(replace(read, path=relative(read.path, directory), diff=read.diff or str(part.tool_metadata.get("diff", ""))))
+        return drop_long_diff(
+            replace(read, path=relativize(read.path, directory), diff=read.diff or str(part.tool_metadata.get("diff", "")))
+        )
     path, content = part.tool_metadata.get("filepath"), part.tool_input.get("content")
     if not isinstance(path, str) or not isinstance(content, str):
         return None
-    shown = relative(path, directory)
+    shown = relativize(path, directory)
     existed = part.tool_metadata.get("exists") is True
     # Not splitlines: a file of a megabyte would be held once more, line by line.
     additions = content.count("\n") + (bool(content) and not content.endswith("\n"))
@@ -244,4 +246,4 @@ def _change_of(part: Part, directory: str) -> FileChange | None:
     return FileChange(shown, "modified" if existed else "added", additions, 0, diff)
 
 
-__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "bounded", "not_found", "relative"]
+__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "drop_long_diff", "relativize", "session_not_found"]

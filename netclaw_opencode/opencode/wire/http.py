@@ -20,10 +20,10 @@ from typing import NoReturn
 import anyio
 import httpx
 
-from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.redaction import redacted
+from netclaw_opencode._core import strict_json, time_budget
+from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput, OutOfTime, ServerProblem
-from netclaw_opencode.jsontypes import JsonObject, is_deeper
+from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.opencode.wire.admission import Admission, directory_of
 from netclaw_opencode.opencode.wire.bounded import BoundedEvents
 from netclaw_opencode.opencode.wire.exchange import Exchange
@@ -36,7 +36,6 @@ _UNCALLED_SECONDS = 60.0
 """Time limit of a request that belongs to no call of an action (tests, scripts), in seconds."""
 _CLOCK_RESOLUTION_MS = 2000
 """The Date header counts whole seconds, and travels: a smaller difference of two clocks cannot be told from none."""
-_MAX_DEPTH = 100
 _ID = re.compile(r"[0-9A-Za-z_]{1,80}")
 
 
@@ -149,17 +148,17 @@ class HttpClient:
         if self._admission is not None:
             await self._admission.require(route, ids or {}, directory)
         params = {**(query or {}), **({"directory": directory} if directory is not None else {})}
-        limit = time_budget.within(
-            min(each for each in (route.limit_seconds, limit_seconds, time_budget.left(_UNCALLED_SECONDS)) if each is not None)
+        limit = time_budget.remaining_up_to(
+            min(each for each in (route.limit_seconds, limit_seconds, time_budget.remaining(_UNCALLED_SECONDS)) if each is not None)
         )
         # Less than the whole limit, so that "nobody accepts" is told from "accepted and silent" (F2).
         connect = min(_CONNECT_SECONDS, 0.9 * limit)
         request = self._request(route, path, params, body, connect_seconds=connect)
         exchange = Exchange(self._record, route, path, sent=len(request.content), ids=ids or {})
-        with exchange.noted():
+        with exchange.note_when_done():
             try:
                 with anyio.fail_after(limit):
-                    return await self._tried(route, request, exchange, connect_seconds=connect)
+                    return await self._send_with_retries(route, request, exchange, connect_seconds=connect)
             except TimeoutError as error:
                 raise OutOfTime(
                     "request_timeout",
@@ -179,11 +178,11 @@ class HttpClient:
         url = f"{self.url.rstrip('/')}{path}{query}"
         return httpx.Request(route.method, url, headers=self._client.headers, json=body, extensions={"timeout": timeout.as_dict()})
 
-    async def _tried(self, route: Route, request: httpx.Request, exchange: Exchange, *, connect_seconds: float) -> Answer:
+    async def _send_with_retries(self, route: Route, request: httpx.Request, exchange: Exchange, *, connect_seconds: float) -> Answer:
         for tries_left in reversed(range(_SAFE_TRIES)):
             exchange.tries += 1
             try:
-                return await self._once(route, request, exchange)
+                return await self._send_once(route, request, exchange)
             except httpx.ConnectError as error:
                 raise self._unreachable(error) from error
             except httpx.ConnectTimeout as error:
@@ -192,7 +191,7 @@ class HttpClient:
                 ) from error
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
                 if route.retry != "safe" or tries_left == 0:
-                    _raise_broken(route, error)
+                    _raise_connection_lost(route, error)
             except (httpx.DecodingError, httpx.HTTPError) as error:
                 raise ActionFailed("bad_response", f"{route.method} {route.path}: {_reason(error)}") from error
             await anyio.sleep(random.uniform(0, 0.05))  # noqa: S311 - jitter, not a secret
@@ -211,7 +210,7 @@ class HttpClient:
         offset = int(stated - time.time() * 1000)
         self.clock_offset_ms = offset if abs(offset) > _CLOCK_RESOLUTION_MS else 0
 
-    async def _once(self, route: Route, request: httpx.Request, exchange: Exchange) -> Answer:
+    async def _send_once(self, route: Route, request: httpx.Request, exchange: Exchange) -> Answer:
         if self._client.is_closed:
             raise ActionFailed("connection_lost", f"{route.method} {route.path}: the connection to {self.url} was closed meanwhile")
         response = await self._client.send(request, stream=True)
@@ -265,27 +264,9 @@ def _path(route: Route, ids: Mapping[str, str]) -> str:
 def parse_json(content: bytes | bytearray, route: Route) -> object:
     """Parse strictly: no NaN, no key twice, no endless nesting. Raises ``ActionFailed`` (``bad_response``)."""
     try:
-        found: object = json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_object)
-        _require_shallow(found)
-        return found
-    except (ValueError, RecursionError) as error:
+        return strict_json.parse(content)
+    except ValueError as error:
         raise ActionFailed("bad_response", f"{route.method} {route.path}: the answer is not valid JSON ({_reason(error)})") from error
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object names a key twice")
-    return found
-
-
-def _require_shallow(value: object) -> None:
-    if is_deeper(value, _MAX_DEPTH):
-        raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _require_plain(response: httpx.Response, route: Route) -> None:
@@ -311,7 +292,7 @@ async def _read(response: httpx.Response, route: Route) -> bytearray:
 def _raise_status(route: Route, status: int, content: bytes | bytearray) -> NoReturn:
     where = f"{route.method} {route.path}"
     # A broken configuration comes back with its whole text, keys included.
-    text = foreign_text(redacted(_error_text(content)))
+    text = sanitize(redact(_error_text(content)))
     if status == 401:
         raise ServerProblem("auth_failed", "the server refused the user name or password (401)")
     if "ConfigJsonError" in text or "ConfigInvalidError" in text:
@@ -319,20 +300,20 @@ def _raise_status(route: Route, status: int, content: bytes | bytearray) -> NoRe
     if 300 <= status < 400:
         raise ActionFailed("bad_response", f"{where}: the server redirects ({status}); redirects are not followed")
     if status == 404:
-        raise HttpNotFound(f"{where}: not found")
+        raise HttpNotFoundError(f"{where}: not found")
     if status == 400:
         raise InvalidInput("invalid_input", f"{where}: the server refused the request: {text}")
     raise ActionFailed("bad_response", f"{where}: the server answered {status}: {text}", details={"status": status})
 
 
-class HttpNotFound(DriverError):
+class HttpNotFoundError(DriverError):
     """404; callers turn it into the error that fits what was asked for."""
 
     def __init__(self, message: str) -> None:
         super().__init__("bad_response", message)
 
 
-def _raise_broken(route: Route, error: Exception) -> NoReturn:
+def _raise_connection_lost(route: Route, error: Exception) -> NoReturn:
     if isinstance(error, httpx.RemoteProtocolError) and "illegal" in str(error).lower():
         raise ServerProblem("not_opencode", f"what answers does not speak HTTP ({_reason(error)})") from error
     raise ActionFailed("connection_lost", f"{route.method} {route.path}: the connection broke ({_reason(error)})") from error
@@ -347,7 +328,7 @@ def _error_text(content: bytes | bytearray) -> str:
     return json.dumps(found, ensure_ascii=False)
 
 
-def foreign_text(text: str, *, limit: int = 400) -> str:
+def sanitize(text: str, *, limit: int = 400) -> str:
     """Text from elsewhere, made harmless for one line of a message: shortened, no control characters."""
     cleaned = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(cleaned.split())[:limit]
@@ -362,4 +343,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reason(error: Exception) -> str:
-    return foreign_text(str(error) or type(error).__name__, limit=160)
+    return sanitize(str(error) or type(error).__name__, limit=160)

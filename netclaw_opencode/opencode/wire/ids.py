@@ -40,12 +40,12 @@ class IdMaker:
         return f"{prefix}_{stamp:012x}" + "".join(secrets.choice(_BASE62) for _ in range(14))
 
 
-def part_of(message_id: str) -> str:
+def part_id_for(message_id: str) -> str:
     """The id of a prompt's only part: made from the message's, so that whoever repeats the one repeats the other (F27)."""
     return "prt_" + message_id.removeprefix("msg_")
 
 
-def checked(value: object, *, field: str = "session_id") -> str:
+def check_id(value: object, *, field: str = "session_id") -> str:
     """The id, if it is one that may stand in a URL.
 
     ``field`` names the input and, with it, the id's prefix. Raises ``InvalidInput`` (``invalid_input``).

@@ -31,7 +31,7 @@ class Listing:
     unreadable: int = 0
 
 
-async def read(client: HttpClient, *, directory: str | None = None, most: int) -> Listing:
+async def list_sessions(client: HttpClient, *, directory: str | None = None, most: int) -> Listing:
     """Read the sessions that were changed last, of one directory or of all, ``most`` at most."""
     found: dict[str, Session] = {}
     before_ms: int | None = None
@@ -39,7 +39,7 @@ async def read(client: HttpClient, *, directory: str | None = None, most: int) -
     size, unreadable, pages = min(PAGE, most), 0, 0
     while len(found) < most:
         try:
-            page = await _page(client, directory, size, {"cursor": before_ms})
+            page = await _read_page(client, directory, size, {"cursor": before_ms})
         except DriverError as error:
             if error.code != "response_too_large":
                 raise
@@ -47,7 +47,7 @@ async def read(client: HttpClient, *, directory: str | None = None, most: int) -
                 size = max(1, size // 4)
                 continue
             unreadable += 1
-            before_ms = await _before_large(client, directory, before_ms)
+            before_ms = await _find_cursor_before_large(client, directory, before_ms)
             continue
         pages += 1
         newest_ms = page[0].updated_ms if newest_ms is None and page else newest_ms
@@ -60,18 +60,18 @@ async def read(client: HttpClient, *, directory: str | None = None, most: int) -
         size = min(PAGE, size * 2)
     if pages > 1 and newest_ms is not None:
         # What was changed while the pages were read has moved to the front.
-        found |= {item.id: item for item in await _page(client, directory, PAGE // 4, {"start": newest_ms})}
+        found |= {item.id: item for item in await _read_page(client, directory, PAGE // 4, {"start": newest_ms})}
     # Of one directory: the server may understand it as that of a whole project (F20).
     kept = [item for item in found.values() if directory in (None, item.directory)]
     return Listing(tuple(sorted(kept, key=lambda item: (-item.created_ms, item.id))[:most]), unreadable)
 
 
-async def _page(client: HttpClient, directory: str | None, size: int, times: Mapping[str, int | None]) -> tuple[Session, ...]:
+async def _read_page(client: HttpClient, directory: str | None, size: int, times: Mapping[str, int | None]) -> tuple[Session, ...]:
     query = {"limit": str(size)} | {name: str(value) for name, value in times.items() if value is not None}
     return reading.sessions(await client.call(routes.ALL_SESSIONS, directory=directory, query=query))
 
 
-async def _before_large(client: HttpClient, directory: str | None, before_ms: int | None) -> int:
+async def _find_cursor_before_large(client: HttpClient, directory: str | None, before_ms: int | None) -> int:
     """A cursor that passes over the session next to ``before_ms``: its own time is in the answer that is too large.
 
     Looked for by steps that double, since the next session is seldom far, and then by halving.
@@ -93,7 +93,7 @@ async def _before_large(client: HttpClient, directory: str | None, before_ms: in
 
 async def _is_readable(client: HttpClient, directory: str | None, before_ms: int) -> bool:
     try:
-        await _page(client, directory, 1, {"cursor": before_ms})
+        await _read_page(client, directory, 1, {"cursor": before_ms})
     except DriverError as error:
         if error.code != "response_too_large":
             raise
@@ -101,4 +101,4 @@ async def _is_readable(client: HttpClient, directory: str | None, before_ms: int
     return True
 
 
-__all__ = ["PAGE", "Listing", "read"]
+__all__ = ["PAGE", "Listing", "list_sessions"]

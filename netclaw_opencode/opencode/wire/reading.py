@@ -32,27 +32,27 @@ from netclaw_opencode.opencode.wire.types import (
 T = TypeVar("T")
 
 
-def bad(what: str) -> ActionFailed:
+def bad_response(what: str) -> ActionFailed:
     """The error for an answer that is not what the API promises."""
     return ActionFailed("bad_response", f"the server's answer is not what its API promises: {what}")
 
 
 def as_object(value: object, what: str) -> JsonObject:
     if not isinstance(value, Mapping):
-        raise bad(f"{what} is not an object")
+        raise bad_response(f"{what} is not an object")
     return value
 
 
 def as_list(value: object, what: str, parse: Callable[[object], T]) -> tuple[T, ...]:
     if not isinstance(value, list):
-        raise bad(f"{what} is not a list")
+        raise bad_response(f"{what} is not a list")
     return tuple(parse(item) for item in value)
 
 
 def text_of(source: JsonObject, key: str, what: str) -> str:
     value = source.get(key)
     if not isinstance(value, str):
-        raise bad(f"{what}.{key} is not text")
+        raise bad_response(f"{what}.{key} is not text")
     return value
 
 
@@ -77,7 +77,7 @@ def _object_or_empty(value: object) -> JsonObject:
 def health(value: object) -> Health:
     source = as_object(value, "health")
     if not isinstance(source.get("healthy"), bool):
-        raise bad("health.healthy is not a boolean")
+        raise bad_response("health.healthy is not a boolean")
     return Health(healthy=source["healthy"] is True, version=text_of(source, "version", "health"))
 
 
@@ -138,7 +138,7 @@ def status(value: object) -> SessionStatus:
                 next_ms=int(number_of(source, "next")),
             )
         case other:
-            raise bad(f"status.type {other[:40]!r} is unknown")
+            raise bad_response(f"status.type {other[:40]!r} is unknown")
 
 
 def messages(value: object) -> tuple[Message, ...]:

@@ -72,8 +72,8 @@ def _plugin(declared: Declared, project: Project) -> Iterator[Finding]:
     if plugin is None or project.plugins is None or plugin in {value.partition(":")[0].strip() for value in project.plugins}:
         return
     what = f"no entry point of the group {ENTRY_POINTS} leads to {plugin[:100]}"
-    mend = f'add [project.entry-points."{ENTRY_POINTS}"] with {(declared.text("name") or "my-skill")[:64]} = "{plugin[:100]}"'
-    yield finding(PROJECT, "entry_point_missing", what, mend, line=project.entry_points_line)
+    fix = f'add [project.entry-points."{ENTRY_POINTS}"] with {(declared.text("name") or "my-skill")[:64]} = "{plugin[:100]}"'
+    yield finding(PROJECT, "entry_point_missing", what, fix, line=project.entry_points_line)
 
 
 def _tool_names(declared: Declared) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """The codes of everything that the check of a skill package can find, as one table.
 
-Owns them: what a code means, how grave it is and how it is mended. The codes are stable; the page for authors is made from
+Owns them: what a code means, how grave it is and how it is fixed. The codes are stable; the page for authors is made from
 this table, and each row has an example package among the tests. An error is what some host refuses or misreads, a warning
 what works worse than it could.
 """

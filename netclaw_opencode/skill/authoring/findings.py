@@ -1,6 +1,6 @@
-"""What the check of a package found: frozen facts, in the order in which a reader mends them.
+"""What the check of a package found: frozen facts, in the order in which a reader fixes them.
 
-Owns the shapes. How they are shown is a face's concern.
+Owns the shapes. How they are shown is an adapter's concern.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Handlers = Literal["none", "looked_up", "imported"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing to mend: ``file`` is relative to the package, with slashes; line and column count from 1."""
+    """One thing to fix: ``file`` is relative to the package, with slashes; line and column count from 1."""
 
     file: str
     line: int
     column: int
     code: str
     what: str
-    mend: str
+    fix: str
 
     @property
     def severity(self) -> Severity:
@@ -57,7 +57,7 @@ def finding(
     file: str,
     code: str,
     what: str,
-    mend: str | None = None,
+    fix: str | None = None,
     *,
     line: int | None = None,
     column: int | None = None,
@@ -65,12 +65,12 @@ def finding(
 ) -> Finding:
     """A finding; without a remedy of its own it has that of its code, without a place the beginning of the file."""
     line, column = at if at is not None else (line, column)
-    return Finding(file, line or 1, column or 1, code, what, CODES[code].remedy if mend is None else mend)
+    return Finding(file, line or 1, column or 1, code, what, CODES[code].remedy if fix is None else fix)
 
 
 def of_faults(file: str, faults: Iterable[Fault]) -> list[Finding]:
     """What kept a file from being read as plain data."""
-    return [finding(file, fault.kind, fault.what, fault.mend, line=fault.line, column=fault.column) for fault in faults]
+    return [finding(file, fault.kind, fault.what, fault.fix, line=fault.line, column=fault.column) for fault in faults]
 
 
 __all__ = ["Finding", "Handlers", "PackageReport", "finding", "of_faults"]

@@ -142,7 +142,7 @@ def _parsed(package: Package, path: Path) -> ast.Module | Finding | str:
         return finding(relative, "path_outside", "it is a link that leads out of the package")
     text = read_text(path)
     if isinstance(text, Fault):
-        return finding(relative, text.kind, text.what, text.mend, line=text.line)
+        return finding(relative, text.kind, text.what, text.fix, line=text.line)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -95,7 +95,7 @@ def _of_manifest(problem: ManifestProblem) -> Finding:
     place = problem.where.removeprefix(f"{file}: ")
     if place not in (file, "(top)"):
         what = f"{place}: {what}"
-    return finding(file, problem.code, what, problem.mend, line=problem.line, column=problem.column)
+    return finding(file, problem.code, what, problem.fix, line=problem.line, column=problem.column)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from netclaw_opencode._core.resources import bundled
+from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode.manifest import Manifest, own_manifest
 from netclaw_opencode.skill.export.sealing import SKILL, is_sealed, sealed
 
@@ -137,12 +137,12 @@ def _archive(files: Mapping[str, bytes]) -> bytes:
 
 def _skill(more: Metadata) -> dict[str, bytes]:
     """SKILL.md and what it names; ``more`` goes into its metadata."""
-    text = bundled(SKILL).read_text(encoding="utf-8")
+    text = find_bundled(SKILL).read_text(encoding="utf-8")
     head, _, body = text.removeprefix("---\n").partition("\n---\n")
     # The metadata stand last: whatever a host asks for is added below them.
     lines = [*head.splitlines(), *_yaml(more, "  ")]
     texts = {SKILL: "\n".join(["---", *lines, "---", body])}
-    texts |= {name: bundled(name).read_text(encoding="utf-8") for name in REFERENCES}
+    texts |= {name: find_bundled(name).read_text(encoding="utf-8") for name in REFERENCES}
     return {name: _without_remarks(text).encode("utf-8") for name, text in texts.items()}
 
 

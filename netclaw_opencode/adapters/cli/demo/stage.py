@@ -16,7 +16,7 @@ from netclaw_opencode.adapters.cli import output
 from netclaw_opencode.adapters.cli.demo.proof import Claim
 from netclaw_opencode.adapters.cli.progress import LiveLine, live_line
 from netclaw_opencode.adapters.cli.terminal import PROGRAM, one_line
-from netclaw_opencode.adapters.cli.views import console_for, print_piece, rendered
+from netclaw_opencode.adapters.cli.views import console_for, print_piece, render
 from netclaw_opencode.facts import ProgressEvent
 
 _STYLES = {"server": "blue", "tool": "yellow", "session": "cyan", "stopping": "red"}
@@ -111,7 +111,7 @@ class Stage:
         """Print the outcome of the task; returns the exit code."""
         self.close()
         self._print("")
-        for piece in rendered({**envelope, "action": "run_task"} if envelope.get("ok") is True else envelope):
+        for piece in render({**envelope, "action": "run_task"} if envelope.get("ok") is True else envelope):
             print_piece(self._console, piece)
         return output.exit_code(envelope)
 

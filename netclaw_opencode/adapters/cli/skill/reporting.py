@@ -68,7 +68,7 @@ def text(checked: Checked) -> str:
         for finding in report.findings:
             place = f"{path_of(report, finding.file)}:{finding.line}:{finding.column}"
             lines.append(one_line(f"{place}: {finding.severity}: {finding.what} [{finding.code}]", _LONGEST))
-            lines.append(f"    {one_line(finding.mend, _LONGEST)}")
+            lines.append(f"    {one_line(finding.fix, _LONGEST)}")
         lines.append(one_line(_summary(report), _LONGEST))
     if not checked.reports:
         lines.append("no skill package among the paths")
@@ -76,7 +76,7 @@ def text(checked: Checked) -> str:
 
 
 def _summary(report: PackageReport) -> str:
-    counts = f"{_counted(report.errors, 'error')}, {_counted(report.warnings, 'warning')}" if report.findings else "nothing to mend"
+    counts = f"{_counted(report.errors, 'error')}, {_counted(report.warnings, 'warning')}" if report.findings else "nothing to fix"
     how = {"none": "", "looked_up": "; handlers looked up in the source, nothing was run", "imported": "; handlers imported"}
     return (
         f"{'✗' if report.findings else '✓'} {report.name or 'a skill without a name'} ({path_of(report)}): {counts}{how[report.handlers]}"
@@ -102,7 +102,7 @@ def json(checked: Checked) -> str:
                     "code": finding.code,
                     "severity": finding.severity,
                     "what": finding.what,
-                    "mend": finding.mend,
+                    "mend": finding.fix,
                 }
                 for finding in report.findings
             ],
@@ -118,7 +118,7 @@ def github(checked: Checked) -> str:
     lines = []
     for path, finding in checked.placed():
         place = f"file={_property(path)},line={finding.line},col={finding.column},title={_property(finding.code)}"
-        lines.append(f"::{finding.severity} {place}::{_message(f'{finding.what}; {finding.mend}')}")
+        lines.append(f"::{finding.severity} {place}::{_message(f'{finding.what}; {finding.fix}')}")
     # A line that begins with :: is a command, so what came out of a package never begins one.
     lines += [one_line(_summary(report), _LONGEST) for report in checked.reports]
     return "\n".join(lines)
@@ -157,7 +157,7 @@ def sarif(checked: Checked) -> str:
             "ruleId": finding.code,
             "ruleIndex": index[finding.code],
             "level": finding.severity,
-            "message": {"text": f"{finding.what}; {finding.mend}"},
+            "message": {"text": f"{finding.what}; {finding.fix}"},
             "locations": [
                 {
                     "physicalLocation": {

@@ -1,7 +1,7 @@
 """Readable text for envelopes: one small view for each action, one for errors, one for anything else.
 
 Owns the choice of the view and the console. A view gets the envelope's ``data`` and yields what rich can print; all text
-from outside goes through ``terminal.harmless`` there. A view that stumbles never costs the result: the plain one follows.
+from outside goes through ``terminal.escape_controls`` there. A view that stumbles never costs the result: the plain one follows.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def print_envelope(envelope: Mapping[str, object], *, shown_live: bool = False) 
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")  # a terminal of another encoding must not cost the result
     console = console_for(stream)
-    for piece in rendered(envelope, shown_live=shown_live):
+    for piece in render(envelope, shown_live=shown_live):
         print_piece(console, piece)
 
 
@@ -77,7 +77,7 @@ def print_piece(console: Console, piece: RenderableType) -> None:
     console.file.flush()
 
 
-def rendered(envelope: Mapping[str, object], *, shown_live: bool = False) -> list[RenderableType]:
+def render(envelope: Mapping[str, object], *, shown_live: bool = False) -> list[RenderableType]:
     """The pieces of an envelope, top to bottom."""
     action = str(envelope.get("action", ""))
     if envelope.get("ok") is not True:
@@ -85,10 +85,10 @@ def rendered(envelope: Mapping[str, object], *, shown_live: bool = False) -> lis
     data = part(envelope, "data")
     if shown_live and action == "watch_events":
         return list(lists.events_end(data))
-    return _or_plain(action, data)
+    return _view_or_plain(action, data)
 
 
-def _or_plain(action: str, data: Data) -> list[RenderableType]:
+def _view_or_plain(action: str, data: Data) -> list[RenderableType]:
     view = VIEWS.get(action)
     if view is not None:
         try:
@@ -99,4 +99,4 @@ def _or_plain(action: str, data: Data) -> list[RenderableType]:
     return list(plain.anything(data))
 
 
-__all__ = ["VIEWS", "console_for", "print_envelope", "print_piece", "rendered"]
+__all__ = ["VIEWS", "console_for", "print_envelope", "print_piece", "render"]

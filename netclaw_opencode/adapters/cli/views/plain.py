@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from netclaw_opencode.adapters.cli.terminal import harmless, one_line
+from netclaw_opencode.adapters.cli.terminal import escape_controls, one_line
 
 _DEEPEST = 8
 _WIDEST = 120
@@ -63,7 +63,7 @@ def _scalar(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, (Mapping, list, tuple)):
         return "(none)"
-    return harmless(str(value))
+    return escape_controls(str(value))
 
 
 __all__ = ["anything"]

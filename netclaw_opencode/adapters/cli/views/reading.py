@@ -11,7 +11,7 @@ from typing import TypeAlias
 from rich.table import Table
 from rich.text import Text
 
-from netclaw_opencode.adapters.cli.terminal import harmless, one_line
+from netclaw_opencode.adapters.cli.terminal import escape_controls, one_line
 
 Data: TypeAlias = Mapping[str, object]
 
@@ -43,7 +43,7 @@ def word(data: Data, key: str, default: str = "") -> str:
 def text(data: Data, key: str) -> str:
     """The value under a key as harmless text with its line breaks."""
     value = data.get(key)
-    return "" if value is None else harmless(str(value))
+    return "" if value is None else escape_controls(str(value))
 
 
 def number(data: Data, key: str) -> float:
