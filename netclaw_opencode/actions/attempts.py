@@ -15,7 +15,7 @@ import anyio
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.actions import changed_files
+from netclaw_opencode.actions import capping, changed_files
 from netclaw_opencode.actions.changed_files import ChangeWatch
 from netclaw_opencode.driver import keys, sending, sessions, stopping, tags
 from netclaw_opencode.driver.tags import SessionTag
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.actions.isolation import Place
     from netclaw_opencode.driver.keys import Key
     from netclaw_opencode.driver.results import TurnResult
+    from netclaw_opencode.driver.spending import Budget
     from netclaw_opencode.jsontypes import JsonObject
     from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
@@ -59,6 +60,7 @@ class Task:
     attempt: int = 0
     list_ignored: bool = False
     place: Place | None = None
+    budget: Budget = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +94,13 @@ class Job:
 
 async def run_watched(task: Task, context: ActionContext) -> Done:
     """Run a task, and see what it changed; what one that failed had changed stands in its error."""
-    watch = ChangeWatch(context.settings, list_ignored=task.list_ignored, place=task.place)
-    try:
+    async with changed_files.watched(ChangeWatch(context.settings, list_ignored=task.list_ignored, place=task.place)) as watch:
         job, result, attempts = await _with_fallbacks(task, context, watch)
         if job.new:
             report = await watch.end(result.span)
         else:
             report = watch.give_up("this call joined a task that had begun before")
-        return Done(job, result, attempts, report)
-    except DriverError as error:
-        if watch.began and "message_id" in error.details:
-            error.details |= changed_files.details_of(await watch.end(None))
-        raise
-    finally:
-        watch.close()
+    return Done(job, result, attempts, report)
 
 
 async def _with_fallbacks(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[Job, TurnResult, list[dict[str, object]]]:
@@ -168,6 +163,7 @@ async def _one(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[
         connection = await context.driver.connect()
         swept = await context.driver.sweep_orphans(connection, left_seconds=task.ends - context.clock())
         prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
+        await capping.require_price(connection, prompt, task.budget, directory=directory)
     message_id = connection.ids.message()
     wanted = sessions.NewSession(
         directory=directory,
@@ -195,6 +191,7 @@ async def _one(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[
             message_id=SessionTag.read(job.session).message_id,
             retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
+            budget=task.budget,
         )
         if result.is_waiting:
             job.handed_back = True

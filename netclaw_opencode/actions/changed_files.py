@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver import results
-from netclaw_opencode.errors import ActionFailed
+from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.settings import is_loopback
 from netclaw_opencode.work import changes, snapshots, stores
 from netclaw_opencode.work.folders import make_private
@@ -300,6 +300,19 @@ class ChangeWatch:
         return wire
 
 
+@asynccontextmanager
+async def watched(watch: ChangeWatch) -> AsyncIterator[ChangeWatch]:
+    """A block in which a turn runs; what one that failed had changed is put into its error."""
+    try:
+        yield watch
+    except DriverError as error:
+        if watch.began and "message_id" in error.details:
+            error.details |= details_of(await watch.end(None))
+        raise
+    finally:
+        watch.close()
+
+
 def details_of(report: Report) -> dict[str, object]:
     """The changes in an error's details: names without diffs, and where the patch is."""
     files = [{name: item[name] for name in ("path", "status", "by")} for item in report.files[:_MOST_TOLD]]
@@ -320,4 +333,4 @@ def _sweep_patches(folder: Path) -> None:
                 path.unlink()
 
 
-__all__ = ["ChangeWatch", "Report", "details_of", "find_git", "home_of"]
+__all__ = ["ChangeWatch", "Report", "details_of", "find_git", "home_of", "watched"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.actions import isolation
+from netclaw_opencode.actions import capping, isolation
 from netclaw_opencode.actions.attempts import Job, Task, run_watched
 from netclaw_opencode.driver import keys, rules
 from netclaw_opencode.errors import ActionFailed, DriverError
@@ -42,6 +42,7 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         parent_id=parent_id,
         key=key,
         list_ignored=read.flag(arguments, "list_ignored"),
+        budget=capping.read_budget(arguments, context),
     )
     async with isolation.isolated(arguments, context, ends=task.ends) as place:
         done = await run_watched(replace(task, place=place), context)
@@ -50,7 +51,7 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         output |= {
             "session_kept": task.keep or job.handed_back,
             "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": not job.handed_back},
-            "notes": [*read.texts(output, "notes"), *job.notes],
+            "notes": [*read.texts(output, "notes"), *job.notes, *capping.note_of(task.budget)],
         }
         if done.attempts:
             output["attempts"] = done.attempts
@@ -92,6 +93,7 @@ async def _plan_and_implement(
     arguments: JsonObject, context: ActionContext, *, began: float, limit: float, place: Place | None
 ) -> dict[str, object]:
     keep = read.flag(arguments, "keep_sessions")
+    budget = capping.read_budget(arguments, context)
     prompt = read.required_text(arguments, "prompt")
     common = {name: arguments[name] for name in _SHARED if name in arguments}
     to_plan = {**common, "prompt": PLAN_INSTRUCTION + prompt, "agent": read.text(arguments, "plan_agent") or "plan"}
@@ -99,7 +101,7 @@ async def _plan_and_implement(
         to_plan["model"] = arguments["plan_model"]
     if "thinking" in arguments:
         to_plan["thinking"] = arguments["thinking"]
-    planned = await run_watched(Task("plan", to_plan, began + limit, limit, keep, place=place), context)
+    planned = await run_watched(Task("plan", to_plan, began + limit, limit, keep, place=place, budget=budget), context)
     plan_job, plan = planned.job, planned.result
     if plan.is_waiting:
         return {
@@ -120,7 +122,7 @@ async def _plan_and_implement(
         "agent": read.text(arguments, "agent") or "build",
     }
     try:
-        done = await run_watched(Task("implement", to_build, began + limit, limit, keep, place=place), context)
+        done = await run_watched(Task("implement", to_build, began + limit, limit, keep, place=place, budget=budget), context)
     except DriverError as error:
         error.details["plan"] = plan.text
         raise

@@ -123,6 +123,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[T]: ...
@@ -142,6 +146,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[Any]: ...
@@ -160,6 +168,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[Any]:
@@ -197,6 +209,13 @@ class AsyncOpenCode(AsyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -207,7 +226,8 @@ class AsyncOpenCode(AsyncClient):
                 ThinkingUnsupportedError, ProviderAuthError, ProviderUnavailableError, ProviderResponseError,
                 ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError,
                 EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
-                ContextOverflowError, PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError.
+                ContextOverflowError, PermissionRequiredError, QuestionPendingError, ModelWithoutPriceError,
+                BudgetExceededError, StalledError, AbortUnconfirmedError.
         """
         request = Request(
             "send_message",
@@ -225,6 +245,10 @@ class AsyncOpenCode(AsyncClient):
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
                     "on_request": on_request,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
                 {"reuse_session": False, "deadline_seconds": 60},
             ),
@@ -251,6 +275,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[T]]: ...
@@ -270,6 +298,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[Any]]: ...
@@ -288,6 +320,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[Any]]:
@@ -327,6 +363,13 @@ class AsyncOpenCode(AsyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -347,6 +390,10 @@ class AsyncOpenCode(AsyncClient):
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
                     "on_request": on_request,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
                 {"reuse_session": False, "deadline_seconds": 60},
             ),
@@ -399,9 +446,9 @@ class AsyncOpenCode(AsyncClient):
                 One line, up to 200 characters.
 
         Raises:
-            DriverError: How it failed; causes of its own: InvalidPolicyError, IdempotencyConflictError,
-                SessionNotFoundError, SessionBusyError, SessionUsedError, SessionWaitingError, SessionLockedError,
-                ModelNotFoundError, AgentNotFoundError, ThinkingUnsupportedError, ProviderAuthError,
+            DriverError: How it failed; causes of its own: CapsNeedWaitingError, InvalidPolicyError,
+                IdempotencyConflictError, SessionNotFoundError, SessionBusyError, SessionUsedError, SessionWaitingError,
+                SessionLockedError, ModelNotFoundError, AgentNotFoundError, ThinkingUnsupportedError, ProviderAuthError,
                 ProviderUnavailableError, ProviderResponseError, ProviderRetryingError, TurnAbortedError,
                 TurnIncompleteError, PromptJoinedError, AbortUnconfirmedError.
         """
@@ -762,6 +809,10 @@ class AsyncOpenCode(AsyncClient):
         link_paths: Sequence[str] | None = None,
         copy_paths: Sequence[str] | None = None,
         apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[T]: ...
@@ -792,6 +843,10 @@ class AsyncOpenCode(AsyncClient):
         link_paths: Sequence[str] | None = None,
         copy_paths: Sequence[str] | None = None,
         apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]: ...
@@ -821,6 +876,10 @@ class AsyncOpenCode(AsyncClient):
         link_paths: Sequence[str] | None = None,
         copy_paths: Sequence[str] | None = None,
         apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]:
@@ -878,6 +937,13 @@ class AsyncOpenCode(AsyncClient):
             copy_paths: With isolation: untracked paths of the project that are copied into the tree.
             apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
                 work_conflict: then your folder is as it was, and the work is kept.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -888,8 +954,9 @@ class AsyncOpenCode(AsyncClient):
                 ThinkingUnsupportedError, ProviderAuthError, ProviderUnavailableError, ProviderResponseError,
                 ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError,
                 EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
-                ContextOverflowError, PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError,
-                CleanupIncompleteError, WorkFailedError, WorkConflictError, WorkNotFoundError.
+                ContextOverflowError, PermissionRequiredError, QuestionPendingError, ModelWithoutPriceError,
+                BudgetExceededError, StalledError, AbortUnconfirmedError, CleanupIncompleteError, WorkFailedError,
+                WorkConflictError, WorkNotFoundError.
         """
         request = Request(
             "run_task",
@@ -918,6 +985,10 @@ class AsyncOpenCode(AsyncClient):
                     "link_paths": arguments.plain(link_paths),
                     "copy_paths": arguments.plain(copy_paths),
                     "apply": apply,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
                 {
                     "keep_session": False,
@@ -962,6 +1033,10 @@ class AsyncOpenCode(AsyncClient):
         link_paths: Sequence[str] | None = None,
         copy_paths: Sequence[str] | None = None,
         apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[T]]: ...
@@ -992,6 +1067,10 @@ class AsyncOpenCode(AsyncClient):
         link_paths: Sequence[str] | None = None,
         copy_paths: Sequence[str] | None = None,
         apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[Any]]: ...
@@ -1021,6 +1100,10 @@ class AsyncOpenCode(AsyncClient):
         link_paths: Sequence[str] | None = None,
         copy_paths: Sequence[str] | None = None,
         apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[Any]]:
@@ -1080,6 +1163,13 @@ class AsyncOpenCode(AsyncClient):
             copy_paths: With isolation: untracked paths of the project that are copied into the tree.
             apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
                 work_conflict: then your folder is as it was, and the work is kept.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1111,6 +1201,10 @@ class AsyncOpenCode(AsyncClient):
                     "link_paths": arguments.plain(link_paths),
                     "copy_paths": arguments.plain(copy_paths),
                     "apply": apply,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
                 {
                     "keep_session": False,
@@ -1151,6 +1245,10 @@ class AsyncOpenCode(AsyncClient):
         link_paths: Sequence[str] | None = None,
         copy_paths: Sequence[str] | None = None,
         apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunPlanAndImplementResult:
@@ -1201,6 +1299,13 @@ class AsyncOpenCode(AsyncClient):
             copy_paths: With isolation: untracked paths of the project that are copied into the tree.
             apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
                 work_conflict: then your folder is as it was, and the work is kept.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1211,7 +1316,8 @@ class AsyncOpenCode(AsyncClient):
                 ProviderResponseError, ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError,
                 PromptJoinedError, EmptyOutputError, RunawayTurnError, TurnInterruptedError,
                 StructuredOutputFailedError, ContextOverflowError, PermissionRequiredError, QuestionPendingError,
-                AbortUnconfirmedError, CleanupIncompleteError, WorkFailedError, WorkConflictError, WorkNotFoundError.
+                ModelWithoutPriceError, BudgetExceededError, StalledError, AbortUnconfirmedError,
+                CleanupIncompleteError, WorkFailedError, WorkConflictError, WorkNotFoundError.
         """
         request = Request(
             "run_plan_and_implement",
@@ -1237,6 +1343,10 @@ class AsyncOpenCode(AsyncClient):
                     "link_paths": arguments.plain(link_paths),
                     "copy_paths": arguments.plain(copy_paths),
                     "apply": apply,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
                 {
                     "plan_agent": "plan",
@@ -1277,6 +1387,10 @@ class AsyncOpenCode(AsyncClient):
         link_paths: Sequence[str] | None = None,
         copy_paths: Sequence[str] | None = None,
         apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunPlanAndImplementResult]:
@@ -1329,6 +1443,13 @@ class AsyncOpenCode(AsyncClient):
             copy_paths: With isolation: untracked paths of the project that are copied into the tree.
             apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
                 work_conflict: then your folder is as it was, and the work is kept.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1357,6 +1478,10 @@ class AsyncOpenCode(AsyncClient):
                     "link_paths": arguments.plain(link_paths),
                     "copy_paths": arguments.plain(copy_paths),
                     "apply": apply,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
                 {
                     "plan_agent": "plan",

@@ -99,6 +99,13 @@ class AgentNotFoundError(InvalidInputError, code="agent_not_found"):
     """
 
 
+class ModelWithoutPriceError(InvalidInputError, code="model_without_price"):
+    """The server knows no price of the model, so a cap in dollars cannot hold.
+
+    What helps: Leave max_cost_usd out and set max_tokens or max_model_calls, or choose another model.
+    """
+
+
 class ThinkingUnsupportedError(InvalidInputError, code="thinking_unsupported"):
     """The model has no variants, so a thinking budget cannot be honoured.
 
@@ -159,6 +166,13 @@ class UntrustedProjectError(RefusedError, code="untrusted_project"):
     """OpenCode would run code of that folder which nobody has trusted; nothing was opened.
 
     What helps: Look at the files in details, then: netclaw-opencode server trust DIR
+    """
+
+
+class CapsNeedWaitingError(RefusedError, code="caps_need_waiting"):
+    """The policy caps what a task may spend, and nobody would follow this one.
+
+    What helps: Use run_task or send_message, which follow it.
     """
 
 
@@ -428,6 +442,20 @@ class RunawayTurnError(TurnError, code="runaway_turn"):
     """
 
 
+class BudgetExceededError(ActionError, code="budget_exceeded"):
+    """The task reached a cap on its cost, tokens or model calls, and was stopped; its work is kept.
+
+    What helps: Look at what was done (details), then raise the cap or ask for less.
+    """
+
+
+class StalledError(ActionError, code="stalled"):
+    """The task showed no new output, tool or step for too long, and was stopped; its work is kept.
+
+    What helps: Look at what was done (details); raise max_idle_seconds for commands that are silent.
+    """
+
+
 class TurnInterruptedError(TurnError, code="interrupted"):
     """The server was restarted while the turn ran; the turn is lost.
 
@@ -520,8 +548,10 @@ __all__ = [
     "AuthFailedError",
     "BadResponseError",
     "BinaryNotFoundError",
+    "BudgetExceededError",
     "CallCancelledError",
     "CallTimeoutError",
+    "CapsNeedWaitingError",
     "CleanupIncompleteError",
     "ConfigError",
     "ConnectionLostError",
@@ -540,6 +570,7 @@ __all__ = [
     "KillFailedError",
     "KillRefusedError",
     "ModelNotFoundError",
+    "ModelWithoutPriceError",
     "NameClashError",
     "NotOpenCodeError",
     "NotOursError",
@@ -569,6 +600,7 @@ __all__ = [
     "SessionNotFoundError",
     "SessionUsedError",
     "SessionWaitingError",
+    "StalledError",
     "StateCorruptError",
     "StructuredOutputFailedError",
     "ThinkingUnsupportedError",

@@ -325,6 +325,8 @@ def turn_error(connection: Connection, turn: Turn, verdict: Verdict, report: Sto
     }
     if partial:
         details["partial_text"] = partial[-_LONGEST_PARTIAL:]
+    if turn.meter is not None:
+        details |= {"caps": turn.meter.budget.caps.to_wire(), "spent": turn.meter.budget.to_wire()}
     if turn.pending or turn.refused:
         waiting = {item.id: item for item in (*(answer.request for answer in turn.refused), *turn.pending)}
         details["pending"] = [item.to_wire() for item in waiting.values()]
