@@ -78,7 +78,7 @@ def test_a_number_says_what_it_counts(schema: Schema) -> None:
         if field.get("type") in ("integer", "number"):
             text = str(field["description"]).lower()
             assert any(unit in text for unit in UNITS), f"{name}: {text}"
-            assert name.endswith(("_seconds", "_in_seconds")) == ("seconds" in text), name
+            assert ("seconds" in name) == ("seconds" in text), name
 
 
 @each_schema
