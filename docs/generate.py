@@ -19,7 +19,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from docs import generate_facts as facts  # noqa: E402
-from docs.generate_codes import author_page  # noqa: E402
+from docs.generate_codes import rule_pages  # noqa: E402
 from netclaw_opencode.adapters.cli.flags import command_of, flags_of  # noqa: E402 - the checkout beside this file, not an installed copy
 from netclaw_opencode.errors import CODES  # noqa: E402
 from netclaw_opencode.manifest import ActionEntry, Manifest, load_manifest  # noqa: E402
@@ -28,9 +28,9 @@ Schema = Mapping[str, object]
 
 # What an agent meets often enough to have it at hand; the others stand in references/errors.md.
 AT_HAND = {
-    *("binary_not_found", "server_unreachable", "server_died", "server_not_ready", "auth_failed", "turn_timeout", "connection_lost"),
-    *("session_busy", "session_used", "session_waiting", "permission_required", "question_pending"),
-    *("provider_unavailable", "provider_auth", "provider_error", "provider_retrying", "model_not_found", "agent_not_found"),
+    *("binary_not_found", "server_unreachable", "server_died", "server_not_ready", "auth_failed", "turn_timeout"),
+    *("session_busy", "session_waiting", "permission_required", "question_pending"),
+    *("provider_unavailable", "provider_auth", "provider_error", "model_not_found", "agent_not_found"),
     *("thinking_unsupported", "invalid_input", "untrusted_project"),
 }
 
@@ -297,9 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     manifest = load_manifest()
     skill = (ROOT / "SKILL.md").read_text(encoding="utf-8")
     made = {f"docs/{name}": text for name, text in pages(manifest).items()} | skill_pages(manifest, skill)
-    authors = ROOT / "docs" / "authors.md"
-    if authors.is_file():  # written by hand, but for its tables
-        made["docs/authors.md"] = author_page(authors.read_text(encoding="utf-8"))
+    made |= rule_pages()
     for name, text in made.items():
         page = ROOT / name
         if page.is_file() and page.read_text(encoding="utf-8") == text:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, cast
 
+from netclaw_opencode._core.caps import NO_CAPS, Caps
 from netclaw_opencode._core.documents import Document, Steps, read_json, read_yaml
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode._core.validation import find_problems
@@ -125,6 +126,8 @@ class Policy:
     refuses_questions: bool = False
     on_request: OnRequest | None = None
     """What becomes of requests without a decision, if the call does not say so itself."""
+    caps: Caps = NO_CAPS
+    """What no task may spend more than, whatever its caller says."""
     source: Path | None = None
 
     @property
@@ -260,6 +263,7 @@ def _policy(document: Document, path: Path) -> Policy:
         questions,
         refuses_questions=isinstance(value.get("questions"), Mapping),
         on_request=cast("OnRequest | None", value.get("on_request")),
+        caps=Caps.read(cast("JsonObject", value.get("caps") or {})),
         source=path,
     )
 

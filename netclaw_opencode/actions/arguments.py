@@ -37,6 +37,12 @@ def required_text(arguments: JsonObject, name: str) -> str:
     return str(arguments[name])
 
 
+def texts(arguments: JsonObject, name: str) -> list[str]:
+    """A list of texts; empty where it is absent."""
+    value = arguments.get(name)
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
 def seconds(arguments: JsonObject, name: str, default: float) -> float:
     """A number of seconds."""
     value = arguments.get(name, default)

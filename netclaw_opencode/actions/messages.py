@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.actions import capping, changed_files
+from netclaw_opencode.actions.changed_files import ChangeWatch
 from netclaw_opencode.driver import keys, rules, sending, sessions, structured_output
 from netclaw_opencode.driver.results import refusal_command
 from netclaw_opencode.driver.tags import SessionTag
@@ -36,15 +38,24 @@ async def send_message(arguments: JsonObject, context: ActionContext) -> JsonObj
     with sending.deadline_before_send(limit):
         turns = await context.driver.turns(on_request=read.on_request(arguments))
         session, prompt = await _prompt(arguments, context, first=True)
-    result = await turns.run(
-        session,
-        prompt,
-        ends=began + limit,
-        deadline_seconds=limit,
-        reuse_session=read.flag(arguments, "reuse_session"),
-        retries=read.retries(arguments),
-    )
-    return result.to_wire()
+        budget = capping.read_budget(arguments, context)
+        connection = await context.driver.connect()
+        await capping.require_price(connection, prompt, budget, directory=session.directory)
+    async with changed_files.watched(ChangeWatch(context.settings)) as watch:
+        await watch.begin(session.directory, server_url=connection.http.url, left_seconds=began + limit - context.clock())
+        result = await turns.run(
+            session,
+            prompt,
+            ends=began + limit,
+            deadline_seconds=limit,
+            reuse_session=read.flag(arguments, "reuse_session"),
+            retries=read.retries(arguments),
+            budget=budget,
+        )
+        report = await watch.end(result.span)
+    output = result.to_wire()
+    report.add_to(output, notes=[*result.notes, *capping.note_of(budget)])
+    return output
 
 
 async def send_message_async(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -53,6 +64,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     read.require_sound(arguments, context.settings)
     key = keys.read_key(arguments, action="send_message_async")
     ends = context.clock() + time_budget.remaining_up_to(_CALL_SECONDS, stopping=True)
+    capping.require_no_caps(context)
     turns = await context.driver.turns()
     session, prompt = await _prompt(arguments, context)
     marked = SessionTag.read(session).message_id

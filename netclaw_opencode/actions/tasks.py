@@ -2,74 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import anyio
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.driver import keys, rules, sending, sessions, stopping, tags
-from netclaw_opencode.driver.tags import SessionTag
-from netclaw_opencode.errors import CODES, ActionFailed, DriverError
-from netclaw_opencode.facts import ProgressEvent
-from netclaw_opencode.opencode.directories import Places
-from netclaw_opencode.opencode.models import parse_model
+from netclaw_opencode.actions import capping, isolation
+from netclaw_opencode.actions.attempts import Job, Task, run_watched
+from netclaw_opencode.driver import keys, rules
+from netclaw_opencode.errors import ActionFailed, DriverError
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
-    from netclaw_opencode.driver.keys import Key
-    from netclaw_opencode.driver.results import TurnResult
+    from netclaw_opencode.actions.isolation import Place
     from netclaw_opencode.jsontypes import JsonObject
-    from netclaw_opencode.opencode.connection import Connection
-    from netclaw_opencode.opencode.wire.types import Session
 
 _TASK_SECONDS = 86400.0
-_REMOVE_SECONDS = 4.0
-"""Time for removing the session of a task that failed, beyond what the turn took for its stop, in seconds."""
-_CREATE_SECONDS = 2.0
-"""A creation that has begun gets this long to be answered, however near the deadline is, in seconds."""
-
 PLAN_INSTRUCTION = "Make a plan for the following task. Do not change any file. Answer with the plan alone.\n\n"
 IMPLEMENT_INSTRUCTION = "Implement the following task according to the plan.\n\n# Task\n\n{prompt}\n\n# Plan\n\n{plan}\n"
 
 
 _SHARED = ("directory", "title", "model", "retry_budget_seconds", "retry_attempts", "fallback_models", "on_request")
 """What planning and implementing have in common."""
-
-FALLBACK_CODES = frozenset({"provider_retrying", "provider_error", "provider_auth", "runaway_turn", "empty_output"})
-"""Failures that another model may not have."""
-_SEEN_ENDED = frozenset({"provider_error", "provider_auth", "empty_output"})
-"""Those of them that are read from a turn which the server itself shows as ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """One prompt that is to run in a session of its own; ``ends`` is on the context's clock."""
-
-    name: str
-    arguments: JsonObject
-    ends: float
-    limit_seconds: float
-    keep: bool
-    parent_id: str | None = None
-    key: Key | None = None
-    attempt: int = 0
-
-
-@dataclass(slots=True)
-class _Job:
-    """A session of a task and what became of it."""
-
-    session: Session
-    new: bool
-    deleted: bool = False
-    handed_back: bool = False
-    """The turn waits for an answer that its caller is to give: the session stays."""
-    notes: list[str] = field(default_factory=list)
 
 
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -78,7 +32,7 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     read.require_sound(arguments, context.settings)
     key = keys.read_key(arguments, action="run_task")
     parent_id = read.optional_id(arguments, "parent_id")
-    task = _Task(
+    task = Task(
         "run_task",
         arguments,
         ends=context.clock() + limit,
@@ -87,67 +41,40 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         keep=read.flag(arguments, "keep_session") or key is not None,
         parent_id=parent_id,
         key=key,
+        list_ignored=read.flag(arguments, "list_ignored"),
+        budget=capping.read_budget(arguments, context),
     )
-    job, result, attempts = await _with_fallbacks(task, context)
-    output = result.to_wire() | {
-        "session_kept": task.keep or job.handed_back,
-        "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": not job.handed_back},
-        "notes": [*result.notes, *job.notes],
-    }
-    if attempts:
-        output["attempts"] = attempts
-    if parent_id is not None:
-        output["forked_from"] = parent_id
+    async with isolation.isolated(arguments, context, ends=task.ends) as place:
+        done = await run_watched(replace(task, place=place), context)
+        job = done.job
+        output = done.to_wire()
+        output |= {
+            "session_kept": task.keep or job.handed_back,
+            "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": not job.handed_back},
+            "notes": [*read.texts(output, "notes"), *job.notes, *capping.note_of(task.budget)],
+        }
+        if done.attempts:
+            output["attempts"] = done.attempts
+        if parent_id is not None:
+            output["forked_from"] = parent_id
+        if place is not None:
+            await _end_isolated(place, arguments, output, waits=done.result.is_waiting)
     return output
 
 
-async def _with_fallbacks(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult, list[dict[str, object]]]:
-    """Try the task's model, then each of ``fallback_models`` in a fresh session; tells of the tries that failed.
-
-    Under an idempotency key the attempt that there is already is found again: the same call twice is one task.
-    """
-    models = [task.arguments.get("model"), *_fallbacks(task.arguments)]
-    attempts: list[dict[str, object]] = []
-    number = await _newest_attempt(task, context, most=len(models)) if task.key is not None and len(models) > 1 else 0
-    while True:
-        model = models[number]
-        arguments = {**task.arguments, "model": model} if model is not None else task.arguments
-        try:
-            return *await _one(replace(task, arguments=arguments, attempt=number), context), attempts
-        except DriverError as error:
-            attempts.append({"model": str(parse_model(model) or "default"), "code": error.code, "message": error.message})
-            last = number + 1 == len(models)
-            if last or context.clock() >= task.ends or not await _may_try_another(task, context, error, number):
-                if len(attempts) > 1:
-                    error.details["attempts"] = attempts
-                raise
-        number += 1
-
-
-async def _newest_attempt(task: _Task, context: ActionContext, *, most: int) -> int:
-    """The number of the attempt that a call with the same key made last; 0 where there is none."""
-    assert task.key is not None  # asked only where there is one
-    with sending.deadline_before_send(task.ends - context.clock()):
-        found = await keys.find_sessions(await context.driver.connect(), task.key)
-    return min(max(found, default=0), most - 1)
-
-
-async def _may_try_another(task: _Task, context: ActionContext, error: DriverError, number: int) -> bool:
-    """Whether the next model may have the task: the failure is the model's, and nothing of the attempt runs any more."""
-    if error.code in FALLBACK_CODES:
-        if _stop_is_proved(error) or (error.stop is None and error.code in _SEEN_ENDED):
-            return True
-        error.message += "; no other model was tried, since this attempt is not seen stopped"
-        return False
-    # Another call with the same key may have stopped this attempt and gone on with the next model.
-    with suppress(DriverError):
-        return task.key is not None and await _newest_attempt(task, context, most=number + 2) > number
-    return False
-
-
-def _fallbacks(arguments: JsonObject) -> list[object]:
-    given = arguments.get("fallback_models")
-    return list(given) if isinstance(given, list) else []
+async def _end_isolated(place: Place, arguments: JsonObject, output: dict[str, object], *, waits: bool) -> None:
+    """Say where the work is, and bring it in if the caller wants that."""
+    place.end(waits=waits)
+    output["work"] = isolation.to_wire(place.work)
+    if not read.flag(arguments, "apply") or waits:
+        return
+    try:
+        output["work"], notes = await place.apply()
+    except DriverError as error:
+        # The task itself has succeeded: its result is not lost with that.
+        error.details["result"] = dict(output)
+        raise
+    output["notes"] = [*read.texts(output, "notes"), *notes]
 
 
 async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -155,7 +82,18 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
     began = context.clock()
     limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
+    async with isolation.isolated(arguments, context, ends=began + limit) as place:
+        output = await _plan_and_implement(arguments, context, began=began, limit=limit, place=place)
+        if place is not None:
+            await _end_isolated(place, arguments, output, waits=output["state"] == "waiting")
+    return output
+
+
+async def _plan_and_implement(
+    arguments: JsonObject, context: ActionContext, *, began: float, limit: float, place: Place | None
+) -> dict[str, object]:
     keep = read.flag(arguments, "keep_sessions")
+    budget = capping.read_budget(arguments, context)
     prompt = read.required_text(arguments, "prompt")
     common = {name: arguments[name] for name in _SHARED if name in arguments}
     to_plan = {**common, "prompt": PLAN_INSTRUCTION + prompt, "agent": read.text(arguments, "plan_agent") or "plan"}
@@ -163,13 +101,12 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
         to_plan["model"] = arguments["plan_model"]
     if "thinking" in arguments:
         to_plan["thinking"] = arguments["thinking"]
-    plan_job, plan, plan_attempts = await _with_fallbacks(
-        _Task("plan", to_plan, ends=began + limit, limit_seconds=limit, keep=keep), context
-    )
+    planned = await run_watched(Task("plan", to_plan, began + limit, limit, keep, place=place, budget=budget), context)
+    plan_job, plan = planned.job, planned.result
     if plan.is_waiting:
         return {
             "state": "waiting",
-            "plan": plan.to_wire(),
+            "plan": planned.to_wire(),
             "elapsed_seconds": round(context.clock() - began, 3),
             "cleanup": _kept(plan_job),
         }
@@ -185,17 +122,15 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
         "agent": read.text(arguments, "agent") or "build",
     }
     try:
-        job, done, attempts = await _with_fallbacks(
-            _Task("implement", to_build, ends=began + limit, limit_seconds=limit, keep=keep), context
-        )
+        done = await run_watched(Task("implement", to_build, began + limit, limit, keep, place=place, budget=budget), context)
     except DriverError as error:
         error.details["plan"] = plan.text
         raise
-    jobs = (plan_job, job)
-    failed = [{"part": "plan", **item} for item in plan_attempts] + [{"part": "implementation", **item} for item in attempts]
+    jobs = (plan_job, done.job)
+    failed = [{"part": "plan", **item} for item in planned.attempts] + [{"part": "implementation", **item} for item in done.attempts]
     return {
-        "state": "waiting" if done.is_waiting else "completed",
-        "plan": plan.to_wire(),
+        "state": "waiting" if done.result.is_waiting else "completed",
+        "plan": planned.to_wire(),
         "implementation": done.to_wire(),
         "elapsed_seconds": round(context.clock() - began, 3),
         "cleanup": _kept(*jobs),
@@ -203,122 +138,8 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
     }
 
 
-def _kept(*jobs: _Job) -> dict[str, object]:
+def _kept(*jobs: Job) -> dict[str, object]:
     return {
         "sessions_deleted": [item.session.id for item in jobs if item.deleted],
         "sessions_kept": [item.session.id for item in jobs if not item.deleted],
     }
-
-
-async def _one(task: _Task, context: ActionContext) -> tuple[_Job, TurnResult]:
-    """One prompt in one session of its own."""
-    directory = read.workplace(task.arguments, context.settings)
-    model = read.model(task.arguments, context.settings)
-    with sending.deadline_before_send(task.ends - context.clock()):
-        on_request = read.on_request(task.arguments)
-        turns = await context.driver.turns(on_request=on_request)
-        connection = await context.driver.connect()
-        swept = await context.driver.sweep_orphans(connection, left_seconds=task.ends - context.clock())
-        prompt = await read.prompt(connection, task.arguments, directory=directory, model=model)
-    message_id = connection.ids.message()
-    wanted = sessions.NewSession(
-        directory=directory,
-        task=task.name,
-        title=read.text(task.arguments, "title") or prompt.text.strip().splitlines()[0][:80],
-        agent=prompt.agent,
-        model=prompt.model,
-        parent_id=task.parent_id,
-        directory_given="directory" in task.arguments,
-        places=Places.from_settings(context.settings),
-        marks=_marks(task, message_id, deadline_ms=connection.http.server_time_ms() + int((task.ends - context.clock()) * 1000)),
-        offers_questions=context.driver.offers_questions(on_request),
-    )
-    async with _session(connection, context, wanted, task) as job:
-        job.notes += swept
-        result = await turns.run(
-            job.session,
-            prompt,
-            ends=task.ends,
-            deadline_seconds=task.limit_seconds,
-            message_id=SessionTag.read(job.session).message_id,
-            retries=read.retries(task.arguments),
-            untouched=job.new and task.parent_id is None and task.key is None,
-        )
-        if result.is_waiting:
-            job.handed_back = True
-            # From now on it is nobody's but the caller's: no owner whose end would remove it, and a deadline of its own.
-            left_ms = int(max(0.0, task.ends - context.clock()) * 1000)
-            deadline_ms = connection.http.server_time_ms() + left_ms
-            marks = {"owner": None, "message_id": result.message_id, "deadline_ms": deadline_ms}
-            job.session = await sessions.update_tag(connection, job.session, marks)
-    return job, result
-
-
-def _marks(task: _Task, message_id: str, *, deadline_ms: int) -> dict[str, object]:
-    """Marks of the task's session: whose it is, or by which key (and with which prompt) it is found again."""
-    if task.key is not None:
-        return {**task.key.marks(), "message_id": message_id, "deadline_ms": deadline_ms, "attempt": task.attempt}
-    return {} if task.keep else tags.owner_marks()
-
-
-@asynccontextmanager
-async def _session(connection: Connection, context: ActionContext, wanted: sessions.NewSession, task: _Task) -> AsyncIterator[_Job]:
-    """A session that is gone afterwards, however the block ends, unless it is to be kept."""
-    with anyio.CancelScope(shield=True), sending.deadline_before_send(max(_CREATE_SECONDS, task.ends - context.clock())):
-        # Shielded: a cancellation between the server's creation and our knowledge of it would leave the session behind.
-        if task.key is not None:
-            create = partial(sessions.create, connection, wanted)
-            session, new = await keys.find_or_create(connection, task.key, create, attempt=task.attempt)
-        else:
-            with context.driver.pending_removals.add_on_failure(wanted.created_by):
-                session, new = await sessions.create(connection, wanted), True
-    job = _Job(session, new)
-    if new:
-        context.driver.emit(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
-    else:
-        job.notes.append("the same idempotency key: this is the task that was started before")
-    try:
-        yield job
-    except BaseException as error:
-        # Somebody else's prompt may run in it: then it is not ours alone any more.
-        joined = isinstance(error, DriverError) and error.code == "prompt_joined"
-        if not task.keep and not joined:
-            with anyio.CancelScope(shield=True):
-                await _remove(connection, context, job, at_rest=_stop_is_proved(error))
-            if job.deleted and isinstance(error, DriverError):
-                _tell_of_proof(error)
-        if isinstance(error, DriverError):
-            error.details["cleanup"] = {"session_deleted": job.deleted, "session_kept": task.keep, "notes": job.notes}
-        raise
-    if not task.keep and not job.handed_back:
-        await _remove(connection, context, job, at_rest=True)
-
-
-def _tell_of_proof(error: DriverError) -> None:
-    """Say of a stop that was not proved what the removal of its session has shown: nothing runs, and a late prompt is refused."""
-    if error.stop is not None and not error.stop.confirmed:
-        error.confirm_stop(by="session_deleted")
-        error.message += "; its session was deleted since, so nothing runs in it, and a prompt that comes late is refused"
-        error.next = CODES[error.code].remedy
-
-
-def _stop_is_proved(error: BaseException) -> bool:
-    """Whether the turn's own ending has just proved that nothing runs in the session any more."""
-    return isinstance(error, DriverError) and error.stop is not None and error.stop.confirmed
-
-
-async def _remove(connection: Connection, context: ActionContext, job: _Job, *, at_rest: bool) -> None:
-    """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
-    problem: DriverError | None = None
-    with anyio.move_on_after(time_budget.remaining_up_to(_REMOVE_SECONDS)):
-        try:
-            await stopping.delete(connection, job.session, report=stopping.already_stopped(job.session) if at_rest else None)
-            job.deleted = True
-        except DriverError as error:
-            problem = error
-    if job.deleted:
-        context.driver.emit(ProgressEvent("session_deleted", f"session {job.session.id} deleted", job.session.id))
-        return
-    context.driver.pending_removals.add(job.session.id)
-    why = problem.message if problem is not None else f"session {job.session.id} could not be removed within {_REMOVE_SECONDS:g} s"
-    job.notes.append(f"{why}; netclaw-opencode server cleanup")

@@ -124,6 +124,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[T]: ...
@@ -143,6 +147,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[Any]: ...
@@ -161,6 +169,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.SendMessageResult[Any]:
@@ -198,6 +210,13 @@ class AsyncOpenCode(AsyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -208,7 +227,8 @@ class AsyncOpenCode(AsyncClient):
                 ThinkingUnsupportedError, ProviderAuthError, ProviderUnavailableError, ProviderResponseError,
                 ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError,
                 EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
-                ContextOverflowError, PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError.
+                ContextOverflowError, PermissionRequiredError, QuestionPendingError, ModelWithoutPriceError,
+                BudgetExceededError, StalledError, AbortUnconfirmedError.
         """
         request = Request(
             "send_message",
@@ -226,6 +246,10 @@ class AsyncOpenCode(AsyncClient):
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
                     "on_request": on_request,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
                 {"reuse_session": False, "deadline_seconds": 60},
             ),
@@ -252,6 +276,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[T]]: ...
@@ -271,6 +299,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[Any]]: ...
@@ -289,6 +321,10 @@ class AsyncOpenCode(AsyncClient):
         retry_budget: Seconds | None = None,
         retry_attempts: int | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.SendMessageResult[Any]]:
@@ -328,6 +364,13 @@ class AsyncOpenCode(AsyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -348,6 +391,10 @@ class AsyncOpenCode(AsyncClient):
                     "retry_budget_seconds": arguments.seconds(retry_budget),
                     "retry_attempts": retry_attempts,
                     "on_request": on_request,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
                 {"reuse_session": False, "deadline_seconds": 60},
             ),
@@ -400,9 +447,9 @@ class AsyncOpenCode(AsyncClient):
                 One line, up to 200 characters.
 
         Raises:
-            DriverError: How it failed; causes of its own: InvalidPolicyError, IdempotencyConflictError,
-                SessionNotFoundError, SessionBusyError, SessionUsedError, SessionWaitingError, SessionLockedError,
-                ModelNotFoundError, AgentNotFoundError, ThinkingUnsupportedError, ProviderAuthError,
+            DriverError: How it failed; causes of its own: CapsNeedWaitingError, InvalidPolicyError,
+                IdempotencyConflictError, SessionNotFoundError, SessionBusyError, SessionUsedError, SessionWaitingError,
+                SessionLockedError, ModelNotFoundError, AgentNotFoundError, ThinkingUnsupportedError, ProviderAuthError,
                 ProviderUnavailableError, ProviderResponseError, ProviderRetryingError, TurnAbortedError,
                 TurnIncompleteError, PromptJoinedError, AbortUnconfirmedError.
         """
@@ -756,6 +803,17 @@ class AsyncOpenCode(AsyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[T]: ...
@@ -779,6 +837,17 @@ class AsyncOpenCode(AsyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]: ...
@@ -801,6 +870,17 @@ class AsyncOpenCode(AsyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]:
@@ -846,6 +926,25 @@ class AsyncOpenCode(AsyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            list_ignored: Tell the changed files that ignore files leave out, too (changes.ignored_changed).
+            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
+                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+                applied (apply, apply_work).
+            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
+            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
+                included.
+            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
+                what the agent changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
+                work_conflict: then your folder is as it was, and the work is kept.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -856,8 +955,9 @@ class AsyncOpenCode(AsyncClient):
                 ThinkingUnsupportedError, ProviderAuthError, ProviderUnavailableError, ProviderResponseError,
                 ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError,
                 EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
-                ContextOverflowError, PermissionRequiredError, QuestionPendingError, AbortUnconfirmedError,
-                CleanupIncompleteError.
+                ContextOverflowError, PermissionRequiredError, QuestionPendingError, ModelWithoutPriceError,
+                BudgetExceededError, StalledError, AbortUnconfirmedError, CleanupIncompleteError, WorkFailedError,
+                WorkConflictError, WorkNotFoundError.
         """
         request = Request(
             "run_task",
@@ -879,8 +979,26 @@ class AsyncOpenCode(AsyncClient):
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
+                    "list_ignored": list_ignored,
+                    "isolation": isolation,
+                    "base": base,
+                    "carry_changes": carry_changes,
+                    "link_paths": arguments.plain(link_paths),
+                    "copy_paths": arguments.plain(copy_paths),
+                    "apply": apply,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
-                {"keep_session": False, "deadline_seconds": 600},
+                {
+                    "keep_session": False,
+                    "deadline_seconds": 600,
+                    "list_ignored": False,
+                    "isolation": "none",
+                    "carry_changes": False,
+                    "apply": False,
+                },
             ),
             results.RunTaskResult,
             structured=arguments.answer_type(output_schema),
@@ -909,6 +1027,17 @@ class AsyncOpenCode(AsyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[T]]: ...
@@ -932,6 +1061,17 @@ class AsyncOpenCode(AsyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[Any]]: ...
@@ -954,6 +1094,17 @@ class AsyncOpenCode(AsyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        list_ignored: bool = False,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[Any]]:
@@ -1001,6 +1152,25 @@ class AsyncOpenCode(AsyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            list_ignored: Tell the changed files that ignore files leave out, too (changes.ignored_changed).
+            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
+                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+                applied (apply, apply_work).
+            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
+            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
+                included.
+            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
+                what the agent changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
+                work_conflict: then your folder is as it was, and the work is kept.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1025,8 +1195,26 @@ class AsyncOpenCode(AsyncClient):
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
+                    "list_ignored": list_ignored,
+                    "isolation": isolation,
+                    "base": base,
+                    "carry_changes": carry_changes,
+                    "link_paths": arguments.plain(link_paths),
+                    "copy_paths": arguments.plain(copy_paths),
+                    "apply": apply,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
-                {"keep_session": False, "deadline_seconds": 600},
+                {
+                    "keep_session": False,
+                    "deadline_seconds": 600,
+                    "list_ignored": False,
+                    "isolation": "none",
+                    "carry_changes": False,
+                    "apply": False,
+                },
             ),
             results.RunTaskResult,
             structured=arguments.answer_type(output_schema),
@@ -1052,6 +1240,16 @@ class AsyncOpenCode(AsyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunPlanAndImplementResult:
@@ -1091,6 +1289,24 @@ class AsyncOpenCode(AsyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
+                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+                applied (apply, apply_work).
+            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
+            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
+                included.
+            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
+                what the agent changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
+                work_conflict: then your folder is as it was, and the work is kept.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1101,7 +1317,8 @@ class AsyncOpenCode(AsyncClient):
                 ProviderResponseError, ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError,
                 PromptJoinedError, EmptyOutputError, RunawayTurnError, TurnInterruptedError,
                 StructuredOutputFailedError, ContextOverflowError, PermissionRequiredError, QuestionPendingError,
-                AbortUnconfirmedError, CleanupIncompleteError.
+                ModelWithoutPriceError, BudgetExceededError, StalledError, AbortUnconfirmedError,
+                CleanupIncompleteError, WorkFailedError, WorkConflictError, WorkNotFoundError.
         """
         request = Request(
             "run_plan_and_implement",
@@ -1121,8 +1338,26 @@ class AsyncOpenCode(AsyncClient):
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
+                    "isolation": isolation,
+                    "base": base,
+                    "carry_changes": carry_changes,
+                    "link_paths": arguments.plain(link_paths),
+                    "copy_paths": arguments.plain(copy_paths),
+                    "apply": apply,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
-                {"plan_agent": "plan", "agent": "build", "keep_sessions": False, "deadline_seconds": 1200},
+                {
+                    "plan_agent": "plan",
+                    "agent": "build",
+                    "keep_sessions": False,
+                    "deadline_seconds": 1200,
+                    "isolation": "none",
+                    "carry_changes": False,
+                    "apply": False,
+                },
             ),
             results.RunPlanAndImplementResult,
             on_permission=on_permission,
@@ -1147,6 +1382,16 @@ class AsyncOpenCode(AsyncClient):
         retry_attempts: int | None = None,
         fallback_models: Sequence[Model] | None = None,
         on_request: Literal["refuse", "stop", "return"] | None = None,
+        isolation: Literal["none", "worktree", "copy"] = "none",
+        base: str | None = None,
+        carry_changes: bool = False,
+        link_paths: Sequence[str] | None = None,
+        copy_paths: Sequence[str] | None = None,
+        apply: bool = False,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_model_calls: int | None = None,
+        max_idle: Seconds | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunPlanAndImplementResult]:
@@ -1188,6 +1433,24 @@ class AsyncOpenCode(AsyncClient):
                 refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
                 (permission_required, question_pending); return: the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
+            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
+                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+                applied (apply, apply_work).
+            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
+            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
+                included.
+            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
+                what the agent changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
+                work_conflict: then your folder is as it was, and the work is kept.
+            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
+                stopped (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
+                tree, in tokens.
+            max_model_calls: Cap on the number of model calls over the whole session tree.
+            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
+                silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1210,8 +1473,26 @@ class AsyncOpenCode(AsyncClient):
                     "retry_attempts": retry_attempts,
                     "fallback_models": arguments.models(fallback_models),
                     "on_request": on_request,
+                    "isolation": isolation,
+                    "base": base,
+                    "carry_changes": carry_changes,
+                    "link_paths": arguments.plain(link_paths),
+                    "copy_paths": arguments.plain(copy_paths),
+                    "apply": apply,
+                    "max_cost_usd": max_cost_usd,
+                    "max_tokens": max_tokens,
+                    "max_model_calls": max_model_calls,
+                    "max_idle_seconds": arguments.seconds(max_idle),
                 },
-                {"plan_agent": "plan", "agent": "build", "keep_sessions": False, "deadline_seconds": 1200},
+                {
+                    "plan_agent": "plan",
+                    "agent": "build",
+                    "keep_sessions": False,
+                    "deadline_seconds": 1200,
+                    "isolation": "none",
+                    "carry_changes": False,
+                    "apply": False,
+                },
             ),
             results.RunPlanAndImplementResult,
             on_permission=on_permission,
@@ -1436,13 +1717,13 @@ class AsyncOpenCode(AsyncClient):
             defaults: Fields of run_task for tasks without them.
             name: The same name is the same batch. Left out: the file's path, or what the list holds.
             add: Take what is new or changed into a batch that is there.
-            concurrency: Tasks at once, on all workers together.
-            max_starts_per_minute: Most starts within a minute.
+            concurrency: How many tasks run at once, on all workers together.
+            max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
-            stop_after_failures: After so many failed tasks nothing more starts.
+            stop_after_failures: How many tasks may fail before nothing more starts.
             retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
                 surroundings.
-            retry_limit: How often a task is tried again.
+            retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
@@ -1516,13 +1797,13 @@ class AsyncOpenCode(AsyncClient):
             defaults: Fields of run_task for tasks without them.
             name: The same name is the same batch. Left out: the file's path, or what the list holds.
             add: Take what is new or changed into a batch that is there.
-            concurrency: Tasks at once, on all workers together.
-            max_starts_per_minute: Most starts within a minute.
+            concurrency: How many tasks run at once, on all workers together.
+            max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
-            stop_after_failures: After so many failed tasks nothing more starts.
+            stop_after_failures: How many tasks may fail before nothing more starts.
             retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
                 surroundings.
-            retry_limit: How often a task is tried again.
+            retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
 
@@ -1684,6 +1965,57 @@ class AsyncOpenCode(AsyncClient):
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError.
         """
         request = Request("list_batches", arguments.given({"limit": limit}, {"limit": 20}), results.ListBatchesResult)
+        return await self._perform(request)
+
+    async def list_work(self) -> results.ListWorkResult:
+        """List the isolated work that there is, and how each stands.
+
+        Worktrees and copies in which tasks have worked (run_task and run_plan_and_implement with isolation), newest
+        first: where they are, whether their task has ended, and whether they hold something that no result has told.
+        What a killed caller left is listed as interrupted. Reads only.
+
+        Raises:
+            DriverError: How it failed; causes of its own: WorkFailedError.
+        """
+        request = Request("list_work", arguments.given({}, {}), results.ListWorkResult)
+        return await self._perform(request)
+
+    async def apply_work(self, work_id: str, *, keep: bool = False) -> results.ApplyWorkResult:
+        """Bring isolated work into the folder that it was taken from.
+
+        Each changed file is compared three ways: what the work began with, what it ended with, and what your folder
+        holds now. Changes at different places of a file go together; where they do not, nothing is written and the
+        error (work_conflict) says where and why. Only files change: index, branches and stash stay as they are. The
+        work is removed afterwards unless keep is set.
+
+        Args:
+            work_id: The work's id, as the result of its task and list_work tell it.
+            keep: Keep the work, its tree and its branch, after it was brought in.
+
+        Raises:
+            DriverError: How it failed; causes of its own: WorkNotFoundError, WorkBusyError, WorkConflictError,
+                WorkFailedError, WorkDirtyError.
+        """
+        request = Request("apply_work", arguments.given({"work_id": work_id, "keep": keep}, {"keep": False}), results.ApplyWorkResult)
+        return await self._perform(request)
+
+    async def discard_work(self, work_id: str, *, force: bool = False) -> results.DiscardWorkResult:
+        """Remove isolated work with its tree and its branch.
+
+        For work that is not wanted. Your folder is not touched. What holds something that no result has told (a task
+        that was killed, later edits or commits) is refused as work_dirty; force removes it all the same, for good.
+
+        Args:
+            work_id: The work's id, as the result of its task and list_work tell it.
+            force: Remove it even where it holds something that no result has told (list_work: unseen).
+
+        Raises:
+            DriverError: How it failed; causes of its own: WorkNotFoundError, WorkBusyError, WorkDirtyError,
+                WorkFailedError.
+        """
+        request = Request(
+            "discard_work", arguments.given({"work_id": work_id, "force": force}, {"force": False}), results.DiscardWorkResult
+        )
         return await self._perform(request)
 
 

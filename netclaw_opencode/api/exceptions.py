@@ -106,6 +106,13 @@ class AgentNotFoundError(InvalidInputError, code="agent_not_found"):
     """
 
 
+class ModelWithoutPriceError(InvalidInputError, code="model_without_price"):
+    """The server knows no price of the model, so a cap in dollars cannot hold.
+
+    What helps: Leave max_cost_usd out and set max_tokens or max_model_calls, or choose another model.
+    """
+
+
 class ThinkingUnsupportedError(InvalidInputError, code="thinking_unsupported"):
     """The model has no variants, so a thinking budget cannot be honoured.
 
@@ -176,6 +183,13 @@ class UntrustedProjectError(RefusedError, code="untrusted_project"):
     """
 
 
+class CapsNeedWaitingError(RefusedError, code="caps_need_waiting"):
+    """The policy caps what a task may spend, and nobody would follow this one.
+
+    What helps: Use run_task or send_message, which follow it.
+    """
+
+
 class PluginMissingError(RefusedError, code="plugin_missing"):
     """A plugin that must be in force is not loaded, so nothing is run, answered or started.
 
@@ -187,6 +201,20 @@ class VetoedError(RefusedError, code="vetoed"):
     """A plugin of the host vetoed the call.
 
     What helps: Read the reason; ask the operator of the host.
+    """
+
+
+class WorkBusyError(RefusedError, code="work_busy"):
+    """The isolated work is in use by another call.
+
+    What helps: Wait for that call, or look at it: netclaw-opencode inspect list-work
+    """
+
+
+class WorkDirtyError(RefusedError, code="work_dirty"):
+    """The isolated work holds something that no result has told, so it was not removed.
+
+    What helps: Look at its path; discard_work with force removes it all the same.
     """
 
 
@@ -463,6 +491,20 @@ class RunawayTurnError(TurnError, code="runaway_turn"):
     """
 
 
+class BudgetExceededError(ActionError, code="budget_exceeded"):
+    """The task reached a cap on its cost, tokens or model calls, and was stopped; its work is kept.
+
+    What helps: Look at what was done (details), then raise the cap or ask for less.
+    """
+
+
+class StalledError(ActionError, code="stalled"):
+    """The task showed no new output, tool or step for too long, and was stopped; its work is kept.
+
+    What helps: Look at what was done (details); raise max_idle_seconds for commands that are silent.
+    """
+
+
 class TurnInterruptedError(TurnError, code="interrupted"):
     """The server was restarted while the turn ran; the turn is lost.
 
@@ -495,6 +537,27 @@ class CleanupIncompleteError(ActionError, code="cleanup_incomplete"):
     """The work is done, but something of it could not be removed.
 
     What helps: netclaw-opencode run delete-session
+    """
+
+
+class WorkFailedError(ActionError, code="work_failed"):
+    """Isolated work could not be prepared, committed or brought in; your folder is as it was.
+
+    What helps: Read the message; it is git's or the system's own reason.
+    """
+
+
+class WorkConflictError(ActionError, code="work_conflict"):
+    """The work and the folder have changed the same; nothing was written.
+
+    What helps: Look at the conflicts in details, mend them in the work's path, then apply_work.
+    """
+
+
+class WorkNotFoundError(ActionError, code="work_not_found"):
+    """There is no such isolated work, or its files are gone.
+
+    What helps: netclaw-opencode inspect list-work
     """
 
 
@@ -537,8 +600,10 @@ __all__ = [
     "BatchHaltedError",
     "BatchNotFoundError",
     "BinaryNotFoundError",
+    "BudgetExceededError",
     "CallCancelledError",
     "CallTimeoutError",
+    "CapsNeedWaitingError",
     "CleanupIncompleteError",
     "ConfigError",
     "ConnectionLostError",
@@ -559,6 +624,7 @@ __all__ = [
     "KillFailedError",
     "KillRefusedError",
     "ModelNotFoundError",
+    "ModelWithoutPriceError",
     "NameClashError",
     "NotOpenCodeError",
     "NotOursError",
@@ -588,6 +654,7 @@ __all__ = [
     "SessionNotFoundError",
     "SessionUsedError",
     "SessionWaitingError",
+    "StalledError",
     "StateCorruptError",
     "StructuredOutputFailedError",
     "ThinkingUnsupportedError",
@@ -603,6 +670,11 @@ __all__ = [
     "VetoedError",
     "VulnerableVersionError",
     "WaitingError",
+    "WorkBusyError",
+    "WorkConflictError",
+    "WorkDirtyError",
+    "WorkFailedError",
+    "WorkNotFoundError",
     "WorkerFailedError",
     "WorkerLostError",
 ]

@@ -31,6 +31,7 @@ from netclaw_opencode.settings import Settings, credentials_of
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from netclaw_opencode._core.caps import Caps
     from netclaw_opencode._core.policy import OnRequest
     from netclaw_opencode.driver.leftovers import Removal
     from netclaw_opencode.driver.permissions import Decide
@@ -239,6 +240,15 @@ class Driver:
             # Opens while the session is made; a prompt is sent when it is open (F31).
             connection.events.start()
         return Turns(connection, requests=handler, emit=self._emit)
+
+    def caps(self, given: Caps) -> Caps:
+        """Return the caps of a call: those that it gives, and those of the policy file where they are lower or it gives none.
+
+        Raises ``InvalidInput`` (``invalid_policy``).
+        """
+        from netclaw_opencode._core.policy import load_policy
+
+        return load_policy(self.settings.policy).caps.tighten(given)
 
     def offers_questions(self, on_request: OnRequest | None) -> bool:
         """Return whether the agent of a new session may ask questions: only if a hook, the policy or the caller can answer (F60)."""

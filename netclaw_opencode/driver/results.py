@@ -31,6 +31,8 @@ _OVERWRITTEN_NOTE = "written over, outside a git repository: {}; what was there 
 _LATE_NOTE = "the server was too slow to tell everything about the finished turn: files_changed and usage may be incomplete"
 _UNREAD_NOTE = "the turn is complete, but a part of it could not be read ({}): files_changed and usage may be incomplete"
 _LONG_DIFF_NOTE = f"written, with a diff of more than {LONGEST_DIFF // 1024} KiB, which is left out: {{}}"
+NOTES_WITHOUT_SNAPSHOT = (_SHELL_NOTE, _OVERWRITTEN_NOTE.partition("{")[0], _LONG_DIFF_NOTE.partition("{")[0])
+"""How the notes begin that say what is not known without a snapshot of the directory."""
 _MOST_TEXT = 1024 * 1024
 """Characters of earlier texts of a turn that a result holds; of a turn that wrote more, the oldest are left out."""
 _SNAPSHOT_LOOKS = 20
@@ -323,6 +325,8 @@ def turn_error(connection: Connection, turn: Turn, verdict: Verdict, report: Sto
     }
     if partial:
         details["partial_text"] = partial[-_LONGEST_PARTIAL:]
+    if turn.meter is not None:
+        details |= {"caps": turn.meter.budget.caps.to_wire(), "spent": turn.meter.budget.to_wire()}
     if turn.pending or turn.refused:
         waiting = {item.id: item for item in (*(answer.request for answer in turn.refused), *turn.pending)}
         details["pending"] = [item.to_wire() for item in waiting.values()]

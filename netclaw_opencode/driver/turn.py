@@ -12,6 +12,7 @@ from netclaw_opencode.driver.verdict import Span
 
 if TYPE_CHECKING:
     from netclaw_opencode._core.policy import Ruling
+    from netclaw_opencode.driver.spending import Meter
     from netclaw_opencode.errors import DriverError
     from netclaw_opencode.facts import PendingRequest, ProgressEvent
     from netclaw_opencode.jsontypes import JsonObject
@@ -156,6 +157,8 @@ class Turn:
     pending: tuple[PendingRequest, ...] = ()
     retries: RetryLimit = RetryLimit()
     retrying_since: float | None = None
+    meter: Meter | None = None
+    """Counts what it spends, if that is capped."""
     failed_looks: FailedLooks = field(default_factory=FailedLooks)
     phases: dict[str, float] = field(default_factory=dict)
     announced_requests: set[str] = field(default_factory=set)

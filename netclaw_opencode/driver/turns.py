@@ -16,6 +16,7 @@ import anyio
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver import permissions, results, sending, stopping, structured_output
 from netclaw_opencode.driver.looks import look, read_back
+from netclaw_opencode.driver.spending import Meter
 from netclaw_opencode.driver.turn import Prompt, RetryLimit, Turn
 from netclaw_opencode.driver.verdict import Span, Verdict
 from netclaw_opencode.errors import DriverError, OutOfTime, ServerProblem
@@ -23,6 +24,7 @@ from netclaw_opencode.facts import ProgressEvent
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.permissions import RequestHandler
+    from netclaw_opencode.driver.spending import Budget
     from netclaw_opencode.driver.stopping import StopReport
     from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.watcher import DirectoryState
@@ -39,6 +41,8 @@ _LONGEST_PAUSE_SECONDS = 5.0
 """Pauses between looks that fail, doubling."""
 _PARTIAL_SECONDS = 1.5
 _LOCK_SECONDS = 15.0
+_STILL_RUNNING = frozenset({"runaway_turn", "provider_retrying", "turn_incomplete", "budget_exceeded", "stalled"})
+"""Failures of a turn that must be stopped."""
 _TASK_OVER = frozenset({"session_not_found", "auth_failed"})
 """Answers after which no look will show the turn again."""
 
@@ -62,6 +66,7 @@ class Turns:
         message_id: str | None = None,
         retries: RetryLimit | None = None,
         untouched: bool = False,
+        budget: Budget | None = None,
     ) -> results.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
@@ -69,12 +74,14 @@ class Turns:
         ``deadline_seconds`` + 15 s in total. A provider that keeps refusing beyond ``retries`` ends
         it earlier (``provider_retrying``). On cancellation it is stopped and verified too, and a ``stopping`` event
         says so, before the cancellation goes on. A turn that another call sent (the same ``message_id``) is only waited for: it is
-        that call's to stop. Every other ending than success, or than a request that is handed back, raises its error.
+        that call's to stop. A turn that reaches a cap of ``budget`` is stopped likewise. Every other ending than success, or than
+        a request that is handed back, raises its error.
         """
         clock = self._connection.clock
         async with self._connection.watcher(session.directory).follow(session.id) as news:
             turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
             turn.retries = retries or turn.retries
+            turn.meter = Meter(self._connection, session, turn.message_id, budget) if budget is not None and budget.caps else None
             try:
                 verdict = Verdict("running")
                 with anyio.move_on_after(max(0.0, ends - clock())):
@@ -182,10 +189,16 @@ class Turns:
         while not verdict.ended and clock() < until:
             with anyio.move_on_after(max(0.0, until - clock())):
                 if not look_now:
-                    await self._wait_for_news(turn, news, every_event=enough is not None)
+                    due = turn.meter.wakes_at - clock() if turn.meter is not None else float("inf")
+                    with anyio.move_on_after(max(0.0, due)):
+                        await self._wait_for_news(turn, news, every_event=enough is not None)
                 look_now = False
+                if turn.meter is not None and turn.sent_by_us and (over := turn.meter.stop_now()) is not None:
+                    return over
                 try:
                     verdict = await self._look(turn)
+                    if turn.meter is not None and turn.sent_by_us:  # what another call sent is that call's to stop
+                        verdict = await turn.meter.judge(verdict)
                 except DriverError as error:
                     await self._note_failed_look(turn, error)
                     await anyio.sleep(pause)
@@ -227,7 +240,8 @@ class Turns:
         while True:
             event = await news.next()
             if event is not None:
-                if turn.progress.handle(event) or (every_event and event.type != "message.part.delta"):
+                counts = turn.meter is not None and turn.meter.handle(event)
+                if turn.progress.handle(event) or counts or (every_event and event.type != "message.part.delta"):
                     return
             elif self._is_worth_a_look(turn, watcher.state, news):
                 return
@@ -298,7 +312,7 @@ class Turns:
                 await read_back(self._connection, turn)
                 turn.span = Span.of(turn.message_id, turn.history.steps)
             return results.waiting_result(turn)
-        if verdict.state == "failed" and verdict.code not in ("runaway_turn", "provider_retrying", "turn_incomplete"):
+        if verdict.state == "failed" and verdict.code not in _STILL_RUNNING:
             raise results.turn_error(self._connection, turn, verdict)
         if verdict.state == "waiting":
             verdict = results.waiting_verdict(turn.pending)
@@ -359,6 +373,8 @@ class Turns:
         with suppress(DriverError), anyio.move_on_after(time_budget.remaining_up_to(_PARTIAL_SECONDS, stopping=True)):
             await turn.history.read_newest()
             await turn.history.read_back_to(turn.message_id)
+            if turn.meter is not None:
+                await turn.meter.read()
         turn.span = Span.of(turn.message_id, turn.history.steps)
 
 

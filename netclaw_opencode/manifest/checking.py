@@ -2,7 +2,7 @@
 
 Owns the cross-checks manifest ↔ schema files ↔ examples ↔ error codes ↔ handlers, and the house rules for action schemas
 (closed, described, plain inputs). It reads files; it imports code of the skill only when told to check handlers.
-Every problem carries a code of the table in ``authoring.codes``.
+Every problem carries a code of the table in ``skill.check.rules``.
 """
 
 from __future__ import annotations

@@ -19,6 +19,9 @@ _LONGEST_DESCRIPTION = 100
 _CLEAR_PATTERNS = re.compile(r"\^[a-z]")
 """Patterns that show a form, such as that of an id. The others say "one line, not blank", which a reader expects."""
 
+_LEFT_OUT = frozenset({"examples", "minLength", "maxLength", "maxItems"})
+"""What a caller need not know beforehand: an input that breaks such a bound is refused, and the error names it."""
+
 _ERROR = "What went wrong, where ok is false; follow next."
 
 
@@ -38,7 +41,7 @@ def brief(schema: JsonObject) -> dict[str, object]:
             made[word] = brief(value)
         elif word == "description":
             made[word] = first_sentences(str(value), _LONGEST_DESCRIPTION)
-        elif word != "examples" and not (word == "pattern" and not _CLEAR_PATTERNS.match(str(value))):
+        elif word not in _LEFT_OUT and not (word == "pattern" and not _CLEAR_PATTERNS.match(str(value))):
             made[word] = value
     return made
 

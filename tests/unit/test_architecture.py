@@ -40,11 +40,13 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "plugin": CORE | {"actions", "hookspecs", "manifest"},
     "hookspecs": CORE | {"actions"},
     # What the driver returns is made of frozen types of the wire; the wire itself stays out of reach.
-    "actions": CORE | {"batch", "doctor", "driver", "opencode", "records"},
+    "actions": CORE | {"batch", "doctor", "driver", "opencode", "records", "work"},
     # A batch runs its tasks as anybody does, through the registry: by a host that the worker command hands in.
     "batch": CORE | {"opencode"},
     "doctor": CORE | {"driver", "opencode"},
     "driver": CORE | {"opencode", "records"},
+    # Git, folders and the caller's own check: it knows no server.
+    "work": CORE,
     "opencode": CORE | {"records"},
     "skill": CORE | {"manifest"},
     "manifest": CORE,
@@ -67,6 +69,7 @@ ONLY_IN: Mapping[str, set[str]] = {
     "psutil": {"opencode.process", "adapters.cli.demo", "testing"},
     "pytest": {"testing"},
     "yaml": {"_core.documents"},
+    "markdown_it": {"skill.check.markdown"},
     "jsonschema": {"_core.validation"},
     "referencing": {"_core.validation"},
     "dbos": {"batch.engine"},
@@ -76,7 +79,7 @@ ONLY_IN: Mapping[str, set[str]] = {
 }
 
 BROUGHT_BY = {"mcp_types": "mcp", "referencing": "jsonschema"}
-DISTRIBUTIONS = {"yaml": "pyyaml", "httpx_sse": "httpx-sse"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "httpx_sse": "httpx-sse", "markdown_it": "markdown-it-py"}
 MADE = {
     *(".git", ".venv", ".tools", "build", "dist", "__pycache__"),
     *(".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"),

@@ -26,6 +26,7 @@ ORIGINAL = {
     *("abort_session", "delete_session", "list_sessions", "list_providers"),
 }
 AROUND = {
+    *("list_work", "apply_work", "discard_work"),
     *("start_server", "stop_server", "wait_for_session", "get_session_result", "run_task"),
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
     *("doctor", "install_opencode"),
@@ -117,6 +118,7 @@ def test_the_tiers_say_what_an_action_may_do() -> None:
         *("create_session", "send_message", "send_message_async", "abort_session", "delete_session"),
         *("run_task", "run_plan_and_implement"),
         *("run_batch", "submit_batch", "cancel_batch", "pause_batch", "retry_batch"),
+        *("apply_work", "discard_work"),
     }
 
 

@@ -10,6 +10,7 @@ from netclaw_opencode.api._results import Result
 
 if TYPE_CHECKING:
     from netclaw_opencode.api.results.abort_session import AbortSessionChild, AbortSessionResult
+    from netclaw_opencode.api.results.apply_work import ApplyWorkResult
     from netclaw_opencode.api.results.cancel_batch import CancelBatchResult
     from netclaw_opencode.api.results.check_availability import (
         CheckAvailabilityApi,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.cleanup import CleanupResult, CleanupSession, CleanupSkipped
     from netclaw_opencode.api.results.create_session import CreateSessionResult
     from netclaw_opencode.api.results.delete_session import DeleteSessionResult, Stopped, StoppedChild
+    from netclaw_opencode.api.results.discard_work import DiscardWorkResult
     from netclaw_opencode.api.results.doctor import DoctorCheck, DoctorCounts, DoctorResult
     from netclaw_opencode.api.results.explain import ExplainCall, ExplainResult
     from netclaw_opencode.api.results.get_batch import BatchResult
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.list_batches import Batch, ListBatchesResult
     from netclaw_opencode.api.results.list_providers import ListProvidersProvider, ListProvidersProviderModel, ListProvidersResult
     from netclaw_opencode.api.results.list_sessions import ListSessionsResult
+    from netclaw_opencode.api.results.list_work import ListWorkResult, ListWorkWork
     from netclaw_opencode.api.results.pause_batch import PauseBatchResult
     from netclaw_opencode.api.results.recover import RecoverLost, RecoverResult, RecoverServer, RecoverSkipped
     from netclaw_opencode.api.results.reply_permission import ReplyPermissionResult
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.shared import (
         Answered,
         BatchCounts,
+        Changes,
+        ChangesIgnoredChanged,
+        ChangesPatch,
         Evidence,
         FileChanged,
         ModelUsed,
@@ -68,6 +74,7 @@ if TYPE_CHECKING:
         Turn,
         TurnMessage,
         Usage,
+        Work,
     )
     from netclaw_opencode.api.results.start_server import StartServerResult
     from netclaw_opencode.api.results.stop_server import StopServerResult
@@ -80,12 +87,16 @@ HOMES: Mapping[str, str] = {
     "AbortSessionChild": "abort_session",
     "AbortSessionResult": "abort_session",
     "Answered": "shared",
+    "ApplyWorkResult": "apply_work",
     "Batch": "list_batches",
     "BatchCounts": "shared",
     "BatchItem": "get_batch_results",
     "BatchResult": "get_batch",
     "BatchResultsResult": "get_batch_results",
     "CancelBatchResult": "cancel_batch",
+    "Changes": "shared",
+    "ChangesIgnoredChanged": "shared",
+    "ChangesPatch": "shared",
     "CheckAvailabilityApi": "check_availability",
     "CheckAvailabilityApiDrift": "check_availability",
     "CheckAvailabilityBinary": "check_availability",
@@ -101,6 +112,7 @@ HOMES: Mapping[str, str] = {
     "CleanupSkipped": "cleanup",
     "CreateSessionResult": "create_session",
     "DeleteSessionResult": "delete_session",
+    "DiscardWorkResult": "discard_work",
     "DoctorCheck": "doctor",
     "DoctorCounts": "doctor",
     "DoctorResult": "doctor",
@@ -114,6 +126,8 @@ HOMES: Mapping[str, str] = {
     "ListProvidersProviderModel": "list_providers",
     "ListProvidersResult": "list_providers",
     "ListSessionsResult": "list_sessions",
+    "ListWorkResult": "list_work",
+    "ListWorkWork": "list_work",
     "ModelUsed": "shared",
     "PauseBatchResult": "pause_batch",
     "Pending": "shared",
@@ -159,17 +173,22 @@ HOMES: Mapping[str, str] = {
     "WaitForSessionResult": "wait_for_session",
     "WatchEventsEvent": "watch_events",
     "WatchEventsResult": "watch_events",
+    "Work": "shared",
 }
 __all__ = [
     "AbortSessionChild",
     "AbortSessionResult",
     "Answered",
+    "ApplyWorkResult",
     "Batch",
     "BatchCounts",
     "BatchItem",
     "BatchResult",
     "BatchResultsResult",
     "CancelBatchResult",
+    "Changes",
+    "ChangesIgnoredChanged",
+    "ChangesPatch",
     "CheckAvailabilityApi",
     "CheckAvailabilityApiDrift",
     "CheckAvailabilityBinary",
@@ -185,6 +204,7 @@ __all__ = [
     "CleanupSkipped",
     "CreateSessionResult",
     "DeleteSessionResult",
+    "DiscardWorkResult",
     "DoctorCheck",
     "DoctorCounts",
     "DoctorResult",
@@ -198,6 +218,8 @@ __all__ = [
     "ListProvidersProviderModel",
     "ListProvidersResult",
     "ListSessionsResult",
+    "ListWorkResult",
+    "ListWorkWork",
     "ModelUsed",
     "PauseBatchResult",
     "Pending",
@@ -244,6 +266,7 @@ __all__ = [
     "WaitForSessionResult",
     "WatchEventsEvent",
     "WatchEventsResult",
+    "Work",
 ]
 
 

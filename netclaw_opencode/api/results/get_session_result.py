@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from netclaw_opencode.api._results import Result
-from netclaw_opencode.api.results.shared import Answered, Evidence, FileChanged, ModelUsed, Pending, ThinkingUsed, ToolCall, Usage
+from netclaw_opencode.api.results.shared import Answered, Changes, Evidence, FileChanged, ModelUsed, Pending, ThinkingUsed, ToolCall, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class SessionResult(Result):
         thinking: How thinking was mapped, where it was asked for.
         usage: What the turn used.
         files_changed: The files that the turn changed.
+        changes: How files_changed was found, and the change as a whole.
         tools: The agent's tool calls, in order.
         answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
         refused: Those of answered that were refusals; left out if there was none.
@@ -73,6 +74,7 @@ class SessionResult(Result):
     thinking: ThinkingUsed | None = None
     usage: Usage
     files_changed: tuple[FileChanged, ...]
+    changes: Changes | None = None
     tools: tuple[ToolCall, ...]
     answered: tuple[Answered, ...] = ()
     refused: tuple[Answered, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netclaw_opencode.api._results import Result
-from netclaw_opencode.api.results.shared import Turn
+from netclaw_opencode.api.results.shared import Turn, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,8 @@ class RunPlanAndImplementResult(Result):
         elapsed_seconds: Time for both, in seconds.
         attempts: The models that failed before the ones that answered; absent where the first ones did.
         cleanup: What was cleared away.
+        work: With isolation: where the work is, and how it stands.
+        notes: What a careful reader should know, one sentence each; left out where there is nothing.
     """
 
     state: Literal["completed", "waiting"]
@@ -60,6 +62,8 @@ class RunPlanAndImplementResult(Result):
     elapsed_seconds: float
     attempts: tuple[RunPlanAndImplementAttempt, ...] = ()
     cleanup: RunPlanAndImplementCleanup
+    work: Work | None = None
+    notes: tuple[str, ...] = ()
 
 
 __all__ = ["RunPlanAndImplementAttempt", "RunPlanAndImplementCleanup", "RunPlanAndImplementResult"]

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from netclaw_opencode.api._results import Result
-from netclaw_opencode.api.results.shared import Answered, Evidence, FileChanged, ModelUsed, Pending, ThinkingUsed, ToolCall, Usage
+from netclaw_opencode.api.results.shared import (
+    Answered,
+    Changes,
+    Evidence,
+    FileChanged,
+    ModelUsed,
+    Pending,
+    ThinkingUsed,
+    ToolCall,
+    Usage,
+    Work,
+)
 
 T = TypeVar("T")
 _NOTHING: Any = None
@@ -77,6 +88,7 @@ class RunTaskResult(Result, Generic[T]):
         thinking: How thinking was mapped, where it was asked for.
         usage: What the turn used.
         files_changed: The files that the turn changed.
+        changes: How files_changed was found, and the change as a whole.
         tools: The agent's tool calls, in order.
         answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
         refused: Those of answered that were refusals; left out if there was none.
@@ -91,6 +103,7 @@ class RunTaskResult(Result, Generic[T]):
         forked_from: The session whose history was copied, where parent_id was given.
         cleanup: What was cleared away.
         attempts: The models that failed before the one that answered; absent where the first one did.
+        work: With isolation: where the work is, and how it stands.
     """
 
     session_id: str
@@ -108,6 +121,7 @@ class RunTaskResult(Result, Generic[T]):
     thinking: ThinkingUsed | None = None
     usage: Usage
     files_changed: tuple[FileChanged, ...]
+    changes: Changes | None = None
     tools: tuple[ToolCall, ...]
     answered: tuple[Answered, ...] = ()
     refused: tuple[Answered, ...] = ()
@@ -121,6 +135,7 @@ class RunTaskResult(Result, Generic[T]):
     forked_from: str | None = None
     cleanup: RunTaskCleanup
     attempts: tuple[RunTaskAttempt, ...] = ()
+    work: Work | None = None
 
 
 __all__ = ["RunTaskAttempt", "RunTaskCleanup", "RunTaskMessage", "RunTaskResult"]

@@ -101,11 +101,22 @@ class FileChanged(Result):
     """One file that the turn changed.
 
     Attributes:
-        path: The file's path, relative to the working directory where it lies below it.
+        path: The file's path, relative to the working directory where it lies below it. A name that is not UTF-8 has
+            \\xNN for such bytes.
         status: What happened to it.
         additions: Number of lines added.
         deletions: Number of lines removed.
-        diff: The change as a unified diff; empty if the server gives none.
+        diff: The change as a unified diff; empty for a binary file, and where it is too long or not known
+            (changes.patch has it).
+        by: What made the change. tool: one of the agent's file tools names the file; command: none does, so a command
+            or another tool of the agent made it (or somebody else, while one ran). Left out where no snapshot was
+            taken.
+        binary: True for a file that is no text, so that its lines are not counted; else left out.
+        old_mode: Where the mode changed: the old one, as git writes it (100644 a file, 100755 a program, 120000 a
+            link).
+        new_mode: Where the mode changed: the new one.
+        renamed_from: For an added file that was renamed: the deleted one that it was.
+        renamed_to: For a deleted file that was renamed: the added one that it became.
     """
 
     path: str
@@ -113,6 +124,77 @@ class FileChanged(Result):
     additions: int
     deletions: int
     diff: str
+    by: Literal["tool", "command"] | None = None
+    binary: bool | None = None
+    old_mode: str | None = None
+    new_mode: str | None = None
+    renamed_from: str | None = None
+    renamed_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesPatch(Result):
+    """The whole change as a file that git apply takes, at root; left out where nothing changed.
+
+    Attributes:
+        path: Where the file is; it can be read by this user alone.
+        sha256: Its digest.
+        bytes: Its size, as a number of bytes.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesIgnoredChanged(Result):
+    """One ignored file.
+
+    Attributes:
+        path: Its path, as in files_changed.
+        status: What happened to it.
+    """
+
+    path: str
+    status: Literal["added", "modified", "deleted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes(Result):
+    """How files_changed was found, and the change as a whole.
+
+    Attributes:
+        method: snapshot: every file was compared with what it was before the task. tools: no snapshot could be taken
+            (notes say why), so only what OpenCode tells is known.
+        root: The folder that was compared: the top of the repository in which the agent worked, else its directory.
+        base_tree: The id of the git tree before the task.
+        final_tree: The id of the git tree after the task.
+        files: Number of files in files_changed.
+        additions: Number of lines added in all.
+        deletions: Number of lines removed in all.
+        patch: The whole change as a file that git apply takes, at root; left out where nothing changed.
+        not_in_patch: Changed files that the patch leaves out because they are larger than 16 MiB.
+        others: Files that changed meanwhile although no tool of this task can have changed them: somebody else's work,
+            not in files_changed.
+        ignored: Number of files and whole folders that ignore files leave out of the comparison.
+        ignored_changed: With list_ignored: the ignored files that changed.
+        elapsed_seconds: Time for both looks, in seconds.
+    """
+
+    method: Literal["snapshot", "tools"]
+    root: str | None = None
+    base_tree: str | None = None
+    final_tree: str | None = None
+    files: int | None = None
+    additions: int | None = None
+    deletions: int | None = None
+    patch: ChangesPatch | None = None
+    not_in_patch: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    ignored: int | None = None
+    ignored_changed: tuple[ChangesIgnoredChanged, ...] = ()
+    elapsed_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +341,7 @@ class Turn(Result):
         thinking: How thinking was mapped, where it was asked for.
         usage: What the turn used.
         files_changed: The files that the turn changed.
+        changes: How files_changed was found, and the change as a whole.
         tools: The agent's tool calls, in order.
         answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
         refused: Those of answered that were refusals; left out if there was none.
@@ -286,6 +369,7 @@ class Turn(Result):
     thinking: ThinkingUsed | None = None
     usage: Usage
     files_changed: tuple[FileChanged, ...]
+    changes: Changes | None = None
     tools: tuple[ToolCall, ...]
     answered: tuple[Answered, ...] = ()
     refused: tuple[Answered, ...] = ()
@@ -295,6 +379,47 @@ class Turn(Result):
     phases: Mapping[str, float]
     evidence: Evidence
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work(Result):
+    """The isolated work: where it is, and how it stands.
+
+    Attributes:
+        work_id: Its id, for apply_work and discard_work.
+        isolation: How it is kept apart.
+        state: finished: its task succeeded. failed: it did not; what it had done is there. waiting: it waits for an
+            answer. running: it runs. interrupted: its caller was killed. applying: apply_work was interrupted; call it
+            again. applied: it was brought in.
+        source: The directory that it was taken from.
+        path: The directory in which the agent works.
+        created_at: When it was begun, in UTC.
+        branch: With a worktree: its branch in your repository.
+        base: With a worktree: what it was to begin with.
+        base_commit: With a worktree: the commit that it began with.
+        commit: With a worktree: the newest commit of its branch, which holds all of the work.
+        patch: The file with the whole change.
+        session_id: The session that worked in it last.
+        applied: With apply: the paths that were written or removed in your folder.
+        merged: With apply: those of them that your folder had changed too, at other places.
+        removed: With apply: whether the work was removed afterwards, its branch included.
+    """
+
+    work_id: str
+    isolation: Literal["worktree", "copy"]
+    state: Literal["running", "waiting", "finished", "failed", "interrupted", "applying", "applied"]
+    source: str
+    path: str
+    created_at: str
+    branch: str | None = None
+    base: str | None = None
+    base_commit: str | None = None
+    commit: str | None = None
+    patch: str | None = None
+    session_id: str | None = None
+    applied: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
+    removed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +461,9 @@ class RunningItem(Result):
 __all__ = [
     "Answered",
     "BatchCounts",
+    "Changes",
+    "ChangesIgnoredChanged",
+    "ChangesPatch",
     "Evidence",
     "FileChanged",
     "ModelUsed",
@@ -348,4 +476,5 @@ __all__ = [
     "Turn",
     "TurnMessage",
     "Usage",
+    "Work",
 ]

@@ -162,14 +162,15 @@ def message(value: object) -> Message:
         finish=optional_text(info, "finish"),
         error=_message_error(info.get("error")),
         model=_model_ref(user_model if isinstance(user_model, Mapping) else info),
-        usage=_usage(info),
+        usage=usage(info),
         structured=info.get("structured"),
         # A user message has an object of this name.
         is_summary=info.get("summary") is True,
     )
 
 
-def _usage(info: JsonObject) -> Usage:
+def usage(info: JsonObject) -> Usage:
+    """Tokens and cost of a message's ``info``."""
     tokens = _object_or_empty(info.get("tokens"))
     cache = _object_or_empty(tokens.get("cache"))
     return Usage(
@@ -302,6 +303,7 @@ def _model(model_id: str, provider_id: str, source: JsonObject) -> Model:
     capabilities = _object_or_empty(source.get("capabilities"))
     limit = _object_or_empty(source.get("limit"))
     variants = _object_or_empty(source.get("variants"))
+    cost = _object_or_empty(source.get("cost"))
     return Model(
         id=model_id,
         provider_id=provider_id,
@@ -311,6 +313,7 @@ def _model(model_id: str, provider_id: str, source: JsonObject) -> Model:
         output=int(number_of(limit, "output")),
         reasoning=capabilities.get("reasoning") is True,
         tool_call=capabilities.get("toolcall") is True,
+        has_price=number_of(cost, "input") > 0 or number_of(cost, "output") > 0,
     )
 
 

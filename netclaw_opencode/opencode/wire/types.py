@@ -189,6 +189,8 @@ class Model:
     output: int
     reasoning: bool
     tool_call: bool
+    has_price: bool = False
+    """Whether the server knows what its tokens cost."""
 
 
 @dataclass(frozen=True, slots=True)

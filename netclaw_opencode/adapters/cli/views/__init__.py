@@ -13,17 +13,19 @@ from typing import TextIO
 
 from rich.console import Console, RenderableType
 
-from netclaw_opencode.adapters.cli.views import batches, checks, errors, lists, plain, states, turns, upkeep
+from netclaw_opencode.adapters.cli.views import batches, checks, errors, lists, plain, states, turns, upkeep, works
 from netclaw_opencode.adapters.cli.views.reading import Data, part
 
 VIEWS = {
     "actions": lists.actions,
+    "apply_work": works.applied,
     "abort_session": states.aborted,
     "check_availability": checks.availability,
     "check_policy": checks.policy,
     "cleanup": upkeep.cleanup,
     "create_session": states.created,
     "delete_session": states.deleted,
+    "discard_work": works.discarded,
     "doctor": checks.doctor,
     "explain": lists.stories,
     "get_session_result": turns.turn,
@@ -31,6 +33,7 @@ VIEWS = {
     "install_opencode": states.opencode_installed,
     "list_providers": lists.providers,
     "list_sessions": lists.sessions,
+    "list_work": works.works,
     "recover": upkeep.recovery,
     "reply_permission": states.answered,
     "reply_question": states.answered,

@@ -77,6 +77,8 @@ def plan_and_implementation(data: Data) -> Iterator[RenderableType]:
     yield facts(
         ("elapsed", seconds(number(data, "elapsed_seconds"))),
         ("sessions", f"kept {', '.join(kept)}" if kept else f"{len(words(cleanup, 'sessions_deleted'))} deleted"),
+        ("work", work_line(part(data, "work"))),
+        *(("note", note) for note in words(data, "notes")),
     )
 
 
@@ -112,6 +114,8 @@ def outcome(data: Data) -> Table:
         ("times", ", ".join(f"{name} {seconds(number(part(data, 'phases'), name))}" for name in part(data, "phases"))),
         ("evidence", evidence_line(part(data, "evidence"))),
         ("session", _session_line(data)),
+        ("patch", word(part(part(data, "changes"), "patch"), "path")),
+        ("work", work_line(part(data, "work"))),
         ("said before", plural(len(parts(data, "messages")), "text") + " (--format json has them)" if parts(data, "messages") else ""),
         ("context", f"summed up {plural(number(data, 'compactions'), 'time')}" if number(data, "compactions") else ""),
         ("refused", plural(len(parts(data, "refused")), "request") if parts(data, "refused") else ""),
@@ -160,6 +164,16 @@ def answered_line(answered: Data) -> str:
     return f"{asked} → {said} (by {word(answered, 'by')}{rule}){message}"
 
 
+def work_line(work: Data) -> str:
+    """Where isolated work is, and how it stands."""
+    if not work:
+        return ""
+    if word(work, "state") == "applied" and work.get("removed") is True:
+        return f"{word(work, 'work_id')} applied to {word(work, 'source')}: {plural(len(words(work, 'applied')), 'file')}"
+    branch = f", branch {word(work, 'branch')}" if word(work, "branch") else ""
+    return f"{word(work, 'work_id')} ({word(work, 'isolation')}, {word(work, 'state')}) in {word(work, 'path')}{branch}"
+
+
 def thinking_line(thinking: Data) -> str:
     """Which variant stood in for the thinking budget."""
     line = f"variant {word(thinking, 'variant')}"
@@ -190,4 +204,5 @@ __all__ = [
     "tools",
     "turn",
     "usage_line",
+    "work_line",
 ]

@@ -1,0 +1,51 @@
+"""Isolated work: the list of it, and what became of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from netclaw_opencode.adapters.cli.views.reading import Data, facts, headline, number, parts, plural, word, words
+from netclaw_opencode.adapters.cli.views.turns import work_line
+
+
+def works(data: Data) -> Iterator[RenderableType]:
+    """Every work with what it may still hold."""
+    found = parts(data, "works")
+    if not found:
+        yield Text("no isolated work")
+    for work in found:
+        yield Text(work_line(work))
+        yield facts(
+            ("  from", word(work, "source")),
+            ("  begun", word(work, "created_at")),
+            ("  unseen", word(work, "unseen")),
+            ("  gone", "" if work.get("exists") is True else "its directory is not there any more"),
+        )
+    left_out = number(data, "total") - len(found)
+    if left_out > 0:
+        yield Text(f"and {plural(left_out, 'more')} ", style="dim")
+    yield from (Text(f"note: {note}") for note in words(data, "notes"))
+
+
+def applied(data: Data) -> Iterator[RenderableType]:
+    """What was brought in."""
+    yield headline("✓", "green", f"applied {word(data, 'work_id')} to {word(data, 'source')}: {plural(len(words(data, 'files')), 'file')}")
+    yield facts(
+        ("files", ", ".join(words(data, "files"))),
+        ("merged", ", ".join(words(data, "merged"))),
+        ("already there", ", ".join(words(data, "already"))),
+        ("work", "removed" if data.get("removed") is True else "kept"),
+        *(("note", note) for note in words(data, "notes")),
+    )
+
+
+def discarded(data: Data) -> Iterator[RenderableType]:
+    """What is gone."""
+    branch = f" and the branch {word(data, 'branch')}" if word(data, "branch") else ""
+    yield headline("✓", "green", f"removed {word(data, 'path')}{branch}")
+
+
+__all__ = ["applied", "discarded", "works"]
