@@ -26,7 +26,22 @@ ENVELOPE: Schema = json.loads(find_bundled("schemas/result.schema.json").read_te
 # A host hides text under keys that begin so.
 HIDDEN = ("token", "secret", "password", "api_key", "apikey", "authorization")
 # "in seconds", "number of", "length", "budget in tokens" ...: what a number counts.
-UNITS = ("how many", "next_after", "this number", "seconds", "number of", "tokens", "dollars", "characters", "port", "process id", "version")
+UNITS = (
+    "how often",
+    "the most",
+    "in a minute",
+    "how many",
+    "next_after",
+    "this number",
+    "seconds",
+    "number of",
+    "tokens",
+    "dollars",
+    "characters",
+    "port",
+    "process id",
+    "version",
+)
 SESSION = "ses_20340f888001d7RBaaG1oOhjvJ"
 
 
