@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         CallCancelledError,
         CallTimeoutError,
         CapsNeedWaitingError,
+        CheckFailedError,
         CleanupIncompleteError,
         ConfigError,
         ConnectionLostError,
@@ -109,7 +110,7 @@ if TYPE_CHECKING:
         WorkFailedError,
         WorkNotFoundError,
     )
-    from netclaw_opencode.api.inputs import Thinking
+    from netclaw_opencode.api.inputs import Check, Thinking
     from netclaw_opencode.api.results import (
         AbortSessionChild,
         AbortSessionResult,
@@ -128,6 +129,8 @@ if TYPE_CHECKING:
         CheckPolicyByPattern,
         CheckPolicyResult,
         CheckPolicyRule,
+        CheckReport,
+        CheckReportRun,
         CleanupResult,
         CleanupSession,
         CleanupSkipped,
@@ -219,6 +222,7 @@ __all__ = [
     "Changes",
     "ChangesIgnoredChanged",
     "ChangesPatch",
+    "Check",
     "CheckAvailabilityApi",
     "CheckAvailabilityApiDrift",
     "CheckAvailabilityBinary",
@@ -226,9 +230,12 @@ __all__ = [
     "CheckAvailabilityProviders",
     "CheckAvailabilityResult",
     "CheckAvailabilityServer",
+    "CheckFailedError",
     "CheckPolicyByPattern",
     "CheckPolicyResult",
     "CheckPolicyRule",
+    "CheckReport",
+    "CheckReportRun",
     "CleanupIncompleteError",
     "CleanupResult",
     "CleanupSession",

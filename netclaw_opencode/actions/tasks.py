@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.actions import capping, isolation
+from netclaw_opencode.actions import capping, checked, isolation
 from netclaw_opencode.actions.attempts import Job, Task, run_watched
 from netclaw_opencode.driver import keys, rules
 from netclaw_opencode.errors import ActionFailed, DriverError
@@ -44,10 +44,18 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         list_ignored=read.flag(arguments, "list_ignored"),
         budget=capping.read_budget(arguments, context),
     )
+    check = checked.read_check(arguments)
     async with isolation.isolated(arguments, context, ends=task.ends) as place:
-        done = await run_watched(replace(task, place=place), context)
+        task = replace(task, place=place)
+        judged = None
+        if check is not None:
+            done, judged = await checked.run_checked(task, check, context)
+        else:
+            done = await run_watched(task, context)
         job = done.job
         output = done.to_wire()
+        if judged is not None:
+            output |= {"check": judged.to_wire(), "verified": judged.passed}
         output |= {
             "session_kept": task.keep or job.handed_back,
             "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": not job.handed_back},

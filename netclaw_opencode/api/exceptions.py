@@ -449,6 +449,13 @@ class BudgetExceededError(ActionError, code="budget_exceeded"):
     """
 
 
+class CheckFailedError(ActionError, code="check_failed"):
+    """The check does not hold for what was done; the work is kept as it is.
+
+    What helps: Read the end of its output in details.check; mend the work, or start a task that does.
+    """
+
+
 class StalledError(ActionError, code="stalled"):
     """The task showed no new output, tool or step for too long, and was stopped; its work is kept.
 
@@ -552,6 +559,7 @@ __all__ = [
     "CallCancelledError",
     "CallTimeoutError",
     "CapsNeedWaitingError",
+    "CheckFailedError",
     "CleanupIncompleteError",
     "ConfigError",
     "ConnectionLostError",

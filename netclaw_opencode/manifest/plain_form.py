@@ -19,6 +19,9 @@ _LONGEST_DESCRIPTION = 100
 _CLEAR_PATTERNS = re.compile(r"\^[a-z]")
 """Patterns that show a form, such as that of an id. The others say "one line, not blank", which a reader expects."""
 
+_LEFT_OUT = frozenset({"examples", "maxLength", "maxItems", "maximum"})
+"""Words that a model does not need to make a call; a value that is too long or too large is refused with its bound."""
+
 _ERROR = "What went wrong, where ok is false; follow next."
 
 
@@ -29,7 +32,7 @@ def plain(schema: JsonObject) -> dict[str, object]:
 
 
 def brief(schema: JsonObject) -> dict[str, object]:
-    """A plain schema without examples, with short descriptions: it takes at least what the whole one takes."""
+    """A plain schema without examples and upper bounds, with short descriptions: it takes at least what the whole one takes."""
     made: dict[str, object] = {}
     for word, value in schema.items():
         if word == "properties" and isinstance(value, Mapping):
@@ -38,7 +41,7 @@ def brief(schema: JsonObject) -> dict[str, object]:
             made[word] = brief(value)
         elif word == "description":
             made[word] = first_sentences(str(value), _LONGEST_DESCRIPTION)
-        elif word != "examples" and not (word == "pattern" and not _CLEAR_PATTERNS.match(str(value))):
+        elif word not in _LEFT_OUT and not (word == "pattern" and not _CLEAR_PATTERNS.match(str(value))):
             made[word] = value
     return made
 

@@ -46,7 +46,14 @@ if TYPE_CHECKING:
         RunPlanAndImplementCleanup,
         RunPlanAndImplementResult,
     )
-    from netclaw_opencode.api.results.run_task import RunTaskAttempt, RunTaskCleanup, RunTaskMessage, RunTaskResult
+    from netclaw_opencode.api.results.run_task import (
+        CheckReport,
+        CheckReportRun,
+        RunTaskAttempt,
+        RunTaskCleanup,
+        RunTaskMessage,
+        RunTaskResult,
+    )
     from netclaw_opencode.api.results.send_message import SendMessageMessage, SendMessageResult
     from netclaw_opencode.api.results.send_message_async import SendMessageAsyncResult
     from netclaw_opencode.api.results.shared import (
@@ -90,6 +97,8 @@ HOMES: Mapping[str, str] = {
     "CheckPolicyByPattern": "check_policy",
     "CheckPolicyResult": "check_policy",
     "CheckPolicyRule": "check_policy",
+    "CheckReport": "run_task",
+    "CheckReportRun": "run_task",
     "CleanupResult": "cleanup",
     "CleanupSession": "cleanup",
     "CleanupSkipped": "cleanup",
@@ -169,6 +178,8 @@ __all__ = [
     "CheckPolicyByPattern",
     "CheckPolicyResult",
     "CheckPolicyRule",
+    "CheckReport",
+    "CheckReportRun",
     "CleanupResult",
     "CleanupSession",
     "CleanupSkipped",
