@@ -261,6 +261,7 @@ _ROWS = (
     ErrorCode("plugin_missing", 4, False, "A plugin that must be in force is not loaded, so nothing is run, answered or started.", "Install or fix the plugin named in the message."),
     ErrorCode("vetoed", 4, False, "A plugin of the host vetoed the call.", "Read the reason; ask whoever runs the host."),
     ErrorCode("work_busy", 4, True, "The isolated work is in use by another call.", "Wait for that call, or look at it: netclaw-opencode inspect list-work"),
+    ErrorCode("statement_unsealed", 4, False, "The statement was made elsewhere or changed since; its command was not run.", "Look at its command, and run that yourself."),
     ErrorCode("work_dirty", 4, False, "The isolated work holds something that no result has told, so it was not removed.", "Look at its path; discard_work with force removes it all the same."),
     ErrorCode("kill_refused", 4, False, "The process could not be proved to be our server, so it was not signalled.", "Stop it by hand after a look at it."),
     # no usable server

@@ -78,6 +78,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     patch: Patch | None = None
     found: Changes | None = None
+    directory: str = ""
 
     def add_to(self, output: dict[str, object], *, notes: list[object]) -> None:
         """Put it into a result of the ``TURN`` shape; notes on what the server does not tell are not true any more."""
@@ -301,7 +302,7 @@ class ChangeWatch:
             summary["others"] = other_paths
         if found.before.ignored_files is not None:
             summary["ignored_changed"] = self._ignored(found)
-        return Report(files, summary, self._notes(found, files, other_paths, others), patch, found)
+        return Report(files, summary, self._notes(found, files, other_paths, others), patch, found, self._directory)
 
     def _notes(self, found: Changes, files: list[dict[str, object]], other_paths: list[str], others: int) -> list[str]:
         notes = []

@@ -46,9 +46,12 @@ class Judged:
     runs: list[dict[str, object]] = field(default_factory=list)
     put_back: list[str] = field(default_factory=list)
     passed: bool = False
+    ending: str = ""
+    """How the last run ended."""
 
     def add(self, run: Run, phase: str) -> None:
         """Keep a run."""
+        self.ending = run.describe()
         self.runs.append(replace(run, output=run.output[-_SHOWN_CHARS:]).to_wire(phase))
 
     def to_wire(self) -> dict[str, object]:
@@ -86,7 +89,7 @@ async def run_checked(task: Task, check: Check, context: ActionContext) -> tuple
     """Run a task until its check holds, or its attempts, its time or its budget are used up.
 
     Raises:
-        ActionFailed: ``check_failed``, with all that was done in its details.
+        ActionFailed: ``check_failed``: the check holds before the task, which it must not.
     """
     directory = await _directory(task, context)
     judged = Judged(check)
@@ -143,10 +146,8 @@ async def _mended(task: Task, judged: Judged, context: ActionContext, watch: Cha
         judged.add(last, "after" if number == 0 else f"mended {number}")
         await watch.clean_up()
         judged.passed = last.passed
-        if last.passed:
+        if last.passed or number == check.attempts or context.clock() >= task.ends:
             return done, judged
-        if number == check.attempts or context.clock() >= task.ends:
-            raise _failed(done, judged, last)
         prompt = _mending(check, last, put_back)
         # A fork works where its parent did, and knows what was done.
         kept = {name: value for name, value in task.arguments.items() if name not in ("output_schema", "title")}
@@ -206,11 +207,12 @@ def _joined(results: list[TurnResult]) -> TurnResult:
     )
 
 
-def _failed(done: Done, judged: Judged, last: Run) -> ActionFailed:
+def failure_of(done: Done, judged: Judged) -> ActionFailed:
+    """Return the error of work for which its check never held, with all that was done."""
     count = len([run for run in judged.runs if run["phase"] != "before"])
     return ActionFailed(
         "check_failed",
-        f"the check ({judged.check.shown()}) {last.describe()}, after {count} run(s); the work is kept as it is",
+        f"the check ({judged.check.shown()}) {judged.ending}, after {count} run(s); the work is kept as it is",
         details={
             "check": judged.to_wire(),
             "session_id": done.result.session_id,
@@ -222,4 +224,4 @@ def _failed(done: Done, judged: Judged, last: Run) -> ActionFailed:
     )
 
 
-__all__ = ["Judged", "read_check", "run_checked"]
+__all__ = ["Judged", "failure_of", "read_check", "run_checked"]

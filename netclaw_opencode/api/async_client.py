@@ -1738,5 +1738,22 @@ class AsyncOpenCode(AsyncClient):
         )
         return await self._perform(request)
 
+    async def verify_work(self, statement: str) -> results.VerifyWorkResult:
+        """Repeat the check of a statement on a clean checkout of its final tree.
+
+        A checked task (run_task with check) leaves a statement: what was changed, how it was checked, with what and at
+        what price. This makes its final tree anew in a folder of its own, runs the check there, removes the folder, and
+        says whether the check still holds. Only the command of a statement that this state folder has made, unchanged,
+        is run.
+
+        Args:
+            statement: Absolute path of a statement, as the result of a checked task names it.
+
+        Raises:
+            DriverError: How it failed; causes of its own: StatementUnsealedError, CheckFailedError, WorkFailedError.
+        """
+        request = Request("verify_work", arguments.given({"statement": statement}, {}), results.VerifyWorkResult)
+        return await self._perform(request)
+
 
 __all__ = ["AsyncOpenCode"]

@@ -197,6 +197,13 @@ class WorkBusyError(RefusedError, code="work_busy"):
     """
 
 
+class StatementUnsealedError(RefusedError, code="statement_unsealed"):
+    """The statement was made elsewhere or changed since; its command was not run.
+
+    What helps: Look at its command, and run that yourself.
+    """
+
+
 class WorkDirtyError(RefusedError, code="work_dirty"):
     """The isolated work holds something that no result has told, so it was not removed.
 
@@ -610,6 +617,7 @@ __all__ = [
     "SessionWaitingError",
     "StalledError",
     "StateCorruptError",
+    "StatementUnsealedError",
     "StructuredOutputFailedError",
     "ThinkingUnsupportedError",
     "TurnAbortedError",

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         RunTaskCleanup,
         RunTaskMessage,
         RunTaskResult,
+        RunTaskStatement,
     )
     from netclaw_opencode.api.results.send_message import SendMessageMessage, SendMessageResult
     from netclaw_opencode.api.results.send_message_async import SendMessageAsyncResult
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     )
     from netclaw_opencode.api.results.start_server import StartServerResult
     from netclaw_opencode.api.results.stop_server import StopServerResult
+    from netclaw_opencode.api.results.verify_work import VerifyWorkResult, VerifyWorkRun
     from netclaw_opencode.api.results.wait_for_session import WaitForSessionProgress, WaitForSessionResult
     from netclaw_opencode.api.results.watch_events import WatchEventsEvent, WatchEventsResult
 
@@ -135,6 +137,7 @@ HOMES: Mapping[str, str] = {
     "RunTaskCleanup": "run_task",
     "RunTaskMessage": "run_task",
     "RunTaskResult": "run_task",
+    "RunTaskStatement": "run_task",
     "SendMessageAsyncResult": "send_message_async",
     "SendMessageMessage": "send_message",
     "SendMessageResult": "send_message",
@@ -154,6 +157,8 @@ HOMES: Mapping[str, str] = {
     "Turn": "shared",
     "TurnMessage": "shared",
     "Usage": "shared",
+    "VerifyWorkResult": "verify_work",
+    "VerifyWorkRun": "verify_work",
     "WaitForSessionProgress": "wait_for_session",
     "WaitForSessionResult": "wait_for_session",
     "WatchEventsEvent": "watch_events",
@@ -217,6 +222,7 @@ __all__ = [
     "RunTaskCleanup",
     "RunTaskMessage",
     "RunTaskResult",
+    "RunTaskStatement",
     "SendMessageAsyncResult",
     "SendMessageMessage",
     "SendMessageResult",
@@ -236,6 +242,8 @@ __all__ = [
     "Turn",
     "TurnMessage",
     "Usage",
+    "VerifyWorkResult",
+    "VerifyWorkRun",
     "WaitForSessionProgress",
     "WaitForSessionResult",
     "WatchEventsEvent",

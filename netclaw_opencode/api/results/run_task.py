@@ -107,6 +107,19 @@ class CheckReport(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunTaskStatement(Result):
+    """With check: the statement of this work, for verify_work.
+
+    Attributes:
+        path: Where the file is; it can be read by this user alone.
+        sha256: Its digest.
+    """
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunTaskResult(Result, Generic[T]):
     """What run_task returns.
 
@@ -147,6 +160,7 @@ class RunTaskResult(Result, Generic[T]):
         check: With check: what it said, run by run.
         verified: With check: true if its last run, on the final tree, passed. False only for a task that waits for an
             answer: a check that fails is the error check_failed.
+        statement: With check: the statement of this work, for verify_work.
     """
 
     session_id: str
@@ -181,6 +195,7 @@ class RunTaskResult(Result, Generic[T]):
     work: Work | None = None
     check: CheckReport | None = None
     verified: bool | None = None
+    statement: RunTaskStatement | None = None
 
 
-__all__ = ["CheckReport", "CheckReportRun", "RunTaskAttempt", "RunTaskCleanup", "RunTaskMessage", "RunTaskResult"]
+__all__ = ["CheckReport", "CheckReportRun", "RunTaskAttempt", "RunTaskCleanup", "RunTaskMessage", "RunTaskResult", "RunTaskStatement"]

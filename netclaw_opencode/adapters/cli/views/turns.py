@@ -116,6 +116,7 @@ def outcome(data: Data) -> Table:
         ("session", _session_line(data)),
         *(("check", check_line(run)) for run in parts(part(data, "check"), "runs")),
         ("put back", ", ".join(words(part(data, "check"), "put_back"))),
+        ("statement", word(part(data, "statement"), "path")),
         ("patch", word(part(part(data, "changes"), "patch"), "path")),
         ("work", work_line(part(data, "work"))),
         ("said before", plural(len(parts(data, "messages")), "text") + " (--format json has them)" if parts(data, "messages") else ""),
