@@ -66,7 +66,7 @@ skill: ready-dev
 
 # Warnings are errors, broken links among them; then every link of the finished pages is followed. No address on the web is visited.
 site: ready-dev
-	@rm -rf build/site
+	@rm -rf build/site build/site-cache
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -b html -c docs/site -d build/site-cache . build/site
 	$(BIN)/python scripts/check_site.py build/site
 

@@ -19,7 +19,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from docs import generate_facts as facts  # noqa: E402
-from docs.generate_codes import author_page  # noqa: E402
+from docs.generate_codes import rule_pages  # noqa: E402
 from netclaw_opencode.adapters.cli.flags import command_of, flags_of  # noqa: E402 - the checkout beside this file, not an installed copy
 from netclaw_opencode.errors import CODES  # noqa: E402
 from netclaw_opencode.manifest import ActionEntry, Manifest, load_manifest  # noqa: E402
@@ -217,7 +217,7 @@ def _shapes(manifest: Manifest) -> dict[str, Schema]:
 
 
 def _beyond_turn(schema: Schema, shapes: Mapping[str, Schema]) -> Schema | None:
-    """What an output has beside the fields of a turn, or None where it is not a turn."""
+    """What an output has beside the fields of a turn, or None if it is not a turn."""
     turn = _properties(shapes["turn"])
     mine = _properties(schema)
     if any(mine.get(name) != part for name, part in turn.items()):
@@ -297,9 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     manifest = load_manifest()
     skill = (ROOT / "SKILL.md").read_text(encoding="utf-8")
     made = {f"docs/{name}": text for name, text in pages(manifest).items()} | skill_pages(manifest, skill)
-    authors = ROOT / "docs" / "authors.md"
-    if authors.is_file():  # written by hand, but for its tables
-        made["docs/authors.md"] = author_page(authors.read_text(encoding="utf-8"))
+    made |= rule_pages()
     for name, text in made.items():
         page = ROOT / name
         if page.is_file() and page.read_text(encoding="utf-8") == text:

@@ -1,4 +1,4 @@
-"""Facts that travel between the driver and whoever hosts it: progress, requests of the agent, decisions on them.
+"""Facts that travel between the driver and its host: progress, requests of the agent, decisions on them.
 
 Owns three frozen types and nothing else; every layer may import it.
 """
@@ -84,7 +84,7 @@ class PendingRequest:
 class Decision:
     """The answer to a pending request.
 
-    For a permission ``answer`` is ``once``, ``always`` or ``reject`` and ``message`` (optional) tells the agent why;
+    For a permission ``answer`` is ``once``, ``always`` or ``reject`` and ``message`` (optional) says why to the agent;
     for a question ``answers`` holds the chosen labels, one tuple a question, or ``answer`` is ``reject``.
     """
 

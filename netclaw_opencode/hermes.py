@@ -107,7 +107,7 @@ def is_ready(environ: Mapping[str, str] = os.environ) -> bool:
     return shutil.which(environ.get("OPENCODE_DRIVER_BINARY") or "opencode", path=environ.get("PATH")) is not None
 
 
-def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def build_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment, with a cap on calls where the operator has set none."""
     return time_budget.with_default_cap(environ, DEFAULT_CALL_SECONDS)
 
@@ -138,7 +138,7 @@ class _Calls:
                 from netclaw_opencode.host import Host
                 from netclaw_opencode.settings import Settings
 
-                host = Host(Settings.from_environment(environment())).__enter__()
+                host = Host(Settings.from_environment(build_environment())).__enter__()
                 for problem in host.problems:
                     _log.warning("%s", problem)
                 self._host = host
@@ -164,7 +164,7 @@ def _at_exit(close: Callable[[], None]) -> None:
 
 
 def _handler(run: Run, action: str) -> Callable[..., str]:
-    """A tool's handler: one JSON text, whatever happens; what the host tells of itself by keywords is not needed."""
+    """A tool's handler: one JSON text, whatever happens; what the host says of itself by keywords is not needed."""
 
     def handle(args: object = None, **_context: object) -> str:
         return _text(_envelope(run, action, {} if args is None else args))
@@ -224,11 +224,11 @@ def _schema(name: str, entry: ActionEntry) -> dict[str, object]:
 
 
 def _owner_of(name: str) -> str | None:
-    """The toolset that has the tool, as the host's registry says, where there is one."""
+    """The toolset that has the tool, as the host's registry says, if there is one."""
     registry: object = getattr(sys.modules.get("tools.registry"), "registry", None)
     ask = getattr(registry, "get_toolset_for_tool", None)
     owner = ask(name) if callable(ask) else None
     return owner if isinstance(owner, str) else None
 
 
-__all__ = ["COMMAND", "PREFIX", "TOOLSET", "PluginContext", "environment", "is_ready", "register"]
+__all__ = ["COMMAND", "PREFIX", "TOOLSET", "PluginContext", "build_environment", "is_ready", "register"]

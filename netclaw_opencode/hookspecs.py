@@ -90,7 +90,7 @@ def netclaw_after_action(call: ActionCall, envelope: JsonObject) -> None:
     """Observe a call that succeeded; ``envelope`` is what the caller gets.
 
     When: after the output passed its schema, before the caller has it; not for a cancelled call. Thread: event loop.
-    Exception: logged and reported; the other plugins are still told, and the result stays as it is.
+    Exception: logged and reported; the other plugins are still called, and the result stays as it is.
     """
 
 
@@ -109,7 +109,7 @@ def netclaw_decide_permission(request: PendingRequest) -> Decision | None:
 
     When: the agent waits for it in a running turn of ours; perhaps more than once about the same request. The first answer
     wins. No answer leaves it to the policy file; what that does not allow is refused, the turn is stopped and the call fails
-    with ``permission_required``. A ``"reject"`` refuses it too; told why (``message``), the agent may go on, otherwise its turn
+    with ``permission_required``. A ``"reject"`` refuses it too; with a reason (``message``) the agent may go on, otherwise its turn
     ends. Thread: event loop. Exception, or a result that is no decision on a permission: the permission is refused, neither
     other plugins nor the policy file are asked; reported.
     """
@@ -131,7 +131,7 @@ def netclaw_on_event(event: ProgressEvent) -> None:
     """Observe progress: sessions, status, tool calls, text, requests, deadlines, servers.
 
     When: as it happens, many times a second while a model streams. Thread: event loop. Exception: logged and reported (once
-    for each plugin, however often it happens); the other plugins are still told, and the call goes on.
+    for each plugin, however often it happens); the other plugins are still called, and the call goes on.
     """
 
 
@@ -140,7 +140,7 @@ def netclaw_shutdown() -> None:
     """Release what the plugin holds.
 
     When: each time that the host is left (or that entering it fails), after its last connection is closed; no other hook
-    follows. Thread: event loop. Exception: logged and reported; the other plugins are still told.
+    follows. Thread: event loop. Exception: logged and reported; the other plugins are still called.
     """
 
 

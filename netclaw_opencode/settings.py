@@ -1,7 +1,6 @@
-"""What the environment says: addresses, names, folders.
+"""Read and check environment variables: addresses, names, folders.
 
-Owns the reading and checking of environment variables. It opens no connection and writes no file; the password is kept
-out of every ``repr``.
+No connection is opened, no file is written, and the password is kept out of every ``repr``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.errors import InvalidInput, Refused
@@ -22,7 +21,7 @@ from netclaw_opencode.errors import InvalidInput, Refused
 DEFAULT_URL = "http://localhost:4096"
 DEFAULT_USERNAME = "opencode"
 SMALLEST_OUTPUT = 500
-"""The smallest limit for printed JSON, in characters: what an envelope needs that tells where the rest is."""
+"""The smallest limit for printed JSON, in characters: what an envelope needs that says where the rest is."""
 SHORTEST_CALL_SECONDS = 10.0
 """The shortest cap on calls, in seconds: below it nothing would be left for stopping and cleaning up."""
 _SECRET_SUFFIXES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
@@ -35,7 +34,7 @@ _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "metadata.g
 class Settings:
     """One reading of the environment.
 
-    ``url_given`` tells an address that the user chose from the default one: only the default may give way to a server
+    ``url_given`` distinguishes an address that the user chose from the default one: only the default may give way to a server
     that we started ourselves and remember in the state file.
     """
 
@@ -61,6 +60,10 @@ class Settings:
     """No call may last longer, its stop and clean-up included, in seconds; None: only the calls' own deadlines hold."""
     max_chars: int | None = None
     """How long the JSON may be that the command line prints, in characters; 0: as long as it is, None: the default."""
+    batch_url: str | None = field(default=None, repr=False)
+    """The database of batches, which may hold a password; None: a file in the state folder."""
+    trust_dir: Path | None = None
+    """The folder that remembers what was trusted, where it is not the state folder."""
     password_empty: bool = False
     """The password's variable is set, to nothing: it counts as no password (the server sees it so, too)."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -70,8 +73,9 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the ``OPENCODE_*`` and ``OPENCODE_DRIVER_*`` variables.
 
-        Raises ``InvalidInput`` (``invalid_url``, ``invalid_input``) naming the variable, and ``Refused``
-        (``insecure_url``) where prompts and password would leave this machine in clear text.
+        Raises:
+            InvalidInput: ``invalid_url`` or ``invalid_input``, naming the variable.
+            Refused: ``insecure_url``: prompts and password would leave this machine in clear text.
         """
         environ = os.environ if environ is None else environ
         url_text = environ.get("OPENCODE_API_URL")
@@ -98,6 +102,7 @@ class Settings:
             required_plugins=_names(environ, "OPENCODE_DRIVER_REQUIRED_PLUGINS"),
             call_seconds=_call_seconds(environ),
             max_chars=max_chars(environ),
+            batch_url=environ.get("OPENCODE_DRIVER_BATCH_URL") or None,
             password_empty=environ.get("OPENCODE_SERVER_PASSWORD") == "",
             environ=MappingProxyType(dict(environ)),
         )
@@ -112,7 +117,7 @@ class Settings:
         """What must stand in no message, record or log: the password, as it travels too, and what variables hide by their name."""
         named = [value for name, value in self.environ.items() if name.upper().endswith(_SECRET_SUFFIXES)]
         long_enough = [value for value in named if len(value) >= _SHORTEST_SECRET]
-        return tuple(dict.fromkeys([*credentials_of(self.username, self.password), *long_enough]))
+        return tuple(dict.fromkeys([*credentials_of(self.username, self.password), *long_enough, *_password_in(self.batch_url)]))
 
 
 def credentials_of(username: str, password: str | None) -> tuple[str, ...]:
@@ -122,10 +127,22 @@ def credentials_of(username: str, password: str | None) -> tuple[str, ...]:
     return (password, base64.b64encode(f"{username}:{password}".encode()).decode("ascii"))
 
 
+def _password_in(url: str | None) -> tuple[str, ...]:
+    """The password of a database's address, and the address as a whole."""
+    if url is None or "@" not in url:
+        return ()
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        password = None
+    return (url, password, unquote(password)) if password else (url,)
+
+
 def base_url(text: str) -> str:
     """Check a server's base URL and return it as ``scheme://host[:port]``.
 
-    Raises ``InvalidInput`` (``invalid_url``) that says which part is wrong.
+    Raises:
+        InvalidInput: ``invalid_url``, saying which part is wrong.
     """
 
     def wrong(what: str) -> InvalidInput:
@@ -204,7 +221,7 @@ def _check_credentials(username: str, password: str | None) -> None:
 
 
 def max_chars(environ: Mapping[str, str]) -> int | None:
-    """``OPENCODE_DRIVER_MAX_CHARS``, or None where it is not set; raises ``InvalidInput``."""
+    """``OPENCODE_DRIVER_MAX_CHARS``, or None if it is not set; raises ``InvalidInput``."""
     text = environ.get("OPENCODE_DRIVER_MAX_CHARS")
     if not text:
         return None
@@ -231,7 +248,11 @@ def _call_seconds(environ: Mapping[str, str]) -> float | None:
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
-    """The folder that remembers our server (``OPENCODE_DRIVER_STATE_DIR``); raises ``InvalidInput`` where it is not absolute."""
+    """The folder that remembers our server (``OPENCODE_DRIVER_STATE_DIR``).
+
+    Raises:
+        InvalidInput: If it is not absolute.
+    """
     given = _absolute(environ, "OPENCODE_DRIVER_STATE_DIR")
     if given is not None:
         return given

@@ -38,10 +38,16 @@ BEGIN, END = "# --- made by scripts/generate_api.py\n", "# --- end of what is ma
 PATHS = {"directory", "record"}
 STREAMS = {"run_task": "stream_task", "run_plan_and_implement": "stream_plan_and_implement", "send_message": "stream_message"}
 
+BATCHES = ("run_batch",)
+"""Followed task by task: awaited or iterated by a program with an event loop, iterated by ``stream_batch`` without one."""
+POSITIONAL = {("run_batch", "items"), ("submit_batch", "items")}
+"""Arguments that need no name although they may be left out."""
+
 BY_HAND: Mapping[str, tuple[str, ...]] = {
     "netclaw_opencode.api.events": (
         *("Event", "PermissionEvent", "ProgressEvent", "QuestionEvent", "StatusEvent", "TaskEvent", "TextEvent", "ToolEvent"),
     ),
+    "netclaw_opencode.api.batches": ("AsyncBatchRun", "BatchRun"),
     "netclaw_opencode.api.streams": ("AsyncTaskStream", "TaskStream"),
     "netclaw_opencode.api.types": ("Model", "ModelRef", "OnPermission", "OnQuestion", "PermissionAnswer", "QuestionAnswer", "Seconds"),
     "netclaw_opencode.api.client": ("OpenCode",),
@@ -122,7 +128,7 @@ def parameters(entry: ActionEntry, classes: Classes) -> list[Parameter]:
             convert = "plain"
         text = re.sub(r"\b\w+_seconds\b", lambda match: renamed.get(match[0], match[0]), str(part.get("description", "")))
         found.append(Parameter(each, renamed.get(each, each), annotation, part.get("default"), each in needed, convert, text))
-    return sorted(found, key=lambda parameter: not parameter.needed)
+    return sorted(found, key=lambda parameter: not (parameter.needed or (entry.name, parameter.field) in POSITIONAL))
 
 
 def answers_requests(entry: ActionEntry) -> bool:
@@ -132,16 +138,20 @@ def answers_requests(entry: ActionEntry) -> bool:
 
 def method(entry: ActionEntry, classes: Classes, *, is_async: bool, streams: bool) -> str:
     """One typed method of a client."""
-    given, name = parameters(entry, classes), STREAMS[entry.name] if streams else entry.name
+    given, name = parameters(entry, classes), STREAMS.get(entry.name, entry.name) if streams else entry.name
     result = f"results.{result_name(entry)}"
     stream = ("AsyncTaskStream" if is_async else "TaskStream") if streams else ""
-    define = "async def" if is_async and not streams else "def"
+    follows = entry.name in BATCHES and (is_async or streams)
+    if follows:
+        name, stream = "run_batch" if is_async else "stream_batch", ""
+        result = "AsyncBatchRun" if is_async else "BatchRun"
+    define = "async def" if is_async and not streams and not follows else "def"
     asks = ["on_permission: OnPermission | None = None", "on_question: OnQuestion | None = None"] if answers_requests(entry) else []
 
     def signature(output_schema: tuple[str, bool] | None, of: str) -> str:
         words, star = ["self"], False
         for parameter in given:
-            if not parameter.needed and not star:
+            if not parameter.needed and not star and (entry.name, parameter.field) not in POSITIONAL:
                 words.append("*")
                 star = True
             if parameter.field == "output_schema" and output_schema is not None:
@@ -159,13 +169,25 @@ def method(entry: ActionEntry, classes: Classes, *, is_async: bool, streams: boo
     takes_type = any(parameter.field == "output_schema" for parameter in given)
     text.append(signature((either, True) if takes_type else None, "Any" if is_generic(entry) else ""))
     text.append(_docstring(entry, given, asks=bool(asks), stream=stream))
+    if follows:
+        text[-1] = text[-1].replace("        Args:", f"        {_FOLLOWED[is_async]}\n\n        Args:", 1)
     sent = ", ".join(f'"{parameter.field}": {parameter.argument}' for parameter in given)
     defaults = {parameter.field: parameter.default for parameter in given if parameter.default is not None}
     more = ["structured=arguments.answer_type(output_schema)"] if is_generic(entry) else []
     more += ["on_permission=on_permission", "on_question=on_question"] if asks else []
-    text.append(f"        request = Request({', '.join([repr(entry.name), f'arguments.given({{{sent}}}, {defaults!r})', result, *more])})")
-    text.append(f"        return {'await ' if define == 'async def' else ''}self.{'_stream' if streams else '_perform'}(request)\n")
+    made = f"results.{result_name(entry)}"
+    text.append(f"        request = Request({', '.join([repr(entry.name), f'arguments.given({{{sent}}}, {defaults!r})', made, *more])})")
+    if follows:
+        text.append(f"        return {result}(self._host, request)\n")
+    else:
+        text.append(f"        return {'await ' if define == 'async def' else ''}self.{'_stream' if streams else '_perform'}(request)\n")
     return "\n".join(text)
+
+
+_FOLLOWED = {
+    True: "``async for item in oc.run_batch(items)`` yields each task as it ends; ``await oc.run_batch(items)`` returns at the end.",
+    False: "``for item in oc.stream_batch(items)`` yields each task as it ends.",
+}
 
 
 def _docstring(entry: ActionEntry, given: list[Parameter], *, asks: bool, stream: str) -> str:
@@ -207,7 +229,7 @@ def client(manifest: Manifest, classes: Classes, *, is_async: bool) -> str:
     methods = []
     for entry in manifest.actions.values():
         methods.append(method(entry, classes, is_async=is_async, streams=False))
-        if entry.name in STREAMS:
+        if entry.name in STREAMS or (entry.name in BATCHES and not is_async):
             methods.append(method(entry, classes, is_async=is_async, streams=True))
     return f'''{MADE}"""``{name}``: a typed method for each action, for {note.split(";", maxsplit=1)[0]}."""
 
@@ -220,6 +242,7 @@ from netclaw_opencode.api import _arguments as arguments
 from netclaw_opencode.api import results
 from netclaw_opencode.api._calls import Request
 from netclaw_opencode.api._clients import {base}
+from netclaw_opencode.api.batches import {"AsyncBatchRun" if is_async else "BatchRun"}
 from netclaw_opencode.api.inputs import {used}
 from netclaw_opencode.api.streams import {stream}
 from netclaw_opencode.api.types import Model, OnPermission, OnQuestion, Path, Seconds

@@ -147,7 +147,7 @@ def install_opencode(binary: Path) -> None:
 
 
 def version_of(binary: str) -> str | None:
-    """What ``binary --version`` prints, or None where it does not run; it never touches the user's own OpenCode folders."""
+    """What ``binary --version`` prints, or None if it does not run; it never touches the user's own OpenCode folders."""
     with tempfile.TemporaryDirectory(prefix="opencode-version-") as home:
         command, env = [binary, "--version"], environment(home=Path(home))
         try:
@@ -164,7 +164,7 @@ def suitable(version: str | None) -> bool:
 
 
 def read(path: Path) -> str | None:
-    """The text of a small file, or None where there is none."""
+    """The text of a small file, or None if there is none."""
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 

@@ -56,6 +56,7 @@ html_theme = "furo"
 html_title = f"netclaw-opencode {release}"
 html_show_sphinx = False
 html_copy_source = False
+smartquotes = False
 
 REPOSITORY = os.environ.get("SITE_REPOSITORY", "").rstrip("/")
 """Where the files of this commit can be read, such as https://github.com/OWNER/netclaw-opencode/blob/COMMIT; a link to a file that is
@@ -64,7 +65,7 @@ no page leads there. Without it, such a file is offered for download, and a fold
 GROUPS = {
     "Use it": ["python", "workflows", "actions", "errors", "settings", "policy", "record", "doctor"],
     "Rely on it": ["safety", "reliability", "life"],
-    "Hosts and skills": ["hosts", "mcp", "host-guide", "testing", "authors"],
+    "Hosts and skills": ["hosts", "mcp", "host-guide", "testing", "authors", "rules"],
     "Work on it": ["architecture", "decisions/README"],
 }
 MORE = {"Work on it": ["CONTRIBUTING", "SECURITY", "CODE_OF_CONDUCT", "CHANGELOG"]}
@@ -88,6 +89,8 @@ def _read(app: Sphinx, name: str, source: list[str]) -> None:
         source[0] = _CODE_OR_LINK.sub(lambda found: _target(app, name, found), source[0])
     if name == root_doc:
         source[0] += _contents(app)
+    elif name == "docs/rules":
+        source[0] += _toctree("", sorted(page for page in app.env.found_docs if page.startswith("docs/rules/")))
     elif name == "docs/decisions/README":
         source[0] += _toctree("", sorted(page for page in app.env.found_docs if re.match(r"docs/decisions/\d", page)))
 

@@ -99,7 +99,7 @@ def parse_yaml(text: str) -> Document:
 def read_json(path: Path, *, places: bool = False) -> Document:
     """Read one JSON document; never raises for what is in the file, nor for a file that cannot be read.
 
-    ``places`` also notes where each value stands, which only whoever reports faults of its meaning needs.
+    ``places`` also notes where each value stands, which is needed to report what it means.
     """
     text = read_text(path)
     return _unreadable(text) if isinstance(text, Fault) else parse_json(text, places=places)
@@ -179,9 +179,9 @@ def _unreadable(fault: Fault) -> Document:
     return Document(None, (fault,), whole=False)
 
 
-def read_text(path: Path) -> str | Fault:
-    """A text file of bounded size, without the mark of its byte order; what keeps it from being read is the fault."""
-    raw = read_bytes(path)
+def read_text(path: Path, *, limit: int = MAX_BYTES) -> str | Fault:
+    """A text file of at most ``limit`` bytes, without the mark of its byte order; what keeps it from being read is the fault."""
+    raw = read_bytes(path, limit=limit)
     if isinstance(raw, Fault):
         return raw
     try:
@@ -191,18 +191,18 @@ def read_text(path: Path) -> str | Fault:
         return Fault(f"it is not UTF-8 (byte {error.start})", "save it as UTF-8", line, kind="not_utf8")
 
 
-def read_bytes(path: Path) -> bytes | Fault:
-    """A regular file of bounded size; never waits for a pipe or a device."""
+def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes | Fault:
+    """A regular file of at most ``limit`` bytes; never waits for a pipe or a device."""
     try:
         if not path.is_file():  # a folder, a device or a pipe could hang the read
             what = "there is no such file" if not path.exists() else "it is not a regular file"
             return Fault(what, "check the path", kind="unreadable")
         with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            raw = stream.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         return Fault(f"it cannot be read: {reason}", "check the path and its permissions", kind="unreadable")
-    return Fault(f"it is larger than {MAX_BYTES} bytes", "make it smaller", kind="unreadable") if len(raw) > MAX_BYTES else raw
+    return Fault(f"it is larger than {limit} bytes", "make it smaller", kind="unreadable") if len(raw) > limit else raw
 
 
 @dataclass(slots=True)
@@ -275,11 +275,11 @@ class _YamlReader:
         text: str = getattr(event, "value", "")
         quoted = bool(getattr(event, "style", None))  # None or "" for plain ones, as the two loaders have it
         if not self._waits_for_key():
-            self._place(text if quoted else _typed(text), line)
+            self._place(text if quoted else _parse_scalar(text), line)
             return
         place = self._open[-1]
         place.key = text
-        if not quoted and (text == "<<" or not isinstance(_typed(text), str)):
+        if not quoted and (text == "<<" or not isinstance(_parse_scalar(text), str)):
             self._fault(f"the key {text[:60]!r} is not text", "quote it, or write merged values out", line)
         place.drop = text in place.container
         if place.drop:
@@ -314,7 +314,7 @@ class _YamlReader:
         return (*place.steps, key)
 
 
-def _typed(text: str) -> object:
+def _parse_scalar(text: str) -> object:
     """A plain scalar as JSON would see it; whatever JSON does not know is text."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]

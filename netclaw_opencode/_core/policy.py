@@ -24,7 +24,7 @@ from netclaw_opencode.jsontypes import JsonObject
 
 Origin = Literal["hook", "policy", "default"]
 OnRequest = Literal["refuse", "stop", "return"]
-"""What becomes of a request that nobody decides: refused with words, and the agent goes on; its turn is stopped; or handed back."""
+"""What becomes of a request without a decision: refused (the agent goes on), its turn stopped, or handed back."""
 
 _SETTING = "OPENCODE_DRIVER_POLICY"
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
@@ -74,7 +74,7 @@ class QuestionRule:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """An answer and where it comes from; ``default`` means that nobody decided, which is a refusal.
+    """An answer and where it comes from; ``default`` means that there was no decision, which is a refusal.
 
     ``chosen`` are the labels for each question, ``message`` is what the agent is told with a refusal, ``rule`` the rule that
     decided, and ``steps`` how each pattern of a permission fared.
@@ -125,7 +125,7 @@ class Policy:
     questions: tuple[QuestionRule, ...] = ()
     refuses_questions: bool = False
     on_request: OnRequest | None = None
-    """What becomes of requests that nobody decides, for calls that do not say it themselves."""
+    """What becomes of requests without a decision, if the call does not say so itself."""
     caps: Caps = NO_CAPS
     """What no task may spend more than, whatever its caller says."""
     source: Path | None = None
@@ -177,7 +177,8 @@ def matches(text: str, pattern: str) -> bool:
 def load_policy(path: Path | None) -> Policy:
     """Read a policy file; without one, nothing is allowed.
 
-    Raises ``InvalidInput`` (``invalid_policy``) that lists every problem with line and column.
+    Raises:
+        InvalidInput: ``invalid_policy``, that lists every problem with line and column.
     """
     if path is None:
         return Policy()

@@ -95,7 +95,7 @@ def replace_private(path: Path, content: bytes, *, temporary: str | None = None)
         ActionFailed: ``state_corrupt``: the file cannot be written.
     """
     temporary = temporary or f".{path.name}.{secrets.token_hex(4)}"
-    with _entered(path.parent) as (inside, at):
+    with _open_folder(path.parent) as (inside, at):
         _unlink(inside / temporary, at)
         try:
             handle = open_private(inside / temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=at)
@@ -187,7 +187,7 @@ def is_full(error: OSError) -> bool:
 
 
 @contextmanager
-def _entered(folder: Path) -> Iterator[tuple[Path, int | None]]:
+def _open_folder(folder: Path) -> Iterator[tuple[Path, int | None]]:
     """Hold the folder open: a link that is put in its place meanwhile moves nothing. Yields the path of its files from there."""
     if os.open not in os.supports_dir_fd:  # pragma: no cover - Windows
         yield folder, None

@@ -1,6 +1,6 @@
-"""Secrets out of foreign text: provider errors come back verbatim, keys included (F45).
+"""Take secrets out of foreign text: provider errors come back verbatim, keys included (F45).
 
-Owns the patterns of what looks like a credential. It does not shorten or escape; callers do.
+Shortening and escaping is the callers' work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ _LONG = 16
 
 
 def redact(text: str, *, secrets: tuple[str, ...] = ()) -> str:
-    """The text with known secrets and everything that looks like a credential replaced."""
+    """Replace known secrets and everything that looks like a credential.
+
+    Args:
+        text: Text from elsewhere.
+        secrets: Secrets that are known.
+    """
     text, _ = hide(text, secrets)
     for pattern in _PATTERNS:
         text = pattern.sub(_REPLACEMENT, text)
@@ -56,7 +61,7 @@ def _pattern(secret: str) -> re.Pattern[str]:
 
 
 def redact_json(value: object, *, secrets: tuple[str, ...]) -> object:
-    """A JSON value with the known secrets replaced in every text of it, names of fields included."""
+    """Replace the known secrets in every text of a JSON value, names of fields included."""
     return hide_in_json(value, secrets)[0]
 
 

@@ -1,8 +1,7 @@
-"""Where the files that travel with the package are: ``skill.yaml``, ``SKILL.md``, ``references/``, ``schemas/``.
+"""Find the files that travel with the package: ``skill.yaml``, ``SKILL.md``, ``references/``, ``schemas/``.
 
-Owns one question, asked the same way in a checkout (they stand beside the package) and in an installed wheel (they stand
-in ``netclaw_opencode/_bundled/``). It reads nothing and must never look in the working directory: what lies there is the
-user's, not ours.
+In a checkout they stand beside the package, in an installed wheel in ``netclaw_opencode/_bundled/``. Never look in the working
+directory: what lies there is the user's.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ _ROOTS = (_PACKAGE / "_bundled", _PACKAGE.parent)
 
 
 def find_bundled(relative: str) -> Path:
-    """The absolute path of a bundled file or folder, such as ``"skill.yaml"`` or ``"schemas/result.schema.json"``.
+    """Return the absolute path of a bundled file or folder, such as ``"skill.yaml"`` or ``"schemas/result.schema.json"``.
 
-    Raises ``ValueError`` for a path that is absolute or leads upwards, ``FileNotFoundError`` where the installation lacks it.
+    Raises:
+        ValueError: The path is absolute or leads upwards.
+        FileNotFoundError: The installation lacks the file.
     """
     wanted = PurePosixPath(relative)
     if wanted.is_absolute() or ".." in wanted.parts or "\\" in relative or not wanted.parts:

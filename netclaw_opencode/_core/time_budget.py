@@ -1,7 +1,7 @@
-"""How long one call may take in all: its own deadline, and the operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``).
+"""Share the time of one call: its own deadline, and the operator's cap on calls (``OPENCODE_DRIVER_CALL_SECONDS``).
 
-Owns the sharing: the work, then the stop and the clean-up, then what it takes to hand the result over. The dispatcher sets it for
-each call; whoever waits for something asks how much is left.
+The work comes first, then the stop and the clean-up, then what it takes to hand the result over. The dispatcher opens a budget for each
+call (``call_budget``); code that waits asks how much is left (``remaining``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ _STOP_SHARE = 0.7
 
 @dataclass(slots=True)
 class CallBudget:
-    """The time of one call; ``cut_limit`` is the longest limit that was cut to what there is, 0 where none was."""
+    """The time of one call.
+
+    Attributes:
+        clock: The clock that the call counts by, in seconds.
+        began: When the call began, on that clock.
+        cap_seconds: The operator's cap on the whole call; None if there is none.
+        cut_limit: The longest limit that was cut to what there is, in seconds; 0 if none was.
+    """
 
     clock: Callable[[], float]
     began: float
@@ -43,12 +50,17 @@ class CallBudget:
 
     @property
     def ends(self) -> float:
-        """When everything must be over, on the clock; infinity where nothing says so."""
+        """When everything must be over, on the clock; infinity if nothing says so."""
         capped = self.began + self.cap_seconds - _HANDOVER_SECONDS if self.cap_seconds is not None else float("inf")
         return min(self.deadline + self.stop_seconds, capped)
 
     def clamp(self, limit: float, *, stops: bool = True) -> float:
-        """A limit of the work that begins now, cut to what there is; ``stops``: something must be stopped at its end."""
+        """Cut a limit of work that begins now to what there is.
+
+        Args:
+            limit: The limit, in seconds.
+            stops: Whether something must be stopped when the limit is over; then time for that is kept.
+        """
         if self.cap_seconds is None:
             return limit
         reserve = min(max(self.cap_seconds * _RESERVE_SHARE, _LEAST_RESERVE_SECONDS), _MOST_RESERVE_SECONDS) if stops else _LOOK_SECONDS
@@ -59,14 +71,14 @@ class CallBudget:
         return most
 
     def note(self) -> str | None:
-        """One sentence on a limit that was cut, or None where none was."""
+        """Describe the limit that was cut in one sentence; None if none was."""
         if self.cap_seconds is None or not self.cut_limit:
             return None
         return f"{SETTING} is {self.cap_seconds:g}, so the call could not use the {self.cut_limit:g} s that it was given"
 
 
 def with_default_cap(environ: Mapping[str, str], cap_seconds: float) -> dict[str, str]:
-    """The environment, with this cap where its operator has set none: for an adapter whose host gives up by itself."""
+    """Return the environment with this cap if its operator has set none: for an adapter whose host gives up by itself."""
     return {**environ, SETTING: environ.get(SETTING) or f"{cap_seconds:g}"}
 
 
@@ -74,7 +86,7 @@ _current: ContextVar[CallBudget | None] = ContextVar("netclaw_opencode_call_time
 
 
 def current() -> CallBudget:
-    """The time of the call that is running here; one without an end where there is none."""
+    """Return the budget of the call that is running here; one without an end if there is none."""
     return _current.get() or CallBudget(time.monotonic, 0.0)
 
 
@@ -110,20 +122,25 @@ def detach() -> None:
 
 
 def remaining_to_deadline(default: float) -> float:
-    """The seconds until the running call's own deadline; ``default`` where there is no call, or one without a deadline."""
+    """Return the seconds until the running call's own deadline; ``default`` if there is no call, or one without a deadline."""
     here = current()
     ends = min(here.deadline, here.ends)
     return ends - here.clock() if ends != float("inf") else default
 
 
 def remaining(default: float) -> float:
-    """The seconds that are left of the running call; ``default`` where there is no call, or one without an end."""
+    """Return the seconds that are left of the running call; ``default`` if there is no call, or one without an end."""
     here = current()
     return here.ends - here.clock() if here.ends != float("inf") else default
 
 
 def remaining_up_to(seconds: float, *, stopping: bool = False) -> float:
-    """These seconds, or what is left of the call's time, but never nothing: what has begun may be seen through."""
+    """Return ``seconds`` or what is left of the call's time, whichever is less, but half a second at least.
+
+    Args:
+        seconds: The wanted time.
+        stopping: Whether this is a stop, which leaves some of the time to what follows it.
+    """
     here = current()
     left = here.ends - here.clock()
     return min(seconds, max(_FLOOR_SECONDS, left * _STOP_SHARE if stopping else left))

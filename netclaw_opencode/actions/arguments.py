@@ -27,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def text(arguments: JsonObject, name: str) -> str | None:
-    """A text argument, or None where it is absent."""
+    """A text argument, or None if it is absent."""
     value = arguments.get(name)
     return value if isinstance(value, str) else None
 
@@ -50,7 +50,7 @@ def seconds(arguments: JsonObject, name: str, default: float) -> float:
 
 
 def optional_seconds(arguments: JsonObject, name: str) -> float | None:
-    """A number of seconds, or None where it is absent."""
+    """A number of seconds, or None if it is absent."""
     return seconds(arguments, name, 0.0) if name in arguments else None
 
 
@@ -69,7 +69,7 @@ def retries(arguments: JsonObject) -> RetryLimit:
 
 
 def on_request(arguments: JsonObject) -> OnRequest | None:
-    """What becomes of a request that nobody decides; None where the call does not say."""
+    """What becomes of a request without a decision; None if the call does not say."""
     return cast("OnRequest | None", text(arguments, "on_request"))
 
 
@@ -84,7 +84,7 @@ def session_id(arguments: JsonObject, name: str = "session_id") -> str:
 
 
 def optional_id(arguments: JsonObject, name: str) -> str | None:
-    """An id, checked, or None where it is absent."""
+    """An id, checked, or None if it is absent."""
     return ids.check_id(arguments[name], field=name) if name in arguments else None
 
 

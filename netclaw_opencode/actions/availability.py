@@ -59,7 +59,7 @@ async def check_availability(arguments: JsonObject, context: ActionContext) -> J
     directory = read.directory(arguments, context.settings)
     report = _Report()
     _check_binary(report, context.settings)
-    report.meet(conditions.of_settings(context.settings))
+    report.meet(conditions.judge_settings(context.settings))
     may_start = read.flag(arguments, "start", default=True) and report.binary["found"] is True
     within_seconds = time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 45))
     await _check_server(report, context, directory, may_start=may_start, within_seconds=within_seconds)
@@ -127,7 +127,7 @@ async def _check_server(report: _Report, context: ActionContext, directory: str,
     _add_missing_operations(report)
     report.server["password_set"] = asks
     url, version = str(report.server["url"]), str(report.server["version"])
-    report.meet(conditions.of_server(url, version, catalogue, asks_password=asks))
+    report.meet(conditions.judge_server(url, version, catalogue, asks_password=asks))
     report.providers = {"connected": [item.id for item in catalogue.providers]}
     if catalogue.providers and catalogue.default is not None:
         report.providers["default_model"] = str(catalogue.default)

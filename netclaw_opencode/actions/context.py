@@ -1,4 +1,4 @@
-"""What a handler is given besides its arguments, and what it tells the host while it runs.
+"""What a handler is given besides its arguments, and what it reports to the host while it runs.
 
 Owns the life of the driver during one or many calls, and the types that cross the border between actions and whoever
 hosts them: progress events, pending requests, decisions. It must not know pluggy, a terminal or HTTP.
@@ -53,7 +53,7 @@ class ActionHooks(Protocol):
 
     @property
     def answers_questions(self) -> bool:
-        """Whether anybody might answer a question of the agent; where nobody can, it is not offered to ask any."""
+        """Whether a question of the agent could be answered; if not, the agent is not offered to ask."""
 
     def on_event(self, event: ProgressEvent) -> None:
         """Observe progress."""
@@ -86,7 +86,7 @@ class NoHooks:
 
 
 class ActionContext:
-    """Shared by the calls of one host: settings, hooks and, once somebody needs it, the driver.
+    """Shared by the calls of one host: settings, hooks and, once it is needed, the driver.
 
     Use it as an async context manager; leaving it closes the event stream and every connection. Sessions and servers
     stay, since they belong to tasks and not to the process.

@@ -1,14 +1,19 @@
-"""Handler of install_opencode."""
+"""Handler of install_opencode, and where its program is."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.errors import DriverError
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.opencode.process import installing
+from netclaw_opencode.opencode.process.binary import installed_path
+from netclaw_opencode.settings import state_dir
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
@@ -20,14 +25,14 @@ async def install_opencode(arguments: JsonObject, context: ActionContext) -> Jso
     began = context.clock()
     settings = context.settings
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         context.driver.emit(ProgressEvent("status", line, at_seconds=context.clock() - began))
 
     found = await installing.install(
         settings.state_dir,
         settings.environ or os.environ,
         within_seconds=time_budget.current().clamp(read.seconds(arguments, "deadline_seconds", 600)),
-        tell=tell,
+        report=report,
     )
     output: dict[str, object] = {
         "path": found.path,
@@ -42,4 +47,13 @@ async def install_opencode(arguments: JsonObject, context: ActionContext) -> Jso
     return output
 
 
-__all__ = ["install_opencode"]
+def find_installed_program(environ: Mapping[str, str]) -> str | None:
+    """The program that ``install_opencode`` has put into the user's state folder, or None; wrong settings count as none."""
+    with suppress(DriverError):
+        program = installed_path(state_dir(environ))
+        if os.access(program, os.X_OK):
+            return str(program)
+    return None
+
+
+__all__ = ["find_installed_program", "install_opencode"]

@@ -71,7 +71,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     if key is not None and keys.has_key(session, key) and marked is not None:
         turn, verdict = await turns.attach(session, marked)
         if turn.arrived:
-            return _started(turn, verdict, prompt, notes=("the same idempotency key: this is the turn that was sent before",))
+            return _build_started(turn, verdict, prompt, notes=("the same idempotency key: this is the turn that was sent before",))
     connection = await context.driver.connect()
     marks: dict[str, object] = {"deadline_ms": connection.http.server_time_ms() + int(limit * 1000)}
     if key is not None:
@@ -86,10 +86,12 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
         reuse_session=read.flag(arguments, "reuse_session"),
     )
     late = "the prompt was taken, and its turn is not seen to run yet: the server is slow to open the directory"
-    return _started(turn, verdict, prompt, notes=(late,) if verdict.state in ("not_started", "running") and not turn.has_started else ())
+    return _build_started(
+        turn, verdict, prompt, notes=(late,) if verdict.state in ("not_started", "running") and not turn.has_started else ()
+    )
 
 
-def _started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, ...] = ()) -> JsonObject:
+def _build_started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, ...] = ()) -> JsonObject:
     deadline_ms = SessionTag.read(turn.session).deadline_ms
     output: dict[str, object] = {
         "session_id": turn.session.id,
@@ -123,7 +125,7 @@ async def get_session_result(arguments: JsonObject, context: ActionContext) -> J
     """The result of a session's last turn, or of the named one."""
     connection, turn, verdict = await _attach(arguments, context)
     if not verdict.ended:
-        raise _still_running(turn, verdict)
+        raise _still_running_error(turn, verdict)
     return await _result(connection, context, turn, verdict)
 
 
@@ -149,7 +151,7 @@ async def wait_for_session(arguments: JsonObject, context: ActionContext) -> Jso
         "done": verdict.ended,
         "state": _state(turn, verdict),
         "cursor": _cursor(turn, verdict),
-        "elapsed_seconds": _elapsed(connection, turn),
+        "elapsed_seconds": _elapsed_seconds(connection, turn),
         "waited_seconds": round(context.clock() - began, 3),
         "progress": _progress(turn),
         "pending": [item.to_wire() for item in turn.pending],
@@ -182,7 +184,7 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
 
 
 async def _last_prompt(connection: Connection, session: Session) -> str:
-    """The id of a session's last prompt, whoever sent it."""
+    """The id of a session's last prompt, from any caller."""
     history = connection.history(session)
     newest = await history.read_newest()
     if not newest:
@@ -213,7 +215,7 @@ async def _result(connection: Connection, context: ActionContext, turn: Turn, ve
     return result.to_wire()
 
 
-def _still_running(turn: Turn, verdict: Verdict) -> Refused:
+def _still_running_error(turn: Turn, verdict: Verdict) -> Refused:
     state = _state(turn, verdict)
     return Refused(
         "session_waiting" if state == "waiting" else "session_busy",
@@ -237,7 +239,7 @@ def _overdue_at(session: Session, connection: Connection) -> float:
     return connection.clock() + (deadline_ms - connection.http.server_time_ms()) / 1000
 
 
-def _elapsed(connection: Connection, turn: Turn) -> float:
+def _elapsed_seconds(connection: Connection, turn: Turn) -> float:
     """Seconds since the prompt was taken, by the server's clock alone."""
     prompt, last = turn.history.get(turn.message_id), turn.span.last
     if prompt is None:

@@ -43,7 +43,11 @@ async def check_policy(arguments: JsonObject, context: ActionContext) -> JsonObj
 
 
 def _request(arguments: JsonObject) -> PendingRequest:
-    """The request that is asked about. Raises ``InvalidInput`` where it is none, or two."""
+    """The request that is asked about.
+
+    Raises:
+        InvalidInput: If it is none, or two.
+    """
     permission, question = read.text(arguments, "permission"), read.text(arguments, "question")
     if (permission is None) == (question is None):
         raise InvalidInput("invalid_input", "check_policy: give either permission or question")

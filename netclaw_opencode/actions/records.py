@@ -19,7 +19,7 @@ _MOST_CALLS = 50
 
 
 async def explain(arguments: JsonObject, context: ActionContext) -> JsonObject:
-    """The calls of a flight record, each told in plain words; the newest where there are many."""
+    """The calls of a flight record, each in plain words; the newest ones if there are many."""
     path = Path(read.required_text(arguments, "record"))
     if not path.is_absolute():
         raise InvalidInput("invalid_input", f"record {str(path)[:200]!r} must be absolute; it would become {str(path.resolve())!r}")
@@ -28,10 +28,10 @@ async def explain(arguments: JsonObject, context: ActionContext) -> JsonObject:
     # A full record is read for a second or two; other calls go on meanwhile.
     found = await anyio.to_thread.run_sync(story.read, path)
     chosen = [item for item in found.stories if (session_id is None or session_id in item.sessions) and (call is None or call == item.call)]
-    told = chosen[-_MOST_CALLS:]
+    shown = chosen[-_MOST_CALLS:]
     return {
-        "calls": [item.to_wire() for item in told],
-        "count": len(told),
-        "truncated": len(chosen) > len(told),
+        "calls": [item.to_wire() for item in shown],
+        "count": len(shown),
+        "truncated": len(chosen) > len(shown),
         "notes": found.notes,
     }

@@ -1,7 +1,7 @@
 """Dispatch actions: every call of every adapter goes through ``Registry.invoke``.
 
-Owns the order of a call (validate in, veto, run, validate out, envelope) and the turning of every exception into the
-error envelope. It must not know where an action comes from or what it does.
+The order of a call: validate the input, ask for vetoes, run, validate the output, make the envelope. Every exception becomes an error
+envelope. Nothing here knows where an action comes from or what it does.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ class Registry:
         self._actions: dict[str, ActionDefinition] = {}
 
     def register(self, definition: ActionDefinition) -> None:
-        """Add an action; raises ``InvalidInput`` (``name_clash``) where the name is taken."""
+        """Add an action.
+
+        Raises:
+            InvalidInput: ``name_clash``, if the name is taken.
+        """
         present = self._actions.get(definition.name)
         if present is not None:
             raise InvalidInput(
@@ -89,7 +93,11 @@ class Registry:
         return iter(self._actions.values())
 
     def get(self, name: str) -> ActionDefinition:
-        """The action of that name; ``-`` and ``_`` are the same. Raises ``InvalidInput`` (``unknown_action``)."""
+        """The action of that name; ``-`` and ``_`` are the same.
+
+        Raises:
+            InvalidInput: ``unknown_action``.
+        """
         definition = self._actions.get(name.replace("-", "_"))
         if definition is None:
             near = difflib.get_close_matches(name.replace("-", "_"), self._actions, n=3)
@@ -235,7 +243,7 @@ async def _run(call: ActionCall, definition: ActionDefinition, budget: CallBudge
         raise OutOfTime("request_timeout", f"{call.action} did not end within its {definition.deadline_seconds:g} s")
     raise OutOfTime(
         "call_timeout",
-        f"{call.action} did not end within {cap_seconds:g} s ({time_budget.SETTING}) and was cancelled; its work was told to stop",
+        f"{call.action} did not end within {cap_seconds:g} s ({time_budget.SETTING}) and was cancelled; its work was asked to stop",
         details={"call_seconds": cap_seconds},
     )
 
@@ -261,7 +269,7 @@ def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
 
 
 def _check_output(output: JsonObject, definition: ActionDefinition) -> JsonObject:
-    """The output, with a note where it is not what its schema promises: what was done and paid for is not thrown away for that."""
+    """The output, with a note if it is not what its schema promises: what was done and paid for is not thrown away for that."""
     from netclaw_opencode._core.validation import find_problems
 
     problems = find_problems(output, definition.output_schema)
@@ -269,14 +277,14 @@ def _check_output(output: JsonObject, definition: ActionDefinition) -> JsonObjec
         return output
     if not isinstance(output, Mapping):
         raise TypeError(f"{definition.name} returned no object")
-    told = "the output breaks its schema: " + "; ".join(problem.message for problem in problems)
-    _log.error("action %s: %s", definition.name, told)
+    note = "the output breaks its schema: " + "; ".join(problem.message for problem in problems)
+    _log.error("action %s: %s", definition.name, note)
     notes = output.get("notes")
-    return {**output, "notes": [*(notes if isinstance(notes, list) else ()), told]}
+    return {**output, "notes": [*(notes if isinstance(notes, list) else ()), note]}
 
 
 def _without_secrets(envelope: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
-    """The last look: whatever let a known secret in (an agent that prints its environment), it is hidden here."""
+    """Hide known secrets, however they came in (an agent may print its environment)."""
     if not secrets:
         return envelope
     shown = {name: hide_in_json(value, secrets) for name, value in envelope.items()}

@@ -22,14 +22,14 @@ _ANSWERS: dict[str, Literal["once", "always", "reject"]] = {"once": "once", "alw
 async def reply_permission(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Grant or refuse a permission that the agent waits for."""
     connection = await context.driver.connect()
-    request = await _pending(connection, read.session_id(arguments), ids.check_id(arguments["permission_id"], field="permission_id"))
+    request = await _find_pending(connection, read.session_id(arguments), ids.check_id(arguments["permission_id"], field="permission_id"))
     chosen = _ANSWERS[read.required_text(arguments, "answer")]
     await permissions.send_answer(connection, request, Decision(chosen, message=read.text(arguments, "message")))
     return {
         "permission_id": request.id,
         "session_id": request.session_id,
         "answered": chosen,
-        "confirmed": await _gone(connection, request),
+        "confirmed": await _gone_error(connection, request),
     }
 
 
@@ -40,7 +40,7 @@ async def reply_question(arguments: JsonObject, context: ActionContext) -> JsonO
     if reject == isinstance(given, list):
         raise InvalidInput("invalid_input", "reply_question: give either answers or reject")
     connection = await context.driver.connect()
-    request = await _pending(connection, read.session_id(arguments), ids.check_id(arguments["question_id"], field="question_id"))
+    request = await _find_pending(connection, read.session_id(arguments), ids.check_id(arguments["question_id"], field="question_id"))
     labels = tuple(tuple(str(label) for label in labels) for labels in given) if isinstance(given, list) else ()
     if not reject and len(labels) != len(request.questions):
         asked = "; ".join(item.question for item in request.questions)
@@ -51,11 +51,11 @@ async def reply_question(arguments: JsonObject, context: ActionContext) -> JsonO
         "session_id": request.session_id,
         "answered": not reject,
         "rejected": reject,
-        "confirmed": await _gone(connection, request),
+        "confirmed": await _gone_error(connection, request),
     }
 
 
-async def _pending(connection: Connection, session_id: str, request_id: str) -> PendingRequest:
+async def _find_pending(connection: Connection, session_id: str, request_id: str) -> PendingRequest:
     """The request, of this session or of a sub-agent below it (F36)."""
     session = await connection.session(session_id)
     tree = tuple(item.id for item in await connection.tree(session))
@@ -67,5 +67,5 @@ async def _pending(connection: Connection, session_id: str, request_id: str) -> 
     )
 
 
-async def _gone(connection: Connection, request: PendingRequest) -> bool:
+async def _gone_error(connection: Connection, request: PendingRequest) -> bool:
     return request.id not in {item.id for item in (await connection.directory_state(request.directory)).pending}

@@ -1,8 +1,7 @@
-"""An envelope cut down until it fits, with what matters most left whole.
+"""Cut an envelope down until it fits, and leave what matters most whole.
 
-Owns the order of the cuts: long strings first, then long lists (from their end), then figures deep inside, then short strings and
-lists, and at last whole members (those that the schema does not require, the deepest first). It knows no action, no file and
-no way of writing; ``spill`` does.
+The order of the cuts: long strings, long lists (from their end), numbers deep inside, short strings and lists, and at last whole members
+(those that the schema does not require, the deepest first). Pure: ``spill`` writes the files.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Note:
 
 @dataclass(slots=True)
 class Cut:
-    """A cut-down envelope; ``notes`` tell which lists and objects lost how much (a cut string says it itself)."""
+    """A cut-down envelope; ``notes`` say which lists and objects lost how much (a cut string says it itself)."""
 
     envelope: dict[str, object] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -58,10 +57,13 @@ class _Limits:
 
 
 def cut_down(envelope: Mapping[str, object], *, room: int, fits: Callable[[Cut], bool], schema: Mapping[str, object] | None = None) -> Cut:
-    """The envelope cut as little as makes it fit; ``room`` is about the number of characters that there are.
+    """Cut the envelope as little as makes it fit.
 
-    ``schema`` describes the envelope's ``data``: what it requires is left out last. What every envelope has is never left
-    out, so a ``fits`` that wants less than that is not met.
+    Args:
+        envelope: The envelope; what every envelope has is never left out, even if ``fits`` then fails.
+        room: About the number of characters that there are.
+        fits: Whether a cut-down envelope is short enough.
+        schema: The schema of the envelope's ``data``; what it requires is left out last.
     """
     required = frozenset(_required_paths(envelope.get("data"), schema or {}, schema or {}, ("data",)))
     # Where even the frame that the schema wants is too large, a reader has more of the text than of the figures.
@@ -102,7 +104,7 @@ class _Attempt:
         return replace(widest, text=min(text, widest.text), items=min(items, widest.items), figures=min(figures, widest.figures))
 
     def steps(self) -> Cut | None:
-        """The first step that fits, loosened as far as it goes on fitting; None where no step does."""
+        """The first step that fits, loosened as far as it goes on fitting; None if no step does."""
         for step in _STEPS:
             limits = self._limits(*step)
             if self._enough(limits):
@@ -112,7 +114,7 @@ class _Attempt:
         return None
 
     def cut(self, limits: _Limits, *, harsh: bool = False) -> Cut:
-        """The envelope within the limits; raises ``_TooManyValuesError`` where that cannot fit, unless ``harsh``."""
+        """The envelope within the limits; raises ``_TooManyValuesError`` if that cannot fit, unless ``harsh``."""
         made = Cut()
         work = _Cutter(limits, frozenset(self.figures[limits.figures :]), made.notes, most=self.room, harsh=harsh)
         made.envelope = {name: work.cut(value, (name,)) for name, value in self.envelope.items()}

@@ -1,7 +1,6 @@
-"""Results that are too large for a host: the whole in a private file, a shortened envelope for the caller.
+"""Write results that are too large for a host into a private file, and shorten the envelope for the caller.
 
-Owns the folder of such files (who may read it, how many stay, for how long) and the member ``full_result`` of an envelope.
-How an envelope is cut is decided in ``shortening``; when it is too large is decided by the adapter.
+``shortening`` decides how an envelope is cut, the adapter when it is too large. Old files are removed here.
 """
 
 from __future__ import annotations
@@ -48,9 +47,9 @@ def shorten(
 ) -> dict[str, object]:
     """The envelope in at most ``max_chars`` characters as ``text`` writes it; 0 stands for no limit.
 
-    A larger one goes whole into a new file in ``folder``, and the member ``full_result`` of what is returned tells where.
+    A larger one goes whole into a new file in ``folder``, and the member ``full_result`` of what is returned says where.
     ``max_chars`` is at least ``settings.SMALLEST_OUTPUT``; ``schema`` is the action's output schema, by which as much of ``data`` as can be
-    stays valid. Where no file can be written ``full_result`` says why: the call's outcome is worth more than its length.
+    stays valid. If no file can be written ``full_result`` says why: the call's outcome is worth more than its length.
     """
     if not max_chars or "full_result" in envelope:
         return dict(envelope)

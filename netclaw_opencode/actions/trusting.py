@@ -36,7 +36,7 @@ def grant_trust(settings: Settings, directory: str, agree: Callable[[str, Shown]
     """Trust what a folder makes OpenCode run, if ``agree`` says so after it was shown.
 
     Raises:
-        Refused: ``untrusted_project``, where nobody agreed.
+        Refused: ``untrusted_project``, if the user did not agree.
         ServerProblem: ``config_error``, where a file cannot be judged.
     """
     kept = Trust.from_settings(settings)

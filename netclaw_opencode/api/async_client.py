@@ -10,6 +10,7 @@ from netclaw_opencode.api import _arguments as arguments
 from netclaw_opencode.api import results
 from netclaw_opencode.api._calls import Request
 from netclaw_opencode.api._clients import AsyncClient
+from netclaw_opencode.api.batches import AsyncBatchRun
 from netclaw_opencode.api.inputs import Check, Thinking
 from netclaw_opencode.api.streams import AsyncTaskStream
 from netclaw_opencode.api.types import Model, OnPermission, OnQuestion, Path, Seconds
@@ -506,8 +507,8 @@ class AsyncOpenCode(AsyncClient):
 
         Aborts until the session and the sessions of its sub-agents are seen idle, and refuses permissions and questions
         that still wait. The session and its history stay. Returns what was running and whether the end was confirmed;
-        where it was not, the call is the error abort_unconfirmed. Nothing to abort is no error. A session that this
-        skill did not create needs include_foreign.
+        if it was not, the call is the error abort_unconfirmed. Nothing to abort is no error. A session that this skill
+        did not create needs include_foreign.
 
         Args:
             session_id: The session whose running turn is to end.
@@ -1685,6 +1686,293 @@ class AsyncOpenCode(AsyncClient):
             ),
             results.RecoverResult,
         )
+        return await self._perform(request)
+
+    def run_batch(
+        self,
+        items: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        file: str | None = None,
+        prompt_template: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        add: bool = False,
+        concurrency: int = 4,
+        max_starts_per_minute: int | None = None,
+        max_cost_usd: float | None = None,
+        stop_after_failures: int | None = None,
+        retry_codes: Sequence[str] | None = None,
+        retry_limit: int = 3,
+        shared_directories: bool = False,
+        start_worker: bool = True,
+        wait: Seconds = 43200,
+        results_file: str | None = None,
+    ) -> AsyncBatchRun:
+        """Run many tasks, several at once, and follow them to their end.
+
+        The input is checked as a whole before anything runs. The tasks run in a worker process, which is started if
+        none lives and goes on without this call. The same input again goes on with the same batch. Each task ends
+        exactly once in the results, whatever is killed; one task works in a directory at a time. If your host ends long
+        calls, use submit_batch and wait_for_batch.
+
+        ``async for item in oc.run_batch(items)`` yields each task as it ends; ``await oc.run_batch(items)`` returns at the end.
+
+        Args:
+            items: The tasks as a list, in place of file.
+            file: Path of the tasks, one to a line or row (.jsonl, .yaml, .csv): what run_task takes, and id and
+                priority. The same file again is the same batch.
+            prompt_template: A prompt with {column} for a row's values; {{ }} for braces.
+            defaults: Fields of run_task for tasks without them.
+            name: The same name is the same batch. Left out: the file's path, or what the list holds.
+            add: Take what is new or changed into a batch that is there.
+            concurrency: Tasks at once, on all workers together.
+            max_starts_per_minute: Most starts within a minute.
+            max_cost_usd: Once spent, in US dollars, nothing more starts.
+            stop_after_failures: After so many failed tasks nothing more starts.
+            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
+                surroundings.
+            retry_limit: How often a task is tried again.
+            shared_directories: Whether all machines see the directories under the same path.
+            start_worker: Start a worker here if none lives.
+            wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
+            results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchChangedError, BatchHaltedError, WorkerFailedError.
+        """
+        request = Request(
+            "run_batch",
+            arguments.given(
+                {
+                    "items": arguments.plain(items),
+                    "file": file,
+                    "prompt_template": prompt_template,
+                    "defaults": arguments.plain(defaults),
+                    "name": name,
+                    "add": add,
+                    "concurrency": concurrency,
+                    "max_starts_per_minute": max_starts_per_minute,
+                    "max_cost_usd": max_cost_usd,
+                    "stop_after_failures": stop_after_failures,
+                    "retry_codes": arguments.plain(retry_codes),
+                    "retry_limit": retry_limit,
+                    "shared_directories": shared_directories,
+                    "start_worker": start_worker,
+                    "wait_seconds": arguments.seconds(wait),
+                    "results_file": results_file,
+                },
+                {
+                    "add": False,
+                    "concurrency": 4,
+                    "retry_limit": 3,
+                    "shared_directories": False,
+                    "start_worker": True,
+                    "wait_seconds": 43200,
+                },
+            ),
+            results.RunBatchResult,
+        )
+        return AsyncBatchRun(self._host, request)
+
+    async def submit_batch(
+        self,
+        items: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        file: str | None = None,
+        prompt_template: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        add: bool = False,
+        concurrency: int = 4,
+        max_starts_per_minute: int | None = None,
+        max_cost_usd: float | None = None,
+        stop_after_failures: int | None = None,
+        retry_codes: Sequence[str] | None = None,
+        retry_limit: int = 3,
+        shared_directories: bool = False,
+        start_worker: bool = True,
+    ) -> results.SubmitBatchResult:
+        """Take many tasks in, to be run by workers in the background, and return at once.
+
+        As run_batch, without following: see wait_for_batch and get_batch_results.
+
+        Args:
+            items: The tasks as a list, in place of file.
+            file: Path of the tasks, one to a line or row (.jsonl, .yaml, .csv): what run_task takes, and id and
+                priority. The same file again is the same batch.
+            prompt_template: A prompt with {column} for a row's values; {{ }} for braces.
+            defaults: Fields of run_task for tasks without them.
+            name: The same name is the same batch. Left out: the file's path, or what the list holds.
+            add: Take what is new or changed into a batch that is there.
+            concurrency: Tasks at once, on all workers together.
+            max_starts_per_minute: Most starts within a minute.
+            max_cost_usd: Once spent, in US dollars, nothing more starts.
+            stop_after_failures: After so many failed tasks nothing more starts.
+            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
+                surroundings.
+            retry_limit: How often a task is tried again.
+            shared_directories: Whether all machines see the directories under the same path.
+            start_worker: Start a worker here if none lives.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchChangedError, WorkerFailedError.
+        """
+        request = Request(
+            "submit_batch",
+            arguments.given(
+                {
+                    "items": arguments.plain(items),
+                    "file": file,
+                    "prompt_template": prompt_template,
+                    "defaults": arguments.plain(defaults),
+                    "name": name,
+                    "add": add,
+                    "concurrency": concurrency,
+                    "max_starts_per_minute": max_starts_per_minute,
+                    "max_cost_usd": max_cost_usd,
+                    "stop_after_failures": stop_after_failures,
+                    "retry_codes": arguments.plain(retry_codes),
+                    "retry_limit": retry_limit,
+                    "shared_directories": shared_directories,
+                    "start_worker": start_worker,
+                },
+                {"add": False, "concurrency": 4, "retry_limit": 3, "shared_directories": False, "start_worker": True},
+            ),
+            results.SubmitBatchResult,
+        )
+        return await self._perform(request)
+
+    async def get_batch(self, batch_id: str) -> results.BatchResult:
+        """Say how far a batch is.
+
+        Counts, failures by error, what runs, cost and an estimate of the time left.
+
+        Args:
+            batch_id: The batch's id or name.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError.
+        """
+        request = Request("get_batch", arguments.given({"batch_id": batch_id}, {}), results.BatchResult)
+        return await self._perform(request)
+
+    async def wait_for_batch(self, batch_id: str, *, wait: Seconds = 45, cursor: str | None = None) -> results.WaitForBatchResult:
+        """Wait up to 45 seconds for the end of a batch, or for progress.
+
+        Ends at once when every task has ended, or the batch is paused or halted; with cursor also at the first change.
+        Wait on with the command in next.
+
+        Args:
+            batch_id: The batch's id or name.
+            wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
+            cursor: From the last wait: this one then ends at the first change since.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError.
+        """
+        request = Request(
+            "wait_for_batch",
+            arguments.given({"batch_id": batch_id, "wait_seconds": arguments.seconds(wait), "cursor": cursor}, {"wait_seconds": 45}),
+            results.WaitForBatchResult,
+        )
+        return await self._perform(request)
+
+    async def get_batch_results(
+        self, batch_id: str, *, after: int = 0, limit: int = 20, state: Literal["completed", "failed", "cancelled"] | None = None
+    ) -> results.BatchResultsResult:
+        """Return how the tasks of a batch ended, in pages.
+
+        In the order in which the tasks ended, each once: what run_task returned, or the error.
+
+        Args:
+            batch_id: The batch's id or name.
+            after: next_after of the last page.
+            limit: The most results to return.
+            state: Only results of this state.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError, WorkerLostError.
+        """
+        request = Request(
+            "get_batch_results",
+            arguments.given({"batch_id": batch_id, "after": after, "limit": limit, "state": state}, {"after": 0, "limit": 20}),
+            results.BatchResultsResult,
+        )
+        return await self._perform(request)
+
+    async def cancel_batch(self, batch_id: str) -> results.CancelBatchResult:
+        """Cancel what waits of a batch, and stop what runs.
+
+        What runs is stopped by its worker, verified; see wait_for_batch. retry_batch takes it up again.
+
+        Args:
+            batch_id: The batch's id or name.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError.
+        """
+        request = Request("cancel_batch", arguments.given({"batch_id": batch_id}, {}), results.CancelBatchResult)
+        return await self._perform(request)
+
+    async def pause_batch(self, batch_id: str, *, resume: bool = False) -> results.PauseBatchResult:
+        """Start nothing more of a batch, or let it go on.
+
+        What runs ends either way. With resume the batch goes on.
+
+        Args:
+            batch_id: The batch's id or name.
+            resume: Let the batch go on instead.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError, WorkerFailedError.
+        """
+        request = Request(
+            "pause_batch", arguments.given({"batch_id": batch_id, "resume": resume}, {"resume": False}), results.PauseBatchResult
+        )
+        return await self._perform(request)
+
+    async def retry_batch(
+        self, batch_id: str, *, codes: Sequence[str] | None = None, start_worker: bool = True
+    ) -> results.RetryBatchResult:
+        """Let tasks that failed, or were cancelled, run again.
+
+        All of them, or those that ended with certain errors. Their earlier results are taken out.
+
+        Args:
+            batch_id: The batch's id or name.
+            codes: Only tasks that ended with these errors. Left out: all that failed or were cancelled.
+            start_worker: Start a worker here if none lives.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError, WorkerFailedError.
+        """
+        request = Request(
+            "retry_batch",
+            arguments.given({"batch_id": batch_id, "codes": arguments.plain(codes), "start_worker": start_worker}, {"start_worker": True}),
+            results.RetryBatchResult,
+        )
+        return await self._perform(request)
+
+    async def list_batches(self, *, limit: int = 20) -> results.ListBatchesResult:
+        """List the batches of this database, the newest first.
+
+        With counts and state, as get_batch returns them.
+
+        Args:
+            limit: The most batches to return.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError.
+        """
+        request = Request("list_batches", arguments.given({"limit": limit}, {"limit": 20}), results.ListBatchesResult)
         return await self._perform(request)
 
     async def list_work(self) -> results.ListWorkResult:

@@ -71,6 +71,13 @@ class InvalidPolicyError(InvalidInputError, code="invalid_policy"):
     """
 
 
+class ExtraMissingError(InvalidInputError, code="extra_missing"):
+    """A part of this package that is installed on request is missing.
+
+    What helps: pip install 'netclaw-opencode[batch]'
+    """
+
+
 class UnknownActionError(InvalidInputError, code="unknown_action"):
     """There is no action of that name.
 
@@ -155,6 +162,13 @@ class IdempotencyConflictError(RefusedError, code="idempotency_conflict"):
     """
 
 
+class BatchChangedError(RefusedError, code="batch_changed"):
+    """The input is not what the batch of that name holds; nothing was added.
+
+    What helps: Submit it with add, or under a name of its own.
+    """
+
+
 class NotOursError(RefusedError, code="not_ours"):
     """The session or server was not started by this skill.
 
@@ -163,7 +177,7 @@ class NotOursError(RefusedError, code="not_ours"):
 
 
 class UntrustedProjectError(RefusedError, code="untrusted_project"):
-    """OpenCode would run code of that folder which nobody has trusted; nothing was opened.
+    """OpenCode would run code of that folder which the user has not trusted; nothing was opened.
 
     What helps: Look at the files in details, then: netclaw-opencode server trust DIR
     """
@@ -186,7 +200,7 @@ class PluginMissingError(RefusedError, code="plugin_missing"):
 class VetoedError(RefusedError, code="vetoed"):
     """A plugin of the host vetoed the call.
 
-    What helps: Read the reason; ask whoever runs the host.
+    What helps: Read the reason; ask the operator of the host.
     """
 
 
@@ -316,6 +330,20 @@ class ConfigError(ServerError, code="config_error"):
     """
 
 
+class DatabaseUnavailableError(ServerError, code="database_unavailable"):
+    """The database of batches cannot be used; nothing was lost.
+
+    What helps: Start it, or correct OPENCODE_DRIVER_BATCH_URL.
+    """
+
+
+class WorkerFailedError(ServerError, code="worker_failed"):
+    """The worker of a batch ended; its tasks wait for another one.
+
+    What helps: netclaw-opencode worker
+    """
+
+
 class RequestTimeoutError(DeadlineError, code="request_timeout"):
     """One request took longer than its limit.
 
@@ -331,7 +359,7 @@ class TurnTimeoutError(DeadlineError, code="turn_timeout"):
 
 
 class CallTimeoutError(DeadlineError, code="call_timeout"):
-    """The call outlasted OPENCODE_DRIVER_CALL_SECONDS and was cancelled; what it ran was told to stop.
+    """The call outlasted OPENCODE_DRIVER_CALL_SECONDS and was cancelled; what it ran was asked to stop.
 
     What helps: Use send_message_async with wait_for_session for long work; see get_session_status for what is left.
     """
@@ -355,6 +383,27 @@ class SessionNotFoundError(ActionError, code="session_not_found"):
     """The server has no session of that id.
 
     What helps: netclaw-opencode inspect list-sessions
+    """
+
+
+class BatchNotFoundError(ActionError, code="batch_not_found"):
+    """The database has no batch of that id or name.
+
+    What helps: netclaw-opencode inspect list-batches
+    """
+
+
+class BatchHaltedError(ActionError, code="batch_halted"):
+    """A batch reached one of its limits, or was cancelled, before all of its tasks had ended.
+
+    What helps: Submit it again with another limit, or retry_batch.
+    """
+
+
+class WorkerLostError(ActionError, code="worker_lost"):
+    """A task was begun several times, and each time its worker was lost.
+
+    What helps: Look at the worker's log and at its memory, then retry_batch.
     """
 
 
@@ -382,7 +431,7 @@ class ResponseTooLargeError(ActionError, code="response_too_large"):
 class ConnectionLostError(ActionError, code="connection_lost"):
     """The connection broke before the answer was complete.
 
-    What helps: get_session_result tells whether the turn ran.
+    What helps: get_session_result says whether the turn ran.
     """
 
 
@@ -422,7 +471,7 @@ class TurnAbortedError(TurnError, code="turn_aborted"):
 
 
 class PromptJoinedError(ActionError, code="prompt_joined"):
-    """Somebody else's prompt joined the session before our turn was over.
+    """Another caller's prompt joined the session before our turn was over.
 
     What helps: Read what was done of it (get_session_result), then send again in a fresh session.
     """
@@ -561,6 +610,9 @@ __all__ = [
     "ApiDriftError",
     "AuthFailedError",
     "BadResponseError",
+    "BatchChangedError",
+    "BatchHaltedError",
+    "BatchNotFoundError",
     "BinaryNotFoundError",
     "BudgetExceededError",
     "CallCancelledError",
@@ -571,8 +623,10 @@ __all__ = [
     "ConfigError",
     "ConnectionLostError",
     "ContextOverflowError",
+    "DatabaseUnavailableError",
     "DeadlineError",
     "EmptyOutputError",
+    "ExtraMissingError",
     "IdempotencyConflictError",
     "InsecureUrlError",
     "InstallFailedError",
@@ -637,4 +691,6 @@ __all__ = [
     "WorkDirtyError",
     "WorkFailedError",
     "WorkNotFoundError",
+    "WorkerFailedError",
+    "WorkerLostError",
 ]

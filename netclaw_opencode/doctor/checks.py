@@ -69,7 +69,7 @@ class Row:
 def run_checks(facts: Facts) -> tuple[Check, ...]:
     """Every row's answer, and one more for each host that was found."""
     checks = [Check(row.id, row.title, *row.judge(facts)) for row in ROWS]
-    return (*checks, *_hosts(facts))
+    return (*checks, *_check_hosts(facts))
 
 
 def _error(error: DriverError, status: Status = "fail") -> Judgement:
@@ -80,7 +80,7 @@ def _condition(met: Condition) -> Judgement:
     return "fail" if met.severity == "error" else "warn", met.message, met.remedy
 
 
-def _program(facts: Facts) -> Judgement:
+def _check_program(facts: Facts) -> Judgement:
     found = facts.program
     if found is None:
         return _UNSEEN
@@ -90,7 +90,7 @@ def _program(facts: Facts) -> Judgement:
     return "ok", f"OpenCode {found.version}, {found.path}"
 
 
-def _advisories(facts: Facts) -> Judgement:
+def _check_advisories(facts: Facts) -> Judgement:
     versions = {}
     if isinstance(facts.program, binary.Binary):
         versions["the program"] = facts.program.version
@@ -105,7 +105,7 @@ def _advisories(facts: Facts) -> Judgement:
     return "ok", "none for " + ", ".join(dict.fromkeys(versions.values()))
 
 
-def _server(facts: Facts) -> Judgement:
+def _check_server(facts: Facts) -> Judgement:
     if facts.health is None:
         return "fail", f"{facts.url or 'the server'} did not answer in time", "netclaw-opencode server recover" if facts.ours else _CHECK
     if isinstance(facts.health, DriverError):
@@ -113,7 +113,7 @@ def _server(facts: Facts) -> Judgement:
     return "ok", f"OpenCode {facts.health.version} at {facts.url}, {'started by this skill' if facts.ours else 'not started by this skill'}"
 
 
-def _sessions(facts: Facts) -> Judgement:
+def _check_sessions(facts: Facts) -> Judgement:
     if not facts.reachable:
         return _NO_SERVER
     if facts.serves_sessions is None:
@@ -121,7 +121,7 @@ def _sessions(facts: Facts) -> Judgement:
     return _error(facts.serves_sessions) if isinstance(facts.serves_sessions, DriverError) else ("ok", "the server can serve sessions here")
 
 
-def _password(facts: Facts) -> Judgement:
+def _check_password(facts: Facts) -> Judgement:
     if isinstance(facts.health, DriverError) and facts.health.code == "auth_failed":
         known = "the one that is set is wrong" if facts.settings.password is not None else "none is set here"
         return (
@@ -137,7 +137,7 @@ def _password(facts: Facts) -> Judgement:
     return _condition(everybody) if everybody is not None else ("ok", "set, and accepted")
 
 
-def _providers(facts: Facts) -> Judgement:
+def _check_providers(facts: Facts) -> Judgement:
     found = facts.catalogue
     if found is None:
         return _UNSEEN if facts.reachable else _NO_SERVER
@@ -149,14 +149,14 @@ def _providers(facts: Facts) -> Judgement:
     return "ok", "connected: " + _list_some([item.id for item in found.providers])
 
 
-def _sharing(facts: Facts) -> Judgement:
+def _check_sharing(facts: Facts) -> Judgement:
     if not isinstance(facts.catalogue, Catalogue):
         return _UNSEEN if facts.reachable else _NO_SERVER
     published = conditions.published_sessions(facts.catalogue)
     return _condition(published) if published is not None else ("ok", "no session is published by itself")
 
 
-def _model(facts: Facts) -> Judgement:
+def _check_model(facts: Facts) -> Judgement:
     found, wanted = facts.catalogue, facts.settings.model
     try:
         named = parse_model(wanted)
@@ -172,23 +172,23 @@ def _model(facts: Facts) -> Judgement:
     return "ok", str(found.default)
 
 
-def _permissions(facts: Facts) -> Judgement:
+def _check_permissions(facts: Facts) -> Judgement:
     if not facts.rules or _WORKING_AGENT not in facts.rules:
-        return ("unknown", "the server does not tell the rules of its agents") if facts.reachable else _NO_SERVER
+        return ("unknown", "the server does not list the rules of its agents") if facts.reachable else _NO_SERVER
     asks = [(rule.permission, rule.pattern) for rule in asking_rules(facts.rules[_WORKING_AGENT])]
     more = [ask for ask in asks if ask not in _DEFAULT_ASKS]
     usual = _list_some(list(dict.fromkeys(permission for permission, pattern in asks if (permission, pattern) in _DEFAULT_ASKS)))
     if not more:
         return "ok", f"asked for: {usual} (OpenCode's own defaults); everything else runs unasked" if asks else "nothing is asked for"
-    told = _list_some([permission if pattern == "*" else f"{permission} {pattern}" for permission, pattern in more])
+    shown = _list_some([permission if pattern == "*" else f"{permission} {pattern}" for permission, pattern in more])
     rules = facts.policy.permissions if isinstance(facts.policy, Policy) else ()
     if rules:
-        return "ok", f"asked for: {told}; a policy file with {len(rules)} rules answers"
+        return "ok", f"asked for: {shown}; a policy file with {len(rules)} rules answers"
     permission, pattern = more[0]
     return (
         "warn",
-        f"asked for: {told}; nobody answers, so a blocking call ends with permission_required",
-        # The words come from the project's configuration, and whoever reads this may run it.
+        f"asked for: {shown}; nobody answers, so a blocking call ends with permission_required",
+        # The words come from the project's configuration, and a reader of this may run it.
         f"netclaw-opencode inspect check-policy --permission {shlex.quote(permission)} --pattern {shlex.quote(pattern)}",
     )
 
@@ -203,9 +203,9 @@ def asking_rules(rules: tuple[PermissionRule, ...]) -> Iterator[PermissionRule]:
             yield rule
 
 
-def _questions(facts: Facts) -> Judgement:
+def _check_questions(facts: Facts) -> Judgement:
     if not facts.rules or _WORKING_AGENT not in facts.rules:
-        return ("unknown", "the server does not tell the rules of its agents") if facts.reachable else _NO_SERVER
+        return ("unknown", "the server does not list the rules of its agents") if facts.reachable else _NO_SERVER
     last = [rule.action for rule in facts.rules[_WORKING_AGENT] if rule.permission in ("question", "*") and rule.pattern == "*"]
     if last and last[-1] == "deny":
         return "ok", "the agent cannot ask"
@@ -214,7 +214,7 @@ def _questions(facts: Facts) -> Judgement:
     return "ok", f"the agent may ask; {known}"
 
 
-def _data_directory(facts: Facts) -> Judgement:
+def _check_data_directory(facts: Facts) -> Judgement:
     if facts.neighbours is None:
         return _UNSEEN
     sharing: dict[Path, list[int]] = defaultdict(list)
@@ -223,39 +223,39 @@ def _data_directory(facts: Facts) -> Judgement:
             sharing[item.data_dir].append(item.pid)
     for folder, pids in sharing.items():
         if len(pids) > 1:
-            told = ", ".join(str(pid) for pid in pids)
+            shown = ", ".join(str(pid) for pid in pids)
             return (
                 "warn",
-                f"{len(pids)} servers (pid {told}) share the database in {folder}: they lock each other out",
+                f"{len(pids)} servers (pid {shown}) share the database in {folder}: they lock each other out",
                 "use one server, or give each an XDG_DATA_HOME of its own",
             )
     return "ok", f"{len(facts.neighbours)} server(s) of this user run, none shares a data directory"
 
 
-def _strays(facts: Facts) -> Judgement:
+def _check_strays(facts: Facts) -> Judgement:
     if facts.neighbours is None or not facts.state_seen:
         return _UNSEEN
     known = facts.record.pid if facts.record is not None and facts.record_alive else None
     strays = [item.pid for item in facts.neighbours if item.mark is not None and item.pid != known and item.mark != facts.server_mark]
     if strays:
-        told = ", ".join(str(pid) for pid in strays)
+        shown = ", ".join(str(pid) for pid in strays)
         return (
             "warn",
-            f"pid {told}: started by this skill, but unknown to {facts.settings.state_dir}; another state folder may know it",
+            f"pid {shown}: started by this skill, but unknown to {facts.settings.state_dir}; another state folder may know it",
             f"ps -o pid,lstart,args -p {','.join(str(pid) for pid in strays)}",
         )
     return "ok", "none"
 
 
-def _leftovers(facts: Facts) -> Judgement:
+def _check_leftovers(facts: Facts) -> Judgement:
     if facts.leftovers is None:
         return _UNSEEN if facts.reachable else _NO_SERVER
     if facts.leftovers:
-        return "warn", f"{len(facts.leftovers)} session(s) of ours that nobody waits for any more", "netclaw-opencode server cleanup"
+        return "warn", f"{len(facts.leftovers)} session(s) of ours that no caller waits for any more", "netclaw-opencode server cleanup"
     return "ok", "none"
 
 
-def _stuck(facts: Facts) -> Judgement:
+def _check_stuck(facts: Facts) -> Judgement:
     if facts.statuses is None:
         return _UNSEEN if facts.reachable else _NO_SERVER
     retrying = [key for key, status in facts.statuses.items() if status.kind == "retry"]
@@ -270,11 +270,11 @@ def _stuck(facts: Facts) -> Judgement:
     return "ok", f"{len(facts.statuses)} running in this directory, none hangs in retry"
 
 
-def _disk(facts: Facts) -> Judgement:
+def _check_disk(facts: Facts) -> Judgement:
     if facts.disk_spaces is None:
         return _UNSEEN
     if not facts.disk_spaces:
-        return "unknown", "the file system does not tell"
+        return "unknown", "the file system does not say"
     least = min(facts.disk_spaces, key=lambda room: room.free_bytes)
     seen = f"{least.free_bytes / 1e9:.1f} GB free for {least.what}, {least.path}"
     if least.free_bytes < _FEW_BYTES:
@@ -282,7 +282,7 @@ def _disk(facts: Facts) -> Judgement:
     return "ok", seen
 
 
-def _state_file(facts: Facts) -> Judgement:
+def _check_state_file(facts: Facts) -> Judgement:
     if not facts.state_seen:
         return _UNSEEN
     if facts.state_problem is not None:
@@ -294,7 +294,7 @@ def _state_file(facts: Facts) -> Judgement:
     return "ok", f"names pid {facts.record.pid}, which runs"
 
 
-def _state_folder(facts: Facts) -> Judgement:
+def _check_state_folder(facts: Facts) -> Judgement:
     if not facts.state_seen:
         return _UNSEEN
     if facts.state_problem is not None:
@@ -302,18 +302,18 @@ def _state_folder(facts: Facts) -> Judgement:
     return "ok", f"{facts.settings.state_dir}" + (", this user's alone" if facts.state_there else ", made when it is needed")
 
 
-def _settings(facts: Facts) -> Judgement:
+def _check_settings(facts: Facts) -> Judgement:
     if isinstance(facts.policy, DriverError):
         return _error(facts.policy)
     if facts.unusable is None:
         return _UNSEEN
-    unusable = [*facts.unusable, *(item.message for item in conditions.of_settings(facts.settings))]
+    unusable = [*facts.unusable, *(item.message for item in conditions.judge_settings(facts.settings))]
     if unusable:
         return "warn", "; ".join(unusable), "correct the variable, or unset it"
     return "ok", "every variable that is set can be used"
 
 
-def _directory(facts: Facts) -> Judgement:
+def _check_directory(facts: Facts) -> Judgement:
     if isinstance(facts.directory, DriverError):
         return _error(facts.directory)
     if facts.refused is not None:
@@ -321,7 +321,7 @@ def _directory(facts: Facts) -> Judgement:
     return ("ok", facts.directory) if facts.directory is not None else _UNSEEN
 
 
-def _command(facts: Facts) -> Judgement:
+def _check_command(facts: Facts) -> Judgement:
     if facts.integrations is None:
         return _UNSEEN
     if facts.command is None:
@@ -329,7 +329,7 @@ def _command(facts: Facts) -> Judgement:
     return "ok", facts.command
 
 
-def _mcp(facts: Facts) -> Judgement:
+def _check_mcp(facts: Facts) -> Judgement:
     if facts.integrations is None:
         return _UNSEEN
     if facts.mcp_version is not None:
@@ -341,7 +341,7 @@ def _mcp(facts: Facts) -> Judgement:
     return "ok", f"not installed, and no host here asks for it ({install})"
 
 
-def _hosts(facts: Facts) -> Iterator[Check]:
+def _check_hosts(facts: Facts) -> Iterator[Check]:
     if not facts.integrations:
         seen = "not seen in time" if facts.integrations is None else "none found in this user's home"
         yield Check("hosts", "agent hosts", "unknown" if facts.integrations is None else "ok", seen)
@@ -359,27 +359,27 @@ def _list_some(names: list[str]) -> str:
 
 
 ROWS = (
-    Row("program", "OpenCode", _program),
-    Row("advisories", "advisories", _advisories),
-    Row("server", "server", _server),
-    Row("password", "password", _password),
-    Row("sessions", "sessions", _sessions),
-    Row("providers", "providers", _providers),
-    Row("model", "model", _model),
-    Row("sharing", "sharing", _sharing),
-    Row("permissions", "permissions", _permissions),
-    Row("questions", "question tool", _questions),
-    Row("directory", "directory", _directory),
-    Row("stuck_sessions", "stuck sessions", _stuck),
-    Row("left_sessions", "left sessions", _leftovers),
-    Row("data_directory", "data directory", _data_directory),
-    Row("stray_servers", "stray servers", _strays),
-    Row("disk", "disk", _disk),
-    Row("state_file", "state file", _state_file),
-    Row("state_folder", "state folder", _state_folder),
-    Row("settings", "settings", _settings),
-    Row("command", "command", _command),
-    Row("mcp", "MCP", _mcp),
+    Row("program", "OpenCode", _check_program),
+    Row("advisories", "advisories", _check_advisories),
+    Row("server", "server", _check_server),
+    Row("password", "password", _check_password),
+    Row("sessions", "sessions", _check_sessions),
+    Row("providers", "providers", _check_providers),
+    Row("model", "model", _check_model),
+    Row("sharing", "sharing", _check_sharing),
+    Row("permissions", "permissions", _check_permissions),
+    Row("questions", "question tool", _check_questions),
+    Row("directory", "directory", _check_directory),
+    Row("stuck_sessions", "stuck sessions", _check_stuck),
+    Row("left_sessions", "left sessions", _check_leftovers),
+    Row("data_directory", "data directory", _check_data_directory),
+    Row("stray_servers", "stray servers", _check_strays),
+    Row("disk", "disk", _check_disk),
+    Row("state_file", "state file", _check_state_file),
+    Row("state_folder", "state folder", _check_state_folder),
+    Row("settings", "settings", _check_settings),
+    Row("command", "command", _check_command),
+    Row("mcp", "MCP", _check_mcp),
 )
 
 __all__ = ["ROWS", "Check", "Row", "asking_rules", "run_checks"]

@@ -86,12 +86,12 @@ def no_provider(catalogue: Catalogue) -> Condition | None:
     return None if catalogue.providers else _met("provider_unavailable", "no model provider is connected", severity="error")
 
 
-def of_settings(settings: Settings) -> Iterator[Condition]:
+def judge_settings(settings: Settings) -> Iterator[Condition]:
     """Yield what is wrong with the settings."""
     yield from filter(None, (empty_password(settings), short_password(settings)))
 
 
-def of_server(url: str, version: str, catalogue: Catalogue, *, asks_password: bool) -> Iterator[Condition]:
+def judge_server(url: str, version: str, catalogue: Catalogue, *, asks_password: bool) -> Iterator[Condition]:
     """Yield what is wrong with a server that answers, in the order of a report."""
     found = (
         known_hole(f"the server at {url}", version),
@@ -114,10 +114,10 @@ __all__ = [
     "Condition",
     "Severity",
     "empty_password",
+    "judge_server",
+    "judge_settings",
     "known_hole",
     "no_provider",
-    "of_server",
-    "of_settings",
     "open_server",
     "published_sessions",
     "short_password",

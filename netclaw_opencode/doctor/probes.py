@@ -49,16 +49,16 @@ async def collect_facts(settings: Settings, connect: Callable[[], Awaitable[Conn
     """Everything that can be seen within the time; ``connect`` gives the connection to the server that would be used."""
     facts = Facts(settings)
     with anyio.move_on_after(time_budget.remaining_up_to(SECONDS)):
-        await _in_thread(partial(place, directory or settings.directory), facts)
+        await _in_thread(partial(probe_directory, directory or settings.directory), facts)
         async with anyio.create_task_group() as group:
-            for step in (_program, _state, _processes, _disk_spaces, _configured, _hosts):
+            for step in (_probe_program, _probe_state, _probe_processes, _probe_disk_spaces, _probe_settings, _probe_hosts):
                 group.start_soon(_in_thread, step, facts)
-            group.start_soon(_server, facts, connect)
+            group.start_soon(_probe_server, facts, connect)
     return facts
 
 
 async def _in_thread(step: Callable[[Facts], None], facts: Facts) -> None:
-    """One step that asks the system. What it would have told stays unknown where it takes too long or may not look."""
+    """One step that asks the system. What it would have seen stays unknown if it takes too long or is not permitted."""
     seen: Future[None] = Future()
 
     def run() -> None:
@@ -78,7 +78,7 @@ async def _in_thread(step: Callable[[Facts], None], facts: Facts) -> None:
         seen.result()
 
 
-def place(directory: str, facts: Facts) -> None:
+def probe_directory(directory: str, facts: Facts) -> None:
     """The directory, and whether a task may work there."""
     try:
         facts.directory = check_directory(directory)
@@ -86,13 +86,13 @@ def place(directory: str, facts: Facts) -> None:
         facts.directory = error
         return
     try:
-        # As it was given, so that a refusal can tell where it really leads.
+        # As it was given, so that a refusal can say where it really leads.
         Places.from_settings(facts.settings).require(directory)
     except DriverError as error:
         facts.refused = error
 
 
-def _program(facts: Facts) -> None:
+def _probe_program(facts: Facts) -> None:
     with time_budget.call_budget(_LOCAL_SECONDS, clock=time.monotonic):
         try:
             facts.program = servers.find_program(facts.settings)
@@ -100,7 +100,7 @@ def _program(facts: Facts) -> None:
             facts.program = error
 
 
-def _state(facts: Facts) -> None:
+def _probe_state(facts: Facts) -> None:
     try:
         facts.record = state.read(facts.settings.state_dir)
     except DriverError as error:
@@ -112,17 +112,17 @@ def _state(facts: Facts) -> None:
     facts.state_seen = True
 
 
-def _processes(facts: Facts) -> None:
+def _probe_processes(facts: Facts) -> None:
     facts.neighbours = neighbours.list_servers()
 
 
-def _disk_spaces(facts: Facts) -> None:
+def _probe_disk_spaces(facts: Facts) -> None:
     data_dir = neighbours.data_dir(facts.settings.environ or os.environ)
     places = [("state", facts.settings.state_dir), *([("OpenCode's data", data_dir)] if data_dir is not None else [])]
     facts.disk_spaces = tuple(DiskSpace(what, path, free) for what, path in places if (free := neighbours.free_bytes(path)) is not None)
 
 
-def _configured(facts: Facts) -> None:
+def _probe_settings(facts: Facts) -> None:
     settings = facts.settings
     try:
         facts.policy = policy.load_policy(settings.policy)
@@ -137,7 +137,7 @@ def _configured(facts: Facts) -> None:
     facts.unusable = tuple(unusable)
 
 
-def _hosts(facts: Facts) -> None:
+def _probe_hosts(facts: Facts) -> None:
     environ = facts.settings.environ or os.environ
     facts.command = shutil.which("netclaw-opencode", path=environ.get("PATH"))
     try:
@@ -147,7 +147,7 @@ def _hosts(facts: Facts) -> None:
     facts.integrations = integrations.find_hosts(environ, Path(facts.settings.home))
 
 
-async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) -> None:
+async def _probe_server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) -> None:
     with anyio.move_on_after(_SERVER_SECONDS):
         try:
             address = addresses.locate(facts.settings)
@@ -167,31 +167,31 @@ async def _server(facts: Facts, connect: Callable[[], Awaitable[Connection]]) ->
             await connection.require_sessions(directory)
             facts.serves_sessions = True
         except DriverError as error:
-            # The rest would only tell the same once more.
+            # The rest would only repeat it.
             facts.serves_sessions = error
             return
-        for step in (_catalogue, _rules, _leftovers):
+        for step in (_probe_catalogue, _probe_rules, _probe_leftovers):
             with anyio.move_on_after(_STEP_SECONDS):
                 await step(facts, connection, directory)
 
 
-async def _catalogue(facts: Facts, connection: Connection, directory: str) -> None:
+async def _probe_catalogue(facts: Facts, connection: Connection, directory: str) -> None:
     try:
         facts.catalogue = await connection.catalogue(directory)
     except DriverError as error:
         facts.catalogue = error
 
 
-async def _rules(facts: Facts, connection: Connection, directory: str) -> None:
+async def _probe_rules(facts: Facts, connection: Connection, directory: str) -> None:
     # Only a look at how much will be asked: unknown is an answer.
     with suppress(DriverError):
         facts.rules = await connection.rules(directory)
 
 
-async def _leftovers(facts: Facts, connection: Connection, directory: str) -> None:
+async def _probe_leftovers(facts: Facts, connection: Connection, directory: str) -> None:
     with suppress(DriverError):
         facts.statuses = await connection.statuses(directory)
         facts.leftovers = (await leftovers.find(connection)).found
 
 
-__all__ = ["SECONDS", "collect_facts", "place"]
+__all__ = ["SECONDS", "collect_facts", "probe_directory"]

@@ -19,7 +19,7 @@ from netclaw_opencode.driver.removals import PendingRemovals
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
-from netclaw_opencode.opencode import addresses, servers
+from netclaw_opencode.opencode import addresses
 from netclaw_opencode.opencode.connection import Connection
 from netclaw_opencode.opencode.leases import Leases
 from netclaw_opencode.opencode.process import locks
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.permissions import Decide
     from netclaw_opencode.driver.turns import Emit, Turns
     from netclaw_opencode.opencode.addresses import Address
+    from netclaw_opencode.opencode.process.state import ServerRecord
 
 # What only turns and sweeping need is imported where they begin: a command that merely looks is done in half a second.
 
@@ -159,7 +160,7 @@ class Driver:
             secrets=secrets,
             state_dir=self.settings.state_dir,
             clock=self._clock,
-            end_orphans=partial(servers.terminate_orphans, address.record),
+            end_orphans=partial(_terminate_orphans, address.record),
             record=self._record,
         )
 
@@ -270,6 +271,12 @@ class Driver:
         """Emit a progress event that belongs to no turn."""
         self._record.note("step", what=event.kind, session_id=event.session_id)
         self._emit(event)
+
+
+async def _terminate_orphans(record: ServerRecord | None) -> int:
+    from netclaw_opencode.opencode import servers
+
+    return await servers.terminate_orphans(record)
 
 
 __all__ = ["Driver"]

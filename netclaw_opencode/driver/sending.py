@@ -64,7 +64,7 @@ async def send(
                 turn.session = await sessions.update_tag(connection, turn.session, {**marks, "message_id": turn.message_id})
             turn.phases["preflight"] = connection.clock() - turn.started
             await _post(connection, turn, prompt)
-            turn.old_reading = connection.watcher(turn.session.directory).begun
+            turn.first_reading = connection.watcher(turn.session.directory).begun + 1
             turn.phases["send"] = connection.clock() - turn.started - turn.phases["preflight"]
 
 

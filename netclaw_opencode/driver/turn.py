@@ -151,8 +151,8 @@ class Turn:
     sent: bool = False
     sent_by_us: bool = False
     arrived: bool = False
-    old_reading: int = 0
-    """The newest reading of the directory that began before the prompt was sent: it says nothing of the turn."""
+    first_reading: int = 0
+    """The first reading of the directory that says anything of the turn: those that began before the send are older than it."""
     status: SessionStatus | None = None
     pending: tuple[PendingRequest, ...] = ()
     retries: RetryLimit = RetryLimit()

@@ -247,7 +247,7 @@ class Turns:
                 return
 
     def _is_worth_a_look(self, turn: Turn, state: DirectoryState, news: Subscription) -> bool:
-        if state.number <= turn.old_reading:
+        if state.number < turn.first_reading:
             return False
         if state.error is not None:
             return turn.failed_looks.last is None

@@ -1,4 +1,4 @@
-"""Who follows one call: the code that made it, and nobody else's.
+"""The listener of one call: it belongs to the code that made the call.
 
 Owns the binding of a listener to the call that runs here. It is kept in a context variable, so two calls that run at once
 in one host each have their own.

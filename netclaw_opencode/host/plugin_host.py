@@ -1,8 +1,7 @@
-"""The reference host: loads plugins, lends them one driver, and dispatches actions.
+"""The reference host: load plugins, lend them one driver, dispatch actions.
 
-Owns the pluggy manager, the calling of hooks plugin by plugin, and the life of one ``ActionContext``, asynchronous or
-behind one blocking portal. How a plugin gets in is the work of ``netclaw_opencode.host.plugin_loader``; what an action does is none of
-its business.
+Hooks are called plugin by plugin, so that a failure has a name. Callers are asynchronous, or block on an event loop in a thread.
+``plugin_loader`` decides which plugins get in.
 """
 
 from __future__ import annotations
@@ -161,7 +160,7 @@ class Host:
 
     @contextmanager
     def _cancellable(self, action: str) -> Iterator[ActionContext]:
-        """A call that is cancelled when the host is left meanwhile; raises ``Interrupted`` then."""
+        """Run a call that is cancelled, and raises ``Interrupted``, if the host is left meanwhile."""
         from anyio import CancelScope
 
         if self._context is None:
@@ -234,16 +233,16 @@ class _PluginHooks:
 
     def before_action(self, call: ActionCall) -> str | None:
         if self.missing and call.tier != "inspect":
-            raise _missing(call, self.missing)
+            raise _plugin_missing_error(call, self.missing)
         for plugin, hook in self._callers["netclaw_before_action"]:
             try:
                 reason = hook(call=call)
                 _check_result("a reason (text) or None", reason, holds=reason is None or isinstance(reason, str))
             except PLUGIN_FAILURES as error:
-                self._failed(plugin, "netclaw_before_action", error)
-                raise _veto(call, plugin, f"it failed ({one_line(error)}), and a guard that fails lets nothing through") from error
+                self._report_failure(plugin, "netclaw_before_action", error)
+                raise _veto_error(call, plugin, f"it failed ({one_line(error)}), and a guard that fails lets nothing through") from error
             if reason is not None:
-                raise _veto(call, plugin, reason or "it gives no reason")
+                raise _veto_error(call, plugin, reason or "it gives no reason")
         return None
 
     def run_action(self, call: ActionCall) -> Awaitable[JsonObject] | None:
@@ -283,7 +282,7 @@ class _PluginHooks:
                 decision = hook(request=request)
                 _check_result(f"an answer to that {request.kind}", decision, holds=decision is None or _is_answer_to(decision, request))
             except PLUGIN_FAILURES as error:
-                self._failed(plugin, name, error)
+                self._report_failure(plugin, name, error)
                 # Not None: that would leave it to the policy file, and a guard that fails lets nothing through.
                 return Decision("reject")
             if isinstance(decision, Decision):
@@ -310,7 +309,7 @@ class _PluginHooks:
                 for result in hook(**facts):
                     _check_result("its result at once (a plain function, not async)", result, holds=not iscoroutine(result))
             except PLUGIN_FAILURES as error:
-                self._failed(plugin, name, error)
+                self._report_failure(plugin, name, error)
 
     async def _await_output(self, plugin: str, running: Awaitable[JsonObject]) -> JsonObject:
         try:
@@ -321,11 +320,11 @@ class _PluginHooks:
             raise self._defect(plugin, error) from error
 
     def _defect(self, plugin: str, error: BaseException) -> ActionFailed:
-        self._failed(plugin, "netclaw_run_action", error)
+        self._report_failure(plugin, "netclaw_run_action", error)
         text = f"plugin {plugin!r} failed in netclaw_run_action: {one_line(error)}"
         return ActionFailed("internal_error", text, next="ask the author of the plugin, or exclude it", details={"plugin": plugin})
 
-    def _failed(self, plugin: str, hook: str, error: BaseException) -> None:
+    def _report_failure(self, plugin: str, hook: str, error: BaseException) -> None:
         if (plugin, hook) in self._reported:
             _log.debug("plugin %s failed again in %s", plugin, hook, exc_info=error)
             return
@@ -344,7 +343,7 @@ def _callers_by_plugin(manager: pluggy.PluginManager, name: str) -> Iterator[tup
             yield implementation.plugin_name, manager.subset_hook_caller(name, everyone - {implementation.plugin})
 
 
-def _missing(call: ActionCall, names: tuple[str, ...]) -> Refused:
+def _plugin_missing_error(call: ActionCall, names: tuple[str, ...]) -> Refused:
     shown = ", ".join(map(repr, names))
     return Refused(
         "plugin_missing",
@@ -354,7 +353,7 @@ def _missing(call: ActionCall, names: tuple[str, ...]) -> Refused:
     )
 
 
-def _veto(call: ActionCall, plugin: str, reason: str) -> Refused:
+def _veto_error(call: ActionCall, plugin: str, reason: str) -> Refused:
     return Refused("vetoed", f"{call.action} was vetoed by plugin {plugin!r}: {reason}", details={"plugin": plugin, "reason": reason})
 
 

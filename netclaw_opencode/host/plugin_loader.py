@@ -35,7 +35,7 @@ ProblemCode = Literal["import_failed", "invalid_manifest", "bad_hook", "bad_regi
 
 TIERS = ("inspect", "run", "reply", "server")
 
-# sys.exit() in somebody's plugin is a defect of the plugin, not the end of the host.
+# sys.exit() in a plugin is a defect of the plugin, not the end of the host.
 PLUGIN_FAILURES = (Exception, SystemExit)
 
 _PREFIX = "netclaw_"
@@ -56,7 +56,7 @@ class HostProblem:
         return f"plugin {self.plugin}: {self.message} [{self.code}] -> {self.remedy}"
 
 
-class BrokenPlugin(Exception):
+class BrokenPluginError(Exception):
     """A plugin cannot be taken in; carries every reason. Never leaves this module."""
 
     def __init__(self, *problems: HostProblem) -> None:
@@ -112,7 +112,7 @@ class PluginLoader:
             wrong = []
         except (DriverError, OSError) as error:
             wrong = [HostProblem(name, "invalid_manifest", one_line(error), f"fix {source}")]
-        if not self._wanted(name, str(source)):
+        if not self._is_wanted(name, str(source)):
             return
         mismatches = check_manifest(source) if source.is_file() else []
         if mismatches:
@@ -126,7 +126,7 @@ class PluginLoader:
 
     def offer(self, name: str, source: str, fetch: Callable[[], object]) -> None:
         """A plugin by its name; ``fetch`` imports it and is not called where a switch leaves it out."""
-        if self._wanted(name, source):
+        if self._is_wanted(name, source):
             self._take_in(name, fetch, None)
 
     def check_switches(self) -> None:
@@ -138,7 +138,7 @@ class PluginLoader:
                     remedy = f"did you mean {near[0]!r}?" if near else f"plugins found: {', '.join(self._found) or 'none'}"
                     self._report(HostProblem(name, "unknown_plugin", f"the switch {switch!r} names it, but no plugin is called so", remedy))
 
-    def _wanted(self, name: str, source: str) -> bool:
+    def _is_wanted(self, name: str, source: str) -> bool:
         if name in self._exclude or (self._only and name not in self._only):
             self._found.setdefault(name, source)
             self._manager.trace("left out", name, source)
@@ -162,7 +162,7 @@ class PluginLoader:
             skills = self._collect(name, plugin, "netclaw_register_skills")
             actions = self._collect(name, plugin, "netclaw_register_actions")
             self._commit(name, skills, actions, promised)
-        except BrokenPlugin as broken:
+        except BrokenPluginError as broken:
             if self._manager.get_plugin(name) is not None:
                 self._manager.unregister(name=name)
             for problem in broken.problems:
@@ -175,15 +175,17 @@ class PluginLoader:
         try:
             hash(plugin)
             if self._manager.register(plugin, name) is None:
-                raise BrokenPlugin(HostProblem(name, "bad_registration", "it is None, not a module or an object", remedy))
+                raise BrokenPluginError(HostProblem(name, "bad_registration", "it is None, not a module or an object", remedy))
             wrong = [HostProblem(name, "bad_hook", text, remedy) for text in _wrong_hooks(self._manager, plugin)]
             if wrong:
-                raise BrokenPlugin(*wrong)
+                raise BrokenPluginError(*wrong)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise BrokenPlugin(HostProblem(name, "bad_hook", " ".join(str(error).split()), remedy)) from error
+            raise BrokenPluginError(HostProblem(name, "bad_hook", " ".join(str(error).split()), remedy)) from error
         except (TypeError, ValueError) as error:
-            raise BrokenPlugin(HostProblem(name, "bad_registration", one_line(error), "give each plugin an object of its own")) from error
+            raise BrokenPluginError(
+                HostProblem(name, "bad_registration", one_line(error), "give each plugin an object of its own")
+            ) from error
 
     def _collect(self, name: str, plugin: object, hook: str) -> list[object]:
         offered: list[object] = []
@@ -199,7 +201,9 @@ class PluginLoader:
             self._manager.subset_hook_caller(hook, others)(register=register)
         except PLUGIN_FAILURES as error:
             _log.warning("plugin %s failed in %s", name, hook, exc_info=True)
-            raise BrokenPlugin(HostProblem(name, "hook_failed", f"{hook}: {one_line(error)}", "fix the plugin, or exclude it")) from error
+            raise BrokenPluginError(
+                HostProblem(name, "hook_failed", f"{hook}: {one_line(error)}", "fix the plugin, or exclude it")
+            ) from error
         finally:
             finished = True
         return offered
@@ -227,7 +231,7 @@ class PluginLoader:
                 text = f"action {action.name!r} is already registered by skill {taken.skill!r}"
                 wrong.append(HostProblem(name, "name_clash", text, "rename the action, or leave one of the two plugins out (exclude)"))
         if wrong:
-            raise BrokenPlugin(*wrong)
+            raise BrokenPluginError(*wrong)
         for skill in good_skills:
             self.skills[skill.name] = skill
         for action in good_actions:
@@ -298,7 +302,7 @@ def import_from(directory: Path, module: str) -> ModuleType:
     """Import ``module`` from ``directory``, or else as installed; ``sys.path`` is not touched.
 
     Only the top-level name is looked up in the directory; what is below it is found through its package, also later. So
-    no other file of the directory can stand in for a module that somebody else imports. Raises ``ImportError`` where the
+    no other file of the directory can stand in for a module that other code imports. Raises ``ImportError`` if the
     top-level name belongs to another file already.
     """
     importlib.invalidate_caches()
@@ -324,4 +328,4 @@ def import_from(directory: Path, module: str) -> ModuleType:
         raise
 
 
-__all__ = ["PLUGIN_FAILURES", "TIERS", "BrokenPlugin", "HostProblem", "PluginLoader", "ProblemCode", "import_from", "one_line"]
+__all__ = ["PLUGIN_FAILURES", "TIERS", "BrokenPluginError", "HostProblem", "PluginLoader", "ProblemCode", "import_from", "one_line"]

@@ -2,7 +2,7 @@
 
 Owns the cross-checks manifest ↔ schema files ↔ examples ↔ error codes ↔ handlers, and the house rules for action schemas
 (closed, described, plain inputs). It reads files; it imports code of the skill only when told to check handlers.
-Every problem carries a code of the table in ``authoring.codes``.
+Every problem carries a code of the table in ``skill.check.rules``.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ _FORM_CODES = {
 
 
 def _resolved(folder: Path, relative: str) -> Path | None:
-    """The path below ``folder``, or None where it leads out of it or nowhere (a loop of links, a NUL)."""
+    """The path below ``folder``, or None if it leads out of it or nowhere (a loop of links, a NUL)."""
     try:
         path = (folder / relative).resolve()
     except (OSError, ValueError, RuntimeError):

@@ -17,7 +17,7 @@ from netclaw_opencode.jsontypes import JsonObject
 class ManifestProblem:
     """One mismatch: ``where`` (a key path in the manifest, or a schema file and a path in it), what is wrong, how to fix it.
 
-    ``code`` is stable and stands in the table of ``authoring.codes``. ``file`` is the schema file, relative to the manifest's
+    ``code`` is stable and stands in the table of ``skill.check.rules``. ``file`` is the schema file, relative to the manifest's
     folder, that ``line`` and ``column`` belong to; without one they belong to the manifest.
     """
 

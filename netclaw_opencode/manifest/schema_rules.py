@@ -35,7 +35,7 @@ REDACTED_NAMES = ("token", "secret", "password", "api_key", "authorization")
 
 
 class Broken(NamedTuple):
-    """A broken rule: the place in the schema, what is wrong, how to fix it, and its code in the table of ``authoring.codes``."""
+    """A broken rule: the place in the schema, what is wrong, how to fix it, and its code in the table of ``skill.check.rules``."""
 
     place: str
     what: str

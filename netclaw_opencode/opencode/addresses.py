@@ -25,7 +25,7 @@ _UNCALLED_SECONDS = 3.0
 _SILENT_SECONDS = 30.0
 """A server that accepts and is silent for so long does not become ready by waiting: the slowest first answer took 24 s (F2)."""
 _UNCONNECTED_SECONDS = 2.5
-"""Packets that are dropped are dropped by a filter: nobody becomes reachable by waiting (R2)."""
+"""Packets that are dropped are dropped by a filter: waiting does not help (R2)."""
 _SAYING_SECONDS = 0.3
 _PAUSE_SECONDS = 0.1
 
@@ -100,7 +100,7 @@ def find_live_record(settings: Settings) -> state.ServerRecord | None:
 
 
 def is_alive(record: state.ServerRecord) -> bool:
-    """Whether the recorded process runs. One of another PID namespace cannot be looked up: there its port tells."""
+    """Whether the recorded process runs. One of another PID namespace cannot be looked up: its port is looked at instead."""
     here = identity.this_process()
     if record.process.shares_namespace(here):
         return inspection.is_alive(record.pid, record.start_ticks)
@@ -110,7 +110,8 @@ def is_alive(record: state.ServerRecord) -> bool:
 def require_private(address: Address) -> None:
     """Refuse a server on this machine that answered without a password and that other machines can reach, too.
 
-    Raises ``ServerProblem`` (``unauthenticated_server``).
+    Raises:
+        ServerProblem: ``unauthenticated_server``.
     """
     if address.password is None and is_loopback(address.url):
         port = urlsplit(address.url).port or 80
@@ -137,12 +138,17 @@ async def requires_password(address: Address) -> bool:
 
 
 async def probe_health(client: HttpClient, *, within_seconds: float | None = None) -> Health:
-    """Health and version, by short probes (F2: a request in a server's first moments may hang for ever).
+    """Ask for health and version by short probes (F2: a request in a server's first moments may hang for ever).
 
-    Probes are repeated, each with twice the time of the one before, as long as the running call has time (or for ``within_seconds``),
-    and for half a minute at most. Where not even a connection can be made, that is said after three seconds.
+    Probes are repeated, each with twice the time of the one before, for half a minute at most. If not even a connection can be made, the
+    error comes after three seconds.
 
-    Raises ``ServerProblem``: ``server_unreachable``, ``auth_failed``, ``not_opencode``, ``server_not_ready``.
+    Args:
+        client: The server.
+        within_seconds: Time for all probes; None for what the running call has left.
+
+    Raises:
+        ServerProblem: ``server_unreachable``, ``auth_failed``, ``not_opencode`` or ``server_not_ready``.
     """
     began = anyio.current_time()
     time_left = within_seconds or min(time_budget.remaining_to_deadline(_UNCALLED_SECONDS), _SILENT_SECONDS)

@@ -17,7 +17,6 @@ from netclaw_opencode._core.concurrency import gather
 from netclaw_opencode._core.redaction import redact
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput
 from netclaw_opencode.facts import PendingRequest
-from netclaw_opencode.opencode.models import Catalogue, parse_model
 from netclaw_opencode.opencode.process import locks
 from netclaw_opencode.opencode.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.opencode.wire import reading, routes
@@ -30,6 +29,7 @@ from netclaw_opencode.settings import is_loopback
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from netclaw_opencode.opencode.models import Catalogue
     from netclaw_opencode.opencode.wire.events import EventHub
     from netclaw_opencode.opencode.wire.http import HttpClient
     from netclaw_opencode.opencode.wire.types import FileChange, Health, PermissionRule, Provider, Session, SessionStatus
@@ -105,7 +105,11 @@ class Connection:
         return refused >= _REFUSALS and error.details.get("reason") == "refused" and is_loopback(self.http.url)
 
     async def session(self, session_id: str) -> Session:
-        """Return a session by id; raises ``ActionFailed`` (``session_not_found``)."""
+        """Return a session by id.
+
+        Raises:
+            ActionFailed: ``session_not_found``.
+        """
         try:
             return reading.session(await self.http.call(routes.SESSION_GET, ids={"session_id": session_id}))
         except HttpNotFoundError as error:
@@ -231,6 +235,8 @@ class Connection:
 
     async def catalogue(self, directory: str) -> Catalogue:
         """Connected providers and the default model of a directory; kept for half a minute."""
+        from netclaw_opencode.opencode.models import Catalogue, parse_model
+
         kept = self._catalogues.get(directory)
         if kept is not None and self.clock() - kept[0] < _CATALOGUE_SECONDS:
             return kept[1]

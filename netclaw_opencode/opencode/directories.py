@@ -1,7 +1,7 @@
 """Where the agent may work.
 
 Owns the check of a directory (absolute, there, a folder) and the roots: a coding agent writes files and runs commands, so
-the system's own folders and the bare home directory are no place for it unless somebody says so.
+the system's own folders and the bare home directory are no place for it unless ``roots`` say so.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Places:
         return cls(settings.roots, settings.home, Trust.from_settings(settings, only_plugins=address.without_project_code))
 
     def require(self, directory: str, *, given: str | None = None) -> None:
-        """Refuse a directory in which no work may begin: outside, or with code that nobody has trusted.
+        """Refuse a directory in which no work may begin: outside, or with untrusted code.
 
         Args:
             directory: where links lead is what counts.
@@ -64,18 +64,18 @@ class Places:
             if any(real.is_relative_to(root.resolve()) for root in self.roots):
                 return
             allowed = ", ".join(map(str, self.roots))
-            raise _refused(directory, real, f"is outside the allowed roots ({allowed})")
+            raise _refusal(directory, real, f"is outside the allowed roots ({allowed})")
         if real in _BARE or real == _real(self.home):
-            raise _refused(directory, real, "is no project but the whole home or file system")
+            raise _refusal(directory, real, "is no project but the whole home or file system")
         if any(real.is_relative_to(item) for item in _SYSTEM):
-            raise _refused(directory, real, "belongs to the system")
+            raise _refusal(directory, real, "belongs to the system")
 
 
 def _real(home: Path | None) -> Path | None:
     return home.resolve() if home is not None else None
 
 
-def _refused(directory: str, real: Path, why: str) -> InvalidInput:
+def _refusal(directory: str, real: Path, why: str) -> InvalidInput:
     shown = repr(directory[:200]) + (f" (really {str(real)[:200]!r})" if str(real) != directory else "")
     return InvalidInput(
         "invalid_input",
@@ -88,7 +88,8 @@ def _refused(directory: str, real: Path, why: str) -> InvalidInput:
 def check_directory(path: str) -> str:
     """An absolute, existing folder. The server would accept anything (F21).
 
-    Raises ``InvalidInput`` naming the path and what is wrong with it.
+    Raises:
+        InvalidInput: Naming the path and what is wrong with it.
     """
     example = f"; for example {_EXAMPLE}"
     if not path or any(ord(char) < 32 or ord(char) == 127 for char in path):

@@ -57,7 +57,11 @@ class Catalogue:
         return tuple(f"{provider.id}/{model}" for provider in self.providers for model in provider.models)
 
     def find(self, ref: ModelRef) -> Model:
-        """The model; raises ``InvalidInput`` (``model_not_found``) with near names."""
+        """The model.
+
+        Raises:
+            InvalidInput: ``model_not_found``, with near names.
+        """
         for provider in self.providers:
             if provider.id == ref.provider_id and ref.model_id in provider.models:
                 return provider.models[ref.model_id]
@@ -107,7 +111,8 @@ def parse_thinking(value: object) -> Thinking | None:
 def choose_variant(model: Model, thinking: Thinking) -> ThinkingChoice | None:
     """The variant nearest to the budget; None where thinking is off and the model has nothing to turn off.
 
-    Raises ``InvalidInput`` (``thinking_unsupported``) for a model without variants: silence would be a lie (F13).
+    Raises:
+        InvalidInput: ``thinking_unsupported``, for a model without variants: silence would be a lie (F13).
     """
     budgets = {name: _budget_of(name, options) for name, options in model.variants.items()}
     known = {name: budget for name, budget in budgets.items() if budget is not None}

@@ -1,6 +1,6 @@
-"""A server of ours: started, adopted, stopped.
+"""Start, adopt and stop a server of ours.
 
-Owns the order of a stop (sessions first, F5). Which server is meant is ``addresses``'s, processes themselves are ``server``'s.
+A stop ends the sessions first (F5). ``addresses`` decides which server is meant; ``process/`` starts and ends processes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ABORT_SECONDS = 10.0
 _PORT_TRIES = 3
 _LOCK = "server"
 _LOG = "server.log"
-"""Beside the state file; the record tells it to people, and no path of the record is ever removed."""
+"""Beside the state file; the record shows it to people, and no path of the record is ever removed."""
 _LOCK_SECONDS = 60.0
 _LISTED = 1000
 _DIRECTORIES_AT_ONCE = 8
@@ -47,10 +47,17 @@ class StartResult:
 async def start(
     settings: Settings, *, port: int | None, directory: str, within_seconds: float, without_project_code: bool = False
 ) -> StartResult:
-    """Start a server of ours, or adopt the one that runs.
+    """Start a server of ours on loopback, or adopt the one that runs.
 
-    Loopback only; ``port`` None means the port of an address that the user gave, else a free one; the password is the
-    user's, else a fresh random one. Raises ``ServerProblem``.
+    Args:
+        settings: The settings; without a password in them, the server gets a random one.
+        port: The port; None for that of an address that the user gave, else a free one.
+        directory: The server's working directory; it must be trusted.
+        within_seconds: Time for becoming ready.
+        without_project_code: Start it so that it runs nothing of a folder but its plugins.
+
+    Raises:
+        ServerProblem: It cannot be started, or another one is in the way.
     """
     if settings.url_given and not is_loopback(settings.url):
         raise ServerProblem(
@@ -104,7 +111,11 @@ def _other_server_error(record: state.ServerRecord, settings: Settings) -> Serve
 
 
 def find_program(settings: Settings) -> binary.Binary:
-    """OpenCode's program and version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
+    """OpenCode's program and version.
+
+    Raises:
+        ServerProblem: ``binary_not_found``, ``unsupported_version``.
+    """
     found = binary.find_binary(settings.binary, search_path=settings.environ.get("PATH"), state_dir=settings.state_dir)
     return binary.read_binary(found)
 
@@ -197,7 +208,8 @@ class StopResult:
 async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> StopResult:
     """Stop the server that we started: abort what runs, then end the process with its children, then forget it.
 
-    Raises ``Refused`` (``kill_refused``) where the process is not provably ours.
+    Raises:
+        Refused: ``kill_refused``: the process is not provably ours.
     """
     async with locks.hold(settings.state_dir, _LOCK, within_seconds=_LOCK_SECONDS) as mine:
         if not mine:

@@ -80,7 +80,7 @@ class DirectoryWatcher:
 
     @property
     def in_use(self) -> bool:
-        """Whether anybody uses it now."""
+        """Whether a call uses it now."""
         return self._users > 0
 
     @asynccontextmanager

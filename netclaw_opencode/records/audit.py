@@ -1,6 +1,6 @@
 """The record of answers: one line of JSON for each, in a file that only its owner reads.
 
-Owns the file's form and safety. What is recorded, and what happens where it cannot be, is decided by ``answering``.
+Owns the file's form and safety. What is recorded, and what happens if it cannot be, is decided by ``answering``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _LONGEST_TEXT = 4000
 
 
 class Audit:
-    """Appends to ``path``, which must be (or become) a regular file of this user that nobody else can read or write."""
+    """Appends to ``path``, which must be (or become) a regular file of this user that other users cannot read or write."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def require(self) -> None:
-        """Raise ``InvalidInput`` where nothing could be recorded, before anything is sent."""
+        """Raise ``InvalidInput`` if nothing could be recorded, before anything is sent."""
         try:
             os.close(open_for_appending(self._path))
         except OSError as error:

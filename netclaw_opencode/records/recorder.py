@@ -146,7 +146,7 @@ class FileRecorder:
         call = _CURRENT.get()
         error = envelope.get("error")
         failed = isinstance(error, Mapping)
-        # A call that succeeded without asking anybody (a look at this record) leaves no trace.
+        # A call that succeeded without any request (a look at this record) leaves no trace.
         if call is None or not (call.noted or failed):
             return
         if isinstance(error, Mapping):
@@ -196,11 +196,11 @@ class RecordFile:
         self._limit = limit_bytes
         self._path = path
         self._fd: int | None = _open(path)
-        # Whoever wrote last may have been killed in the middle of a line.
+        # The last writer may have been killed in the middle of a line.
         self._lead = b"" if _ends_with_newline(self._fd) else b"\n"
 
     def write(self, line: bytes) -> None:
-        """One line, in one piece: several processes may write to one record. Failing is told once, and ends it."""
+        """One line, in one piece: several processes may write to one record. A failure is logged once, and ends it."""
         if self._fd is None:
             return
         try:
@@ -224,7 +224,11 @@ class RecordFile:
 
 
 def open_record(path: Path | None, *, secret: str | None, clock: Callable[[], float] = time.monotonic) -> Recorder:
-    """The record of that file, or none for None. Raises ``InvalidInput`` where the file cannot be one."""
+    """The record of that file, or none for None.
+
+    Raises:
+        InvalidInput: If the file cannot be one.
+    """
     if path is None:
         return NO_RECORD
     record = FileRecorder(RecordFile(path), clock=clock)

@@ -1,4 +1,4 @@
-"""A flight record read back: what each call did, told in plain words with times.
+"""A flight record read back: what each call did, in plain words with times.
 
 Pure but for the reading of the file. Owns the words for each kind of line (``record`` owns their form); a line that it does
 not know is left out, and one that is damaged or foreign is counted, never trusted.
@@ -29,15 +29,15 @@ _ENDINGS = {
     "turn_timeout": "the deadline passed; the turn is stopped",
     "provider_retrying": "the provider keeps refusing; the turn is stopped",
     "runaway_turn": "the model is called again and again without an end; the turn is stopped",
-    "permission_required": "nobody may grant the permission; the turn is stopped",
-    "question_pending": "nobody answers the question; the turn is stopped",
+    "permission_required": "the permission was not granted; the turn is stopped",
+    "question_pending": "the question was not answered; the turn is stopped",
 }
 _STEPS = {"server_started": "the server was started", "server_stopped": "the server was stopped"}
 
 
 @dataclass(slots=True)
 class Story:
-    """One call. ``outcome`` is ``done``, an error code, ``cancelled``, or ``unknown`` where the record breaks off."""
+    """One call. ``outcome`` is ``done``, an error code, ``cancelled``, or ``unknown`` if the record breaks off."""
 
     call: str
     action: str
@@ -69,7 +69,11 @@ class Reading:
 
 
 def read(path: Path) -> Reading:
-    """Read a whole record. Raises ``InvalidInput`` where there is no such file, or it is none that can be read."""
+    """Read a whole record.
+
+    Raises:
+        InvalidInput: If there is no such file, or it is none that can be read.
+    """
     tellers: dict[str, _StoryBuilder] = {}
     damaged = foreign = 0
     cut = full = False
@@ -131,7 +135,7 @@ def _parse_line(raw: bytes) -> JsonObject | None:
 
 
 class _StoryBuilder:
-    """Tells one call, line by line."""
+    """Build the story of one call, line by line."""
 
     def __init__(self, first: JsonObject) -> None:
         self._story = Story(_word(first["call"]), _word(first.get("action")), _word(first["at"]), _number(first, "t"))
@@ -168,9 +172,9 @@ class _StoryBuilder:
         """The whole story."""
         story = self._story
         if not self._decided:
-            # A call that only read: its requests are all that there is to tell.
-            told = [f"{t:.2f} s  {text}" for t, text in self._requests]
-            story.lines[:0] = [text for text in told if text not in story.lines]
+            # A call that only read: its requests are the whole story.
+            lines = [f"{t:.2f} s  {text}" for t, text in self._requests]
+            story.lines[:0] = [text for text in lines if text not in story.lines]
             story.lines.sort(key=_seconds_of)
         if story.outcome == "unknown":
             self._add_line(story.elapsed_seconds, "the record of this call ends here: it was killed, or it still runs")

@@ -34,7 +34,11 @@ def read_head(
 
 
 def read_exactly(source: socket.socket, size: int) -> bytes:
-    """So many bytes; raises ``ConnectionError`` where there are fewer."""
+    """So many bytes.
+
+    Raises:
+        ConnectionError: If there are fewer.
+    """
     data = b""
     while len(data) < size:
         piece = source.recv(min(_PIECE, size - len(data)))

@@ -309,7 +309,7 @@ class FaultProxy:
                 raise ConnectionError
 
     def _readable(self, server: socket.socket, client: socket.socket) -> bool:
-        """Wait for the server's next bytes; False where the client has left or the proxy ends."""
+        """Wait for the server's next bytes; False if the client has left or the proxy ends."""
         while not self._stopping.is_set():
             ready, _, _ = select.select([server, client], [], [], _TICK_SECONDS * 5)
             if client in ready and not client.recv(1, socket.MSG_PEEK):

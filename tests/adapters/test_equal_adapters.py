@@ -327,8 +327,8 @@ RUNS: dict[str, Callable[[Acting], Json]] = {
     "doctor": lambda _: {},
     "recover": lambda _: {},
 }
-APART = {"start_server", "stop_server", "install_opencode", "explain"}
-"""Run by tests of their own: they need a server or a file of this test's making."""
+APART = {"start_server", "stop_server", "install_opencode", "explain"} | {name for name in ACTIONS if "batch" in name}
+"""Run by tests of their own: they need a server, a file or a database of this test's making."""
 assert set(RUNS) | APART == set(ACTIONS), "no action of the manifest is left out"
 
 

@@ -57,7 +57,7 @@ def test_every_problem_code_is_documented() -> None:
 
 def test_every_argument_of_the_host_is_documented() -> None:
     """The table of arguments is complete and holds no other."""
-    table = GUIDE.split("## What the host can be told")[1].split("\n## ")[0]
+    table = GUIDE.split("## Arguments of the host")[1].split("\n## ")[0]
     arguments = [name for name in inspect.signature(Host.__init__).parameters if name != "self"]
     assert re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE) == arguments
 

@@ -25,10 +25,11 @@ REGISTRIES = r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)"
 
 
 def anchors_of(text: str) -> set[str]:
-    """The anchors that a page's headings make."""
+    """The anchors that a page's headings make, and those that stand in it."""
     without_code = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="(\w+)"></a>', text))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -75,9 +76,9 @@ def test_every_command_of_ours_in_a_page_parses(name: str, tmp_path: Path, monke
 
 
 def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
-    """A page that nobody finds is not there; decisions are found by their folder."""
+    """A page that nobody finds is not there; decisions are found by their folder, the rules of a host by the page of all rules."""
     linked = set(re.findall(r"\]\((docs/[^)#]+)", page("README.md")))
-    assert {name for name in PAGES if name.startswith("docs/") and "/decisions/" not in name} <= linked
+    assert {name for name in PAGES if name.startswith("docs/") and "/decisions/" not in name and "/rules/" not in name} <= linked
 
 
 def test_the_table_of_settings_is_the_manifests() -> None:

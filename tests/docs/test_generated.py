@@ -59,7 +59,7 @@ def test_check_says_what_is_out_of_date_and_writes_nothing(
     assert list((tmp_path / "docs").iterdir()) == []
     assert generate.main([]) == 0
     assert generate.main(["--check"]) == 0
-    assert {path.name for path in (tmp_path / "docs").iterdir()} == set(PAGES)
+    assert {path.name for path in (tmp_path / "docs").iterdir()} == {*PAGES, "rules", "rules.md"}
     assert all((tmp_path / name).is_file() for name in SKILL_PAGES)
     assert (tmp_path / "SKILL.md").read_text(encoding="utf-8") == skill
 

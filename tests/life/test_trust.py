@@ -32,7 +32,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A folder that nobody has trusted."""
+    """A folder that the user has not trusted."""
     return Project((tmp_path / "work").resolve(), tmp_path / "marks")
 
 

@@ -94,7 +94,7 @@ class World:
     @property
     def state(self) -> DirectoryState:
         status = self.stage[1]
-        return DirectoryState(statuses={} if status is None else {SESSION.id: status})
+        return DirectoryState(self.readings + 1, statuses={} if status is None else {SESSION.id: status})
 
     async def read(self) -> DirectoryState:
         self.readings += 1

@@ -19,6 +19,7 @@ from netclaw_opencode.adapters.cli.demo import demo, proof
 from netclaw_opencode.adapters.cli.demo.private import private_environment, private_settings
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.offline import DEMO_PROMPT
+from netclaw_opencode.opencode.process.binary import installed_path
 from netclaw_opencode.settings import Settings
 
 SESSION = "ses_20340f888001d7RBaaG1oOhjvJ"
@@ -245,16 +246,35 @@ def test_private_settings_point_nowhere_of_the_users() -> None:
     assert not home.exists()
 
 
+def test_the_demo_uses_the_opencode_that_its_own_advice_installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `server install-opencode` put into the user's state folder is found; a program that was named goes before it."""
+    program = installed_path(tmp_path)
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.delenv("OPENCODE_DRIVER_BINARY", raising=False)
+    monkeypatch.setenv("OPENCODE_DRIVER_STATE_DIR", str(tmp_path))
+    with private_settings() as settings:
+        assert settings.binary == str(program)
+    monkeypatch.setenv("OPENCODE_DRIVER_BINARY", "/named/opencode")
+    with private_settings() as settings:
+        assert settings.binary == "/named/opencode"
+    monkeypatch.delenv("OPENCODE_DRIVER_BINARY")
+    monkeypatch.setenv("OPENCODE_DRIVER_STATE_DIR", "no absolute path")
+    with private_settings() as settings:
+        assert settings.binary is None
+
+
 def test_a_claim_about_processes_needs_a_look_at_them() -> None:
     """A running process is found running, an ended one gone, and one that was never seen proves nothing."""
     child = idle_process()
     family = proof.family_of(child.pid)
-    assert not proof.server_stopped(family).holds
+    assert not proof.check_server_stopped(family).holds
     assert child.stdin is not None
     child.stdin.close()
     child.wait()
-    assert proof.server_stopped(family).holds
-    assert not proof.server_stopped([]).holds
+    assert proof.check_server_stopped(family).holds
+    assert not proof.check_server_stopped([]).holds
     assert proof.family_of(None) == []
 
 
@@ -272,4 +292,4 @@ def test_a_claim_about_processes_needs_a_look_at_them() -> None:
 )
 def test_a_claim_about_sessions_rests_on_a_list(listed: list[str] | None, session_id: str | None, private: bool, holds: bool) -> None:
     """On a private server none may be left; on the user's own only ours must be gone; not asked is not gone."""
-    assert proof.session_deleted(listed, session_id, private=private).holds is holds
+    assert proof.check_session_deleted(listed, session_id, private=private).holds is holds

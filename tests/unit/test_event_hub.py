@@ -360,7 +360,7 @@ def test_a_server_that_comes_back_is_found() -> None:
 
 
 def test_a_closed_hub_lets_go_of_the_server() -> None:
-    """The stream is closed and stays so: a server that is told to end waits for whoever still listens."""
+    """The stream is closed and stays so: a server that is asked to end waits for its listeners."""
 
     async def play(hub: EventHub, stage: Stage) -> None:
         connection = await connected(hub, stage)

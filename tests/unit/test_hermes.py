@@ -115,5 +115,5 @@ def test_a_tool_is_hidden_only_where_there_can_be_no_server(tmp_path: Path) -> N
 
 def test_calls_end_below_the_host_s_limit_unless_the_operator_says_otherwise() -> None:
     """280 s, or what the variable says."""
-    assert hermes.environment({})["OPENCODE_DRIVER_CALL_SECONDS"] == "280"
-    assert hermes.environment({"OPENCODE_DRIVER_CALL_SECONDS": "50"})["OPENCODE_DRIVER_CALL_SECONDS"] == "50"
+    assert hermes.build_environment({})["OPENCODE_DRIVER_CALL_SECONDS"] == "280"
+    assert hermes.build_environment({"OPENCODE_DRIVER_CALL_SECONDS": "50"})["OPENCODE_DRIVER_CALL_SECONDS"] == "50"

@@ -30,6 +30,8 @@ AROUND = {
     *("start_server", "stop_server", "wait_for_session", "get_session_result", "run_task"),
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
     *("doctor", "install_opencode"),
+    *("run_batch", "submit_batch", "get_batch", "wait_for_batch", "get_batch_results"),
+    *("cancel_batch", "pause_batch", "retry_batch", "list_batches"),
 }
 # Said by a host or an adapter before there is an action: no action returns them.
 NOT_OF_ACTIONS = {"invalid_manifest", "unknown_action", "name_clash"}
@@ -72,14 +74,14 @@ def test_other_readers_of_yaml_see_the_same() -> None:
 
 
 def test_the_variables_are_those_that_the_settings_read() -> None:
-    """A variable that is read is declared, and the other way round; only the password is secret; defaults are the real ones."""
+    """A variable that is read is declared, and the other way round; only what holds a password is secret; defaults are the real ones."""
     tree = ast.parse((ROOT / "netclaw_opencode" / "settings.py").read_text(encoding="utf-8"))
     literals = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     # The cap on calls has its name where it is shared out.
     read = {text for text in literals if re.fullmatch(r"OPENCODE_[A-Z_]+", text)} | {time_budget.SETTING}
     declared = {variable.name: variable for variable in load_manifest().environment}
     assert declared.keys() == read
-    assert {name for name, variable in declared.items() if variable.secret} == {"OPENCODE_SERVER_PASSWORD"}
+    assert {name for name, variable in declared.items() if variable.secret} == {"OPENCODE_DRIVER_BATCH_URL", "OPENCODE_SERVER_PASSWORD"}
     assert declared["OPENCODE_API_URL"].default == "http://localhost:4096"
     assert declared["OPENCODE_SERVER_USERNAME"].default == "opencode"
 
@@ -114,7 +116,9 @@ def test_the_tiers_say_what_an_action_may_do() -> None:
     }
     assert {name for name, tier in tiers.items() if tier == "run"} == {
         *("create_session", "send_message", "send_message_async", "abort_session", "delete_session"),
-        *("run_task", "run_plan_and_implement", "apply_work", "discard_work"),
+        *("run_task", "run_plan_and_implement"),
+        *("run_batch", "submit_batch", "cancel_batch", "pause_batch", "retry_batch"),
+        *("apply_work", "discard_work"),
     }
 
 

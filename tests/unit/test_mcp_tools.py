@@ -18,7 +18,16 @@ from netclaw_opencode.adapters.cli import mcp_command
 from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.adapters.mcp import DEFAULT_CALL_SECONDS
 from netclaw_opencode.adapters.mcp.answers import TEXT_CHARS, answer_of
-from netclaw_opencode.adapters.mcp.tools import LONGEST_DESCRIPTION, OUTPUT, RESOURCES, instructions_of, page_of, prompt_of, tools_of
+from netclaw_opencode.adapters.mcp.tools import (
+    LONGEST_DESCRIPTION,
+    OUTPUT,
+    RESOURCES,
+    instructions_of,
+    listed_tools,
+    page_of,
+    prompt_of,
+    tools_of,
+)
 from netclaw_opencode.errors import InvalidInput, Waiting
 from netclaw_opencode.manifest import own_manifest
 from netclaw_opencode.manifest.plain_form import brief, envelope_schema, first_sentences, plain
@@ -86,10 +95,14 @@ def test_a_tool_is_told_briefly(name: str) -> None:
     assert "examples" not in {word for word, _ in words_of(tool.input_schema)}
 
 
-def test_the_list_of_tools_fits_before_a_model() -> None:
-    """Below 40 kB with names, hints and all, as a host puts it into every turn."""
-    listed = [asdict(tool) | {"outputSchema": OUTPUT} for tool in TOOLS.values()]
-    assert len(json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()) < 40_000
+@pytest.mark.parametrize(("installed", "most"), [(False, 40_000), (True, 48_000)])
+def test_the_list_of_tools_fits_before_a_model(monkeypatch: pytest.MonkeyPatch, installed: bool, most: int) -> None:
+    """With names, hints and all, as a host puts it into every turn; the tools of batches are there only if their extra is."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object() if installed else None)
+    tools = listed_tools(MANIFEST)
+    assert ("run_batch" in tools) is installed
+    listed = [asdict(tool) | {"outputSchema": OUTPUT} for tool in tools.values()]
+    assert len(json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()) < most
 
 
 @each_tool
@@ -140,9 +153,9 @@ def test_hints_agree_with_the_tier(name: str) -> None:
 
 
 def test_hints_say_which_actions_may_destroy() -> None:
-    """An agent that writes files, a stop and a removal are destructive; a new session and a start are not."""
+    """An agent that writes files, a stop and a removal are destructive; a new session, a start and a pause are not."""
     harmless = {name for name, tool in TOOLS.items() if not tool.hints.read_only and not tool.hints.destructive}
-    assert harmless == {"check_availability", "create_session", "install_opencode", "start_server"}
+    assert harmless == {"check_availability", "create_session", "install_opencode", "pause_batch", "start_server"}
 
 
 def test_a_reference_gives_way_to_what_it_names() -> None:
@@ -169,7 +182,7 @@ def test_a_brief_schema_takes_at_least_what_the_whole_one_takes() -> None:
         },
     }
     assert brief(schema)["properties"] == {
-        "examples": {"type": "string", "description": "One thing; it is short." + " Another." * 8},
+        "examples": {"type": "string", "description": "One thing; it is short." + " Another." * 6},
         "id": {"type": "string", "pattern": "^ses_[0-9]+$"},
     }
     assert first_sentences("A first sentence of any length stays. A second.", 10) == "A first sentence of any length stays."
@@ -229,7 +242,7 @@ def test_the_cap_on_calls_is_the_flag_or_the_variable_or_80_seconds(
 ) -> None:
     """What the server is given as settings is what the operator said last."""
     monkeypatch.setenv("OPENCODE_DRIVER_CALL_SECONDS", variable)
-    environ = mcp_command.environment(given)
+    environ = mcp_command.build_environment(given)
     assert environ["OPENCODE_DRIVER_CALL_SECONDS"] == cap
     assert Settings.from_environment(environ).call_seconds == float(cap)
 

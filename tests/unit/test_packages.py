@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from netclaw_opencode.skill.authoring.codes import CODES
-from netclaw_opencode.skill.authoring.files import MAX_FILES, package_at
-from netclaw_opencode.skill.authoring.findings import PackageReport
-from netclaw_opencode.skill.authoring.package import check_package
+from netclaw_opencode.skill.check.config import Config
+from netclaw_opencode.skill.check.findings import PackageReport
+from netclaw_opencode.skill.check.hosts import CHOICES
+from netclaw_opencode.skill.check.package import check_package
+from netclaw_opencode.skill.check.places import package_at
+from netclaw_opencode.skill.check.repository import check_all, find
+from netclaw_opencode.skill.check.rules import RULES
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
 VALID = sorted(path for path in (PACKAGES / "valid").iterdir() if path.is_dir())
@@ -24,10 +27,10 @@ INVALID = sorted(path for path in (PACKAGES / "invalid").iterdir() if path.is_di
 
 
 def report_of(folder: Path, *, import_code: bool = False, seconds: float = 60.0) -> PackageReport:
-    """The report of the one package in an example's folder."""
+    """The report of the one package in an example's folder, by the rules of every host, advice included."""
     package = package_at(folder / "my-skill")
     assert package is not None
-    return check_package(package, import_code=import_code, seconds=seconds)
+    return check_package(package, hosts=CHOICES, import_code=import_code, seconds=seconds)
 
 
 def checked(example: Path) -> PackageReport:
@@ -40,17 +43,17 @@ def checked(example: Path) -> PackageReport:
 @pytest.mark.parametrize("example", VALID, ids=lambda path: path.name)
 def test_a_right_package_has_nothing_to_mend(example: Path) -> None:
     """Not even a warning."""
-    assert [f"{found.file}:{found.line}: {found.code} {found.what}" for found in checked(example).findings] == []
+    assert [f"{found.file}:{found.line}: {found.code} {found.message}" for found in checked(example).findings] == []
 
 
 @pytest.mark.parametrize("example", INVALID, ids=lambda path: path.name)
 def test_a_wrong_package_gives_exactly_its_code(example: Path) -> None:
-    """One code, at a place that exists, with what is wrong and how to fix it."""
+    """One code, at a place that exists, with what is wrong and how to mend it."""
     report = checked(example)
     assert {found.code for found in report.findings} == {example.name.partition("--")[0]}, report.findings
     for found in report.findings:
         path = example / "my-skill" / found.file
-        assert os.path.lexists(path) and found.what and found.fix
+        assert os.path.lexists(path) and found.message and found.remedy
         lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
         assert 1 <= found.line <= len(lines)
         assert 1 <= found.column <= len(lines[found.line - 1]) + 1
@@ -80,8 +83,24 @@ def _pipe(folder: Path) -> None:
 
 
 def _many(folder: Path) -> None:
-    for number in range(MAX_FILES + 1):
+    for number in range(60):
         (folder / f"{number}.txt").touch()
+
+
+def _large(folder: Path) -> None:
+    (folder / "notes.txt").write_text("x" * 300_000, encoding="utf-8")
+
+
+def _reserved(folder: Path) -> None:
+    text = PAGE.replace("name: my-skill", "name: claude-notes")
+    (folder / "SKILL.md").unlink()
+    folder.rmdir()
+    (folder.parent / "claude-notes").mkdir()
+    (folder.parent / "claude-notes" / "SKILL.md").write_text(text, encoding="utf-8")
+
+
+def _duplicate(folder: Path) -> None:
+    shutil.copytree(folder, folder.parent / "again" / "my-skill")
 
 
 def _endless(folder: Path) -> None:
@@ -98,19 +117,34 @@ def _endless(folder: Path) -> None:
 
 MADE: dict[str, Callable[[Path], None]] = {
     "special_file": _pipe,
+    "symlink_broken": lambda folder: (folder / "notes.md").symlink_to("gone.md"),
     "too_many_files": _many,
-    "took_too_long": _endless,
+    "too_large": _large,
+    "name_reserved": _reserved,
+    "duplicate_skill": _duplicate,
+    "path_missing": shutil.rmtree,
+    "no_skill": lambda folder: (folder / "SKILL.md").unlink(),
 }
 
 
 @pytest.mark.parametrize("code", MADE)
-def test_a_package_that_is_made_gives_exactly_its_code(code: str, tmp_path: Path) -> None:
-    """A pipe is not waited for, a pattern that would search for ever is ended, and the rest of the check is done."""
+def test_what_is_made_gives_exactly_its_code(code: str, tmp_path: Path) -> None:
+    """A pipe is not waited for, a path that is gone is told, and the rest of the check is done."""
     folder = tmp_path / "my-skill"
     folder.mkdir()
     (folder / "SKILL.md").write_text(PAGE, encoding="utf-8")
     MADE[code](folder)
-    assert {found.code for found in report_of(tmp_path, seconds=2.0).findings} == {code}
+    found = find([str(folder if code == "path_missing" else tmp_path)], config=Config(), changed=False)
+    assert {one.code for report in check_all(found, hosts=CHOICES) for one in report.findings} == {code}
+
+
+def test_a_pattern_that_searches_for_ever_is_ended(tmp_path: Path) -> None:
+    """The check of the rest is done."""
+    folder = tmp_path / "my-skill"
+    folder.mkdir()
+    (folder / "SKILL.md").write_text(PAGE, encoding="utf-8")
+    _endless(folder)
+    assert {found.code for found in report_of(tmp_path, seconds=2.0).findings} == {"took_too_long"}
 
 
 def test_files_that_differ_in_case_alone_are_told(tmp_path: Path) -> None:
@@ -125,5 +159,5 @@ def test_files_that_differ_in_case_alone_are_told(tmp_path: Path) -> None:
 
 def test_every_code_has_an_example() -> None:
     """No row of the table is a promise that nobody has seen kept, and no folder names a code that is none."""
-    shown = {example.name.partition("--")[0] for example in INVALID} | MADE.keys()
-    assert shown == CODES.keys()
+    shown = {example.name.partition("--")[0] for example in INVALID} | MADE.keys() | {"took_too_long"}
+    assert shown == RULES.keys()

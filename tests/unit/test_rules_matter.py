@@ -65,6 +65,9 @@ class Sending(Scripted):
     async def locked(self, name: str, *, within_seconds: float) -> AsyncIterator[bool]:
         yield name == PARENT.id and within_seconds == 0
 
+    begun = 0
+    """Of a watcher: no reading has begun."""
+
     def watcher(self, directory: str) -> Sending:
         assert directory == PARENT.directory
         return self

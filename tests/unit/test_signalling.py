@@ -68,7 +68,7 @@ def without_handles(monkeypatch: pytest.MonkeyPatch) -> None:
         assert pid > 1
         yield None
 
-    monkeypatch.setattr(terminating, "_pinned", pinned)
+    monkeypatch.setattr(terminating, "_open_pidfd", pinned)
     monkeypatch.setattr(terminating, "ancestor_pids", lambda: frozenset({77, 78}))
 
 
@@ -97,7 +97,7 @@ def test_where_there_is_a_handle_the_signal_goes_to_it(monkeypatch: pytest.Monke
         assert pid == PID
         yield 99
 
-    monkeypatch.setattr(terminating, "_pinned", pinned)
+    monkeypatch.setattr(terminating, "_open_pidfd", pinned)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda handle, number: sent.append((handle, number)), raising=False)
     found = StandIn()
     terminating._signal(as_process(found), kill=False)
@@ -112,7 +112,7 @@ def test_one_that_is_gone_already_is_no_error(error: Exception, monkeypatch: pyt
     def pinned(_: int) -> AbstractContextManager[None]:
         raise error
 
-    monkeypatch.setattr(terminating, "_pinned", pinned)
+    monkeypatch.setattr(terminating, "_open_pidfd", pinned)
     found = StandIn()
     terminating._signal(as_process(found), kill=True)
     assert found.sent == []

@@ -16,9 +16,9 @@ from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.host import OWN_PLUGIN, Host
 from netclaw_opencode.settings import Settings
-from netclaw_opencode.skill.authoring.creating import MAX_NAME, create_package
-from netclaw_opencode.skill.authoring.files import Package
-from netclaw_opencode.skill.authoring.package import check_package
+from netclaw_opencode.skill.check.package import check_package
+from netclaw_opencode.skill.check.places import Package
+from netclaw_opencode.skill.new.package import MAX_NAME, create_package
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "word-counter"

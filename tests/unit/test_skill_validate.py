@@ -22,15 +22,14 @@ from hypothesis import strategies as st
 from netclaw_opencode.adapters.cli.app import run
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.manifest import load_checked_manifest
-from netclaw_opencode.skill.authoring.codes import CODES
-from netclaw_opencode.skill.authoring.files import Package, package_at
-from netclaw_opencode.skill.authoring.package import check_package
-from netclaw_opencode.skill.authoring.phrases import LONGEST_LINE, PHRASES, findings_in
+from netclaw_opencode.skill.check.package import check_package
+from netclaw_opencode.skill.check.places import Package, package_at, repository_of
+from netclaw_opencode.skill.check.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "tests" / "packages"
 RIGHT = PACKAGES / "valid" / "action-and-page" / "my-skill"
-WARNED = PACKAGES / "invalid" / "section_missing--pitfalls" / "my-skill"
+WARNED = PACKAGES / "invalid" / "anchor_missing--below" / "my-skill"
 WRONG = PACKAGES / "invalid" / "bad_value--tier" / "my-skill"
 
 Run = Callable[..., tuple[int, str]]
@@ -63,7 +62,11 @@ def validate(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
         ([RIGHT / "SKILL.md"], [], 0),
         ([WRONG / "keep.input.json"], [], 1),
         ([RIGHT / "nowhere"], [], 2),
-        ([PACKAGES / "valid"], [], 2),
+        ([RIGHT, RIGHT / "nowhere"], [], 2),
+        ([PACKAGES / "valid"], [], 0),
+        ([PACKAGES / "valid"], ["--strict", "--ignore", "duplicate_skill"], 0),
+        ([PACKAGES / "invalid"], [], 1),
+        ([ROOT / "scripts"], [], 2),
         ([], [], 2),
     ],
 )
@@ -73,12 +76,14 @@ def test_the_exit_code_tells_the_outcome(paths: list[Path], flags: list[str], co
     assert validate(*paths, *flags, "--format", form)[0] == code
 
 
-def test_a_missing_path_is_named(validate: Run) -> None:
-    """As one envelope on stdout, as an annotation for GitHub."""
-    code, out = validate("no/such place", "--format", "json")
-    assert (code, json.loads(out)["error"]["message"]) == (2, "'no/such place' is not there")
-    code, out = validate("no/such place", "--format", "github")
-    assert (code, out) == (2, "::error title=skill validate::'no/such place' is not there\n")
+def test_a_bad_path_is_told_and_hides_nothing(validate: Run) -> None:
+    """Among the findings, in each form, beside those of the others; the exit code says that not all was checked."""
+    code, out = validate("no/such place", WRONG, "--format", "json")
+    report = json.loads(out)
+    assert (code, report["ok"]) == (2, False)
+    assert [package["findings"][0]["code"] for package in report["packages"]] == ["path_missing", "bad_value"]
+    code, out = validate("no/such place", ROOT / "scripts", WRONG, "--format", "github")
+    assert code == 2 and re.findall(r"title=(\w+)::", out) == ["path_missing", "no_skill", "bad_value"]
 
 
 def test_a_package_that_is_named_twice_is_checked_once(validate: Run) -> None:
@@ -96,7 +101,7 @@ def test_changed_files_stand_for_the_packages_around_them(validate: Run, tmp_pat
     lonely.write_text("{}", encoding="utf-8")
     code, out = validate("--changed", lonely, WARNED / "SKILL.md", "--format", "json")
     assert (code, [package["name"] for package in json.loads(out)["packages"]]) == (0, ["my-skill"])
-    assert validate("--changed", lonely, "--format", "text") == (0, "no skill package among the paths\n")
+    assert validate("--changed", lonely, "--format", "text") == (0, "no skill among the paths\n")
 
 
 def test_our_own_package_and_example_are_right(validate: Run) -> None:
@@ -112,7 +117,8 @@ def test_our_own_exports_are_right(form: str, validate: Run, tmp_path: Path) -> 
     """Every form of the skill that hosts take, each as strictly as our own package."""
     assert run(["skill", "export", "--to", str(tmp_path), "--format", form]) == 0
     (skill,) = tmp_path.rglob("SKILL.md")
-    assert validate("--strict", "--format", "text", skill.parent)[1].splitlines()[-1].endswith(": nothing to fix")
+    host = {"hermes": "hermes", "openclaw": "openclaw"}.get(form, "spec,netclaw")
+    assert ": nothing to fix" in validate("--strict", "--for", host, "--format", "text", skill.parent)[1]
 
 
 def test_nothing_is_run_unless_asked(validate: Run, tmp_path: Path) -> None:
@@ -136,14 +142,14 @@ def test_where_no_process_can_be_started_that_is_the_finding(monkeypatch: pytest
 
     monkeypatch.setattr(subprocess, "run", refuses)
     report = check_package(Package(RIGHT), import_code=True)
-    assert [(found.code, "Resource temporarily" in found.what) for found in report.findings] == [("import_failed", True)]
+    assert [(found.code, "Resource temporarily" in found.message) for found in report.findings] == [("import_failed", True)]
 
 
 # ---- the four forms
 
 
 def test_the_text_is_lines_that_editors_know(validate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """file:line:column, severity, what is wrong, the code; below it how to fix it."""
+    """file:line:column, severity, what is wrong, the code; below it how to mend it."""
     monkeypatch.chdir(WRONG.parent)
     first, second, third = validate("my-skill", "--format", "text")[1].splitlines()
     assert first == "my-skill/skill.yaml:11:5: error: actions[keep].tier: 'root' is none of inspect, run, reply, server [bad_value]"
@@ -166,12 +172,14 @@ def test_the_json_holds_every_fact(validate: Run, monkeypatch: pytest.MonkeyPatc
     assert package["findings"] == [
         {
             "file": "SKILL.md",
-            "line": 5,
-            "column": 1,
-            "code": "section_missing",
+            "line": 14,
+            "column": 13,
+            "code": "anchor_missing",
             "severity": "warning",
-            "what": "there is no section 'Pitfalls'",
-            "mend": "add ## Pitfalls",
+            "hosts": ["spec"],
+            "message": "the page has no heading for #no-such-heading",
+            "remedy": "Correct the part behind #.",
+            "fixable": False,
         }
     ]
 
@@ -185,7 +193,7 @@ def test_github_gets_annotations_that_cannot_be_forged(validate: Run, monkeypatc
     monkeypatch.chdir(tmp_path)
     code, out = validate(folder, "--format", "github")
     commands = [line for line in out.splitlines() if line.startswith("::")]
-    assert code == 1 and len(commands) == 5
+    assert code == 1 and len(commands) == 2
     assert not [line for line in out.splitlines() if line.startswith("::stop-commands")]
     assert commands[0].startswith("::error file=a%2Cb%3Ac%25d/SKILL.md,line=2,col=1,title=bad_skill_name::'x")
     assert "y%250A" in commands[0]
@@ -198,17 +206,17 @@ def test_sarif_names_its_rules_and_places(validate: Run, monkeypatch: pytest.Mon
     folder.mkdir()
     (folder / "SKILL.md").write_text("# Nothing\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    code, out = validate(folder, WARNED, "--format", "sarif", "--docs", "https://example.org/docs/authors.md")
+    code, out = validate(folder, WARNED, "--format", "sarif", "--docs", "https://example.org/docs/rules.md")
     log = json.loads(out)
     (only,) = log["runs"]
     rules = only["tool"]["driver"]["rules"]
     assert (code, log["version"], log["$schema"].endswith("sarif-2.1.0.json")) == (1, "2.1.0", True)
-    assert [rule["id"] for rule in rules] == ["frontmatter_missing", "section_missing"]
+    assert [rule["id"] for rule in rules] == ["anchor_missing", "frontmatter_missing"]
     for rule in rules:
-        assert rule["helpUri"] == f"https://example.org/docs/authors.md#{rule['id']}"
-        assert rule["shortDescription"]["text"] == CODES[rule["id"]].summary
+        assert rule["helpUri"] == f"https://example.org/docs/rules.md#{rule['id']}"
+        assert rule["shortDescription"]["text"] == RULES[rule["id"]].summary
     for result in only["results"]:
-        assert rules[result["ruleIndex"]]["id"] == result["ruleId"] and result["level"] == CODES[result["ruleId"]].severity
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"] and result["level"] == RULES[result["ruleId"]].grounds["spec"].severity
         place = result["locations"][0]["physicalLocation"]
         assert place["region"]["startLine"] >= 1 and place["region"]["startColumn"] >= 1
     place = only["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
@@ -216,14 +224,6 @@ def test_sarif_names_its_rules_and_places(validate: Run, monkeypatch: pytest.Mon
 
 
 # ---- packages that want to do harm
-
-
-def test_a_package_of_skills_names_them(validate: Run, tmp_path: Path) -> None:
-    """An Agent Plugin is no skill itself; the folder to name is said."""
-    (tmp_path / "plugin" / "skills" / "my-skill").mkdir(parents=True)
-    (tmp_path / "plugin" / "skills" / "my-skill" / "SKILL.md").write_text("", encoding="utf-8")
-    code, text = validate(str(tmp_path / "plugin"))
-    assert code == 2 and f"try {tmp_path / 'plugin' / 'skills' / 'my-skill'}" in text
 
 
 def test_a_terminal_is_not_tricked(validate: Run, tmp_path: Path) -> None:
@@ -266,7 +266,8 @@ def test_pipes_devices_and_links_are_not_read(tmp_path: Path) -> None:
             ("pyproject.toml", "special_file"),
             ("plugin.json", "special_file"),
         }
-        assert found == (read if kind == "pipe" else {(name, "symlink") for name in names})
+        linked = "symlink_outside" if kind == "device" else "symlink_broken"
+        assert found == (read if kind == "pipe" else {(name, linked) for name in names})
 
 
 @pytest.mark.parametrize(
@@ -326,7 +327,7 @@ def test_names_that_no_file_can_have_are_only_wrong(name: str, tmp_path: Path) -
 
 def _exit_code(folder: Path) -> int:
     report = check_package(Package(folder), seconds=20)
-    assert all(finding.code in CODES and finding.line >= 1 and finding.column >= 1 for finding in report.findings)
+    assert all(finding.code in RULES and finding.line >= 1 and finding.column >= 1 for finding in report.findings)
     return 1 if report.errors else 0
 
 
@@ -356,41 +357,21 @@ def test_any_mixture_of_right_lines_ends_in_findings(tmp_path_factory: pytest.Te
     assert _exit_code(folder) in (0, 1)
 
 
-# ---- the phrases
-
-
-@pytest.mark.parametrize("row", PHRASES, ids=lambda row: row.id)
-def test_each_phrase_is_caught_with_its_place(row: object) -> None:
-    """The example of a row is caught by the row, on its line, whatever the case."""
-    (phrase,) = [phrase for phrase in PHRASES if phrase is row]
-    for text in (phrase.example, phrase.example.upper()):
-        (found,) = [found for found in findings_in(f"fine\n  {text}\n") if found.phrase_id == phrase.id]
-        assert found.line == 2 and found.column >= 3 and found.matched in text
-
-
-def test_innocent_text_is_left_alone() -> None:
-    """The rules are wide, not blind."""
-    text = (ROOT / "SKILL.md").read_text(encoding="utf-8")
-    assert findings_in(text) == []
-    assert findings_in("The permission is asked for. Nobody needs root. It sends a message. The config stands in a file.") == []
-
-
-def test_an_endless_line_is_bounded() -> None:
-    """A megabyte in one line is not searched to its end."""
-    assert findings_in("send " * (LONGEST_LINE // 2) + "sudo") == []
+# ---- the rest
 
 
 def test_help_stays_quick() -> None:
     """The group's help imports neither the checks nor YAML nor jsonschema."""
     code = (
         "import sys\nfrom netclaw_opencode.adapters.cli.app import run\nrun(['skill', 'validate', '--help'])\n"
-        "sys.exit(str(sorted({'yaml', 'jsonschema', 'httpx', 'anyio', 'netclaw_opencode.skill.authoring'} & set(sys.modules)) or ''))"
+        "sys.exit(str(sorted({'yaml', 'jsonschema', 'httpx', 'anyio', 'netclaw_opencode.skill.check'} & set(sys.modules)) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stderr.strip(), "--strict" in done.stdout) == ("", True)
 
 
 def test_the_package_of_a_path() -> None:
-    """A folder, a manifest, a page, or any file below: the nearest package."""
-    assert package_at(RIGHT) == package_at(RIGHT / "skill.yaml") == package_at(RIGHT / "keep.input.json") == Package(RIGHT)
+    """A folder, a manifest, a page, or any file below: the nearest package, within its repository."""
+    packages = [package_at(path) for path in (RIGHT, RIGHT / "skill.yaml", RIGHT / "keep.input.json")]
+    assert packages == [Package(RIGHT, root=repository_of(ROOT))] * 3
     assert package_at(PACKAGES / "valid") is None

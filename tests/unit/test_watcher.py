@@ -257,6 +257,18 @@ def test_a_follower_is_woken_by_each_reading(monkeypatch: pytest.MonkeyPatch) ->
     assert watched(play).readings >= 2
 
 
+def test_to_begin_to_follow_is_no_reason_to_read() -> None:
+    """Whoever follows looks for itself, or is about to send: what ran before says nothing of its turn."""
+
+    async def play(watcher: DirectoryWatcher, server: Server) -> None:
+        async with watcher.follow(OURS):
+            await anyio.wait_all_tasks_blocked()
+            assert (server.readings, watcher.begun) == (0, 0)
+            assert (await watcher.read()).number == watcher.begun == 1
+
+    watched(play)
+
+
 def test_nobody_there_means_no_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that lives for weeks reads nothing for directories that it once used: the reading ends by itself."""
     monkeypatch.setattr(watcher, "_INTERVAL_WITHOUT_EVENTS_SECONDS", 0.001)

@@ -1,4 +1,4 @@
-"""Checking JSON values against JSON Schemas (2020-12): ``problems`` finds, ``wording`` tells, ``keywords`` are the stricter rules."""
+"""Checking JSON values against JSON Schemas (2020-12): ``problems`` finds, ``wording`` describes, ``keywords`` are the stricter rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking JSON values against JSON Schemas, in words that tell the reader what to change.
+"""Checking JSON values against JSON Schemas, in words that say what to change.
 
 Owns the messages: each names the field, the value (shortened, escaped), the rule and, where the schema has one, an
 example. ``jsonschema`` does the walking and is imported when something may be wrong (``fitting``). Nothing here fetches anything: a
@@ -42,7 +42,7 @@ def find_problems(instance: object, schema: JsonObject, *, incoming: bool = Fals
 
     Any ``Mapping`` counts as an object, lists and tuples as arrays. Booleans are no numbers, NaN and infinities are
     nothing, ``5.0`` is no integer. ``incoming`` also refuses text that cannot be written as UTF-8 (an argument with
-    broken bytes). Raises ``InvalidInput`` (``invalid_manifest``) where the schema itself cannot be used.
+    broken bytes). Raises ``InvalidInput`` (``invalid_manifest``) if the schema itself cannot be used.
     """
     odd = _find_non_json(instance, incoming=incoming)
     if odd is not None and odd.rule != _FINITE:
@@ -68,7 +68,7 @@ def find_schema_problems(schema: JsonObject, *, patterns: bool = True) -> tuple[
     found = list(islice(_walk(schema, _validator(Draft202012Validator.META_SCHEMA)), MAX_PROBLEMS))
     if not found:
         for path, node in iter_subschemas(schema):
-            found += _self_contained(node, path, schema)
+            found += _find_outside_references(node, path, schema)
             found += _searchable(node, path, patterns=patterns)
     return tuple(found)
 
@@ -168,7 +168,7 @@ def _walk(instance: object, validator: Validator) -> Iterator[SchemaProblem]:
         raise InvalidInput("invalid_manifest", f"the schema cannot be used: {type(error).__name__}") from error
 
 
-def _self_contained(node: JsonObject, path: str, root: JsonObject) -> Iterator[SchemaProblem]:
+def _find_outside_references(node: JsonObject, path: str, root: JsonObject) -> Iterator[SchemaProblem]:
     for keyword in ("$ref", "$dynamicRef"):
         reference = node.get(keyword)
         if isinstance(reference, str) and not _leads_somewhere(reference, root):

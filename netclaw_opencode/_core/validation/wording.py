@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words: the field, the value (shortened, escaped), the rule and, where there is one, an example.
+"""What is wrong with a value, in words: the field, the value (shortened, escaped), the rule and, if there is one, an example.
 
 Owns every message of the validation. ``problems`` finds what there is to say; the words of ``jsonschema`` are not used,
 since they print values whole.
@@ -50,7 +50,7 @@ class SchemaProblem:
 
     ``path`` is the field (``model.providerID``, ``answers[0]``; empty for the whole value), ``value_shortened`` the value
     made safe to print, ``rule`` what holds instead, ``hint`` an example or the nearest known name. ``message`` says all.
-    ``steps`` is the path in its parts and ``keyword`` that of the schema, for whoever sorts problems or looks for their place.
+    ``steps`` is the path in its parts and ``keyword`` that of the schema, for code that sorts problems or looks for their place.
     """
 
     path: str
@@ -114,9 +114,9 @@ def describe_error(error: ValidationError) -> SchemaProblem:
     schema: JsonObject = error.schema if isinstance(error.schema, Mapping) else {}
     match error.validator:
         case "additionalProperties":
-            return _unknown(path, steps, error.instance, schema)
+            return _describe_unknown(path, steps, error.instance, schema)
         case "required":
-            return _missing(path, steps, schema)
+            return _describe_missing(path, steps, schema)
     shown = shorten(error.instance)
     phrase, rule, tell_rule = _broken_rule(error, str(steps[-1]) if steps else "")
     hint = _nearest(error.instance, error.validator_value) if error.validator == "enum" else None
@@ -126,18 +126,18 @@ def describe_error(error: ValidationError) -> SchemaProblem:
     return SchemaProblem(path, message, shown, rule, hint, tuple(steps), str(error.validator))
 
 
-def _unknown(path: str, steps: list[str | int], value: object, schema: JsonObject) -> SchemaProblem:
+def _describe_unknown(path: str, steps: list[str | int], value: object, schema: JsonObject) -> SchemaProblem:
     name = str(steps[-1]) if steps else ""
     known = [str(field) for field in as_mapping(schema.get("properties"))]
     near = difflib.get_close_matches(name[:100].replace("-", "_").lower(), known, n=1)
-    rule = f"known fields: {_listed(known)}" if known else "no fields are known here"
+    rule = f"known fields: {_join_names(known)}" if known else "no fields are known here"
     hint = f"did you mean {near[0]!r}?" if near else None
     parent = path.removesuffix(extend_path("", name)).rstrip(".")
     message = f"{parent + ': ' if parent else ''}unknown field {shorten(name)}; {hint or rule}"
     return SchemaProblem(path, message, shorten(value), rule, hint, tuple(steps), "additionalProperties")
 
 
-def _missing(path: str, steps: list[str | int], schema: JsonObject) -> SchemaProblem:
+def _describe_missing(path: str, steps: list[str | int], schema: JsonObject) -> SchemaProblem:
     hint = _example(as_mapping(as_mapping(schema.get("properties")).get(str(steps[-1])))) if steps else None
     message = f"{path}: is missing" + (f", {hint}" if hint else "")
     return SchemaProblem(path, message, "(missing)", "required", hint, tuple(steps), "required")
@@ -167,7 +167,7 @@ def _broken_rule(error: ValidationError, name: str) -> tuple[str, str, bool]:
         case "minItems" | "maxItems":
             return f"has {'fewer' if error.validator == 'minItems' else 'more'} than {value} items", _span(schema, "Items", "item"), True
         case "enum" | "const":
-            allowed = _listed([str(item) for item in value] if isinstance(value, list) else [str(value)])
+            allowed = _join_names([str(item) for item in value] if isinstance(value, list) else [str(value)])
             return f"is none of {allowed}" if error.validator == "enum" else f"is not {allowed}", f"one of {allowed}", False
         case "pattern":
             phrase, rule = _PATTERNS.get(str(value), (f"does not match {value}", f"matches {value}"))
@@ -214,7 +214,7 @@ def _nearest(value: object, allowed: object) -> str | None:
     return f"did you mean {near[0]!r}?" if near else None
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 

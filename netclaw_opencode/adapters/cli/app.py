@@ -54,10 +54,10 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return output.reader_left()
     except OSError as error:
-        return output.write_failed(error)
+        return output.report_write_failure(error)
 
 
-class MissingCommand(click.UsageError):
+class MissingCommandError(click.UsageError):
     """A group was named, but no command of it: the text form is the group's help."""
 
     def __init__(self, ctx: click.Context) -> None:
@@ -68,7 +68,7 @@ class MissingCommand(click.UsageError):
             click.echo(self.ctx.get_help(), err=True)
 
 
-class UnknownCommand(click.UsageError):
+class UnknownCommandError(click.UsageError):
     """There is no such command; the message names the nearest one."""
 
     error_code = "unknown_action"
@@ -79,7 +79,7 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
-            raise MissingCommand(ctx)
+            raise MissingCommandError(ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -209,6 +209,7 @@ def _root() -> click.Group:
     root.add_command(_demo_command())
     root.add_command(_skill_group())
     root.add_command(_mcp_command())
+    root.add_command(_worker_command())
     root.add_command(_completion_group())
     return root
 
@@ -230,6 +231,12 @@ def _mcp_command() -> click.Command:
     from netclaw_opencode.adapters.cli import mcp_command
 
     return mcp_command.command()
+
+
+def _worker_command() -> click.Command:
+    from netclaw_opencode.adapters.cli import worker_command
+
+    return worker_command.command()
 
 
 def _demo_command() -> click.Command:
@@ -312,7 +319,7 @@ def _no_such_command(ctx: click.Context, name: str, here: Iterable[str]) -> NoRe
             hint = f"did you mean '{PROGRAM} {elsewhere[near[0]].tier} {near[0]}'?"
         else:
             hint = f"there are: {', '.join(here)}."
-    raise UnknownCommand(f"there is no command {name!r}; {hint}", ctx)
+    raise UnknownCommandError(f"there is no command {name!r}; {hint}", ctx)
 
 
 def _names(ctx: click.Context) -> list[str]:
@@ -324,4 +331,4 @@ def _error_name(code: str) -> str:
     return f"{code} ({known.exit_code})" if known is not None else code
 
 
-__all__ = ["MissingCommand", "UnknownCommand", "run"]
+__all__ = ["MissingCommandError", "UnknownCommandError", "run"]

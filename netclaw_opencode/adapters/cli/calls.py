@@ -42,7 +42,7 @@ class EventLines:
         try:
             output.write_line(_event_line(event, self._longest) if self._as_json else _event_text(event))
         except BrokenPipeError:
-            # `… | head`: the call still ends in order; the envelope's own write then tells.
+            # `… | head`: the call still ends in order; the envelope's own write then reports it.
             self.reader_left = True
 
     def tick(self) -> None:
@@ -68,7 +68,7 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
         record = _absolute(given["record_to"]) if given.get("record_to") is not None else None
     except DriverError as error:
         return output.show_error(entry.name, error, asked, limit=limit)
-    # Imported after the input was read: a missing prompt file is told at once.
+    # Imported after the input was read: a missing prompt file is reported at once.
     from netclaw_opencode.adapters.cli import progress, running
 
     live = progress.live_line(_deadline(entry, arguments))
@@ -95,7 +95,11 @@ def _absolute(path: object) -> Path:
 
 
 def list_actions(asked: str | None, limit: int | None = None) -> int:
-    """Print the table of actions; raises ``DriverError`` where the limit's setting is wrong."""
+    """Print the table of actions.
+
+    Raises:
+        DriverError: If the limit's setting is wrong.
+    """
     max_chars(os.environ)
     rows = [
         {

@@ -107,7 +107,11 @@ def plan(environ: Mapping[str, str], shell: str | None, startup: str | None) -> 
     script = _folder(environ, "XDG_DATA_HOME", home / ".local" / "share") / PROGRAM / f"completion.{name}"
     quoted = shlex.quote(str(script))
     if name == "bash":
-        usual, lines = home / ".bashrc", f"if [ -r {quoted} ]; then . {quoted}; fi"
+        # The file may be shared with a machine whose bash is older.
+        usual, lines = (
+            home / ".bashrc",
+            f"if [ -r {quoted} ] && (( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404 )); then\n  . {quoted}\nfi",
+        )
     else:
         usual = _folder(environ, "ZDOTDIR", home) / ".zshrc"
         ready = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }"
@@ -116,7 +120,7 @@ def plan(environ: Mapping[str, str], shell: str | None, startup: str | None) -> 
 
 
 def install(wanted: Plan, *, dry_run: bool) -> dict[str, object]:
-    """Write the script and the marked lines, where they are not there already.
+    """Write the script and the marked lines, if they are not there already.
 
     Args:
         wanted: What goes where.
@@ -145,7 +149,7 @@ def install(wanted: Plan, *, dry_run: bool) -> dict[str, object]:
 
 
 def uninstall(wanted: Plan, *, dry_run: bool) -> dict[str, object]:
-    """Remove the marked lines and the script, where they are there.
+    """Remove the marked lines and the script, if they are there.
 
     Raises:
         InvalidInput: A file cannot be read or written.

@@ -31,19 +31,20 @@ _KINDS = (
 def read_text(path: str, *, flag: str, max_bytes: int = MAX_BYTES, notices: list[str] | None = None) -> str:
     """The text of the file, or of standard input where ``path`` is ``-``; a byte order mark is left out, with a notice.
 
-    Raises ``InvalidInput`` (``invalid_input``) naming flag, path and reason.
+    Raises:
+        InvalidInput: ``invalid_input``, naming flag, path and reason.
     """
     shown = "standard input" if path == "-" else repr(path)
     raw = _read_stdin(flag, max_bytes) if path == "-" else _read_file(path, flag, max_bytes)
     if len(raw) > max_bytes:
-        raise _refused(flag, shown, f"is larger than {max_bytes} bytes (1 MiB)")
+        raise _input_error(flag, shown, f"is larger than {max_bytes} bytes (1 MiB)")
     if raw.startswith(_BYTE_ORDER_MARK) and notices is not None:
         notices.append(f"{flag}: the byte order mark at the beginning of {shown} was left out")
     try:
         return raw.removeprefix(_BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError as error:
         offset = error.start + (len(_BYTE_ORDER_MARK) if raw.startswith(_BYTE_ORDER_MARK) else 0)
-        raise _refused(flag, shown, f"is not UTF-8: byte 0x{raw[offset]:02x} at offset {offset}") from error
+        raise _input_error(flag, shown, f"is not UTF-8: byte 0x{raw[offset]:02x} at offset {offset}") from error
 
 
 def _read_file(path: str, flag: str, max_bytes: int) -> bytes:
@@ -57,25 +58,25 @@ def _read_file(path: str, flag: str, max_bytes: int) -> bytes:
             return file.read(max_bytes + 1)
     except FileNotFoundError as error:
         where = "" if Path(path).is_absolute() else f" (looked for at {Path(path).absolute()})"
-        raise _refused(flag, shown, f"does not exist{where}") from error
+        raise _input_error(flag, shown, f"does not exist{where}") from error
     except PermissionError as error:
-        raise _refused(flag, shown, "may not be read (permission denied)") from error
+        raise _input_error(flag, shown, "may not be read (permission denied)") from error
     except (OSError, ValueError) as error:
-        raise _refused(flag, shown, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise _input_error(flag, shown, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _require_regular(mode: int, flag: str, shown: str) -> None:
     for is_kind, what in _KINDS:
         if is_kind(mode):
-            raise _refused(flag, shown, f"{what}, not a regular file")
+            raise _input_error(flag, shown, f"{what}, not a regular file")
 
 
 def _read_stdin(flag: str, max_bytes: int) -> bytes:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None or stream.closed:
-        raise _refused(flag, "standard input", "is closed")
+        raise _input_error(flag, "standard input", "is closed")
     if stream.isatty():
-        raise _refused(flag, "standard input", "is a terminal; pipe the text in, or name a file")
+        raise _input_error(flag, "standard input", "is a terminal; pipe the text in, or name a file")
     try:
         descriptor = stream.fileno()
     except OSError:  # not backed by a descriptor: it cannot block
@@ -88,7 +89,7 @@ def _read_descriptor(stream: BinaryIO, descriptor: int, flag: str, max_bytes: in
     while len(read) <= max_bytes:
         ready, _, _ = select.select([descriptor], [], [], STDIN_SILENCE_SECONDS)
         if not ready:
-            raise _refused(flag, "standard input", f"gave nothing for {STDIN_SILENCE_SECONDS:g} s and was not closed")
+            raise _input_error(flag, "standard input", f"gave nothing for {STDIN_SILENCE_SECONDS:g} s and was not closed")
         piece = os.read(descriptor, 65536)
         if not piece:
             break
@@ -96,7 +97,7 @@ def _read_descriptor(stream: BinaryIO, descriptor: int, flag: str, max_bytes: in
     return bytes(read)
 
 
-def _refused(flag: str, shown: str, reason: str) -> InvalidInput:
+def _input_error(flag: str, shown: str, reason: str) -> InvalidInput:
     return InvalidInput("invalid_input", f"{flag}: {shown} {reason}")
 
 

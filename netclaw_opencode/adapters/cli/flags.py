@@ -64,9 +64,10 @@ def options_of(flags: Sequence[Flag]) -> list[click.Parameter]:
 def arguments_from(given: Mapping[str, object], flags: Sequence[Flag], *, notices: list[str] | None = None) -> dict[str, object]:
     """The action's arguments from click's parameters; flags that were not used are left out.
 
-    ``notices`` gets what the caller should be told although the call goes on.
+    ``notices`` gets what the caller should know although the call goes on.
 
-    Raises ``InvalidInput`` where a file cannot be read, JSON is malformed, or not exactly one of the two prompt flags is used.
+    Raises:
+        InvalidInput: If a file cannot be read, JSON is malformed, or not exactly one of the two prompt flags is used.
     """
     arguments: dict[str, object] = {}
     for flag in flags:
@@ -86,7 +87,7 @@ def command_of(arguments: Mapping[str, object], flags: Sequence[Flag]) -> str:
         for name in flag.path:
             value = value.get(name) if isinstance(value, Mapping) else None
         if value is not None:
-            words += _typed(flag, value)
+            words += _parse_value(flag, value)
     return " ".join(words)
 
 
@@ -158,7 +159,7 @@ def help_of(flag: Flag) -> str:
     if low is not None and high is not None:
         notes.append(f"{'more than ' if 'minimum' not in schema else ''}{low} to {high}")
     if "default" in schema:
-        notes.append(f"default: {_shown(schema['default'])}")
+        notes.append(f"default: {_display(schema['default'])}")
     description = str(schema.get("description", "")).strip()
     return f"{description}  [{'; '.join(notes)}]" if notes else description
 
@@ -170,7 +171,7 @@ def _metavar(schema: Schema) -> str:
     return {"integer": "INTEGER", "number": "NUMBER", "object": "JSON"}.get(str(schema.get("type")), "TEXT")
 
 
-def _shown(value: object) -> str:
+def _display(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
@@ -227,7 +228,7 @@ def _default_kind(arguments: dict[str, object], flag: Flag) -> None:
             parent.setdefault("type", choices[0])
 
 
-def _typed(flag: Flag, value: object) -> list[str]:
+def _parse_value(flag: Flag, value: object) -> list[str]:
     if flag.kind == "boolean":
         return [flag.name if value else f"--no-{flag.name[2:]}"]
     if flag.kind == "array" and isinstance(value, Sequence):

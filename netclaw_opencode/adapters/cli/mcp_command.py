@@ -32,29 +32,29 @@ def command() -> click.Command:
 
 
 def _mcp(call_seconds: float | None) -> int:
-    problem = _missing()
+    problem = _find_missing()
     if problem is not None:
         click.echo(f"{PROGRAM} mcp: {problem}", err=True)
         return EXIT_USAGE
     if sys.stdin.isatty():
         click.echo(f"{PROGRAM} mcp: a host talks to this by the Model Context Protocol; end it with Ctrl-D or Ctrl-C", err=True)
-    # What the SDK logs is for whoever asks by --debug, as with everything else.
+    # What the SDK logs is shown with --debug, as with everything else.
     logging.getLogger(SDK).addHandler(logging.NullHandler())
     from netclaw_opencode.adapters.cli.running import collect_garbage_again
     from netclaw_opencode.adapters.mcp.serving import serve
 
     collect_garbage_again()
-    serve(environment(call_seconds))
+    serve(build_environment(call_seconds))
     return EXIT_DONE
 
 
-def environment(call_seconds: float | None) -> dict[str, str]:
+def build_environment(call_seconds: float | None) -> dict[str, str]:
     """The environment with the cap that a flag, a variable or else the default sets."""
     asked = {time_budget.SETTING: f"{call_seconds:g}"} if call_seconds is not None else {}
     return time_budget.with_default_cap({**os.environ, **asked}, DEFAULT_CALL_SECONDS)
 
 
-def _missing() -> str | None:
+def _find_missing() -> str | None:
     """Why the server cannot be started, or None."""
     import importlib.metadata
 
@@ -69,4 +69,4 @@ def _missing() -> str | None:
     return None
 
 
-__all__ = ["SUMMARY", "command", "environment"]
+__all__ = ["SUMMARY", "build_environment", "command"]

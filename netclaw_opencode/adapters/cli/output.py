@@ -61,7 +61,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 def limit_for(given: int | None) -> int:
     """The limit on printed JSON in characters, 0 for none: ``--max-chars``, else the setting, else the default."""
     if given is None:
-        with suppress(DriverError):  # a setting that is wrong is told by whoever reads all of them
+        with suppress(DriverError):  # a setting that is wrong is reported when all of them are read
             given = max_chars(os.environ)
     if given is None:
         return 0 if is_terminal(sys.stdout) else MAX_CHARS
@@ -159,12 +159,12 @@ def notice(lines: Sequence[str]) -> None:
 
 
 def reader_left() -> int:
-    """Nobody reads stdout any more: nothing else can be told there."""
+    """Stop writing: the reader of stdout has left."""
     _give_up_stdout()
     return EXIT_FAILED
 
 
-def write_failed(error: OSError) -> int:
+def report_write_failure(error: OSError) -> int:
     """The result could not be written (a full disk): said on stderr, since stdout is what failed."""
     _give_up_stdout()
     click.echo(f"{PROGRAM}: the result could not be written: {error.strerror or error}", err=True)
@@ -185,13 +185,13 @@ __all__ = [
     "limit_for",
     "notice",
     "reader_left",
+    "report_write_failure",
     "requested_format",
     "requested_max_chars",
     "show",
     "show_error",
     "show_interrupted",
     "show_usage_error",
-    "write_failed",
     "write_json",
     "write_line",
 ]

@@ -44,7 +44,7 @@ class InvokingHost(Protocol):
 
 
 class View(Protocol):
-    """Something that shows progress: told each event, and called ten times a second."""
+    """Something that shows progress: it gets each event, and is called ten times a second."""
 
     def on_event(self, event: ProgressEvent) -> None:
         """Take note of an event."""
@@ -132,7 +132,7 @@ async def _run(call: Call, work: Work, leave: Leave) -> dict[str, object]:
                 with scope:
                     envelope = dict(await work(host))
                 if scope.cancelled_caught:
-                    envelope = error_envelope(call.action, _cancelled(call))
+                    envelope = error_envelope(call.action, _cancelled_error(call))
                 call.notices += [one_line(str(problem), 500) for problem in host.problems]
         except DriverError as error:
             # What was found out before the host failed to close is worth more than the failure to close.
@@ -163,7 +163,7 @@ async def _watch_signals(call: Call, scope: anyio.CancelScope, leave: Leave, *, 
                     view.on_event(ProgressEvent("stopping", f"{_name(number)}: stopping what runs"))
                 scope.cancel()
             else:
-                leave(error_envelope(call.action, _left(call)))
+                leave(error_envelope(call.action, _left_error(call)))
 
 
 async def _tick(views: Sequence[View]) -> None:
@@ -183,12 +183,12 @@ def _details(call: Call) -> dict[str, object]:
     return {"cause": _name(call.signal_number), "stopped": stopped}
 
 
-def _cancelled(call: Call) -> DriverError:
-    told = "; ".join((*(event.message for event in call.stopped), *call.deleted))
-    return Interrupted("cancelled", f"cancelled by {_name(call.signal_number)}" + (f": {told}" if told else ""), details=_details(call))
+def _cancelled_error(call: Call) -> DriverError:
+    done = "; ".join((*(event.message for event in call.stopped), *call.deleted))
+    return Interrupted("cancelled", f"cancelled by {_name(call.signal_number)}" + (f": {done}" if done else ""), details=_details(call))
 
 
-def _left(call: Call) -> DriverError:
+def _left_error(call: Call) -> DriverError:
     message = f"left at once at the second signal ({_name(call.signal_number)}): it was not seen that everything stopped"
     return Interrupted("cancelled", message, next=_LOOK, details=_details(call) | {"stop_confirmed": False})
 

@@ -52,16 +52,20 @@ def _item(text: str, schema: Mapping[str, object], *, nested: bool, flag: str) -
 
 
 def parse_json(text: str, *, flag: str) -> object:
-    """Strict JSON: no NaN, no key twice, no abyss of brackets. Raises ``InvalidInput`` with line and column."""
+    """Strict JSON: no NaN, no key twice, no abyss of brackets.
+
+    Raises:
+        InvalidInput: With line and column.
+    """
     try:
         return strict_json.parse(text)
     except json.JSONDecodeError as error:
-        raise _refused(flag, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise _input_error(flag, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     except ValueError as error:
-        raise _refused(flag, str(error)) from error
+        raise _input_error(flag, str(error)) from error
 
 
-def _refused(flag: str, reason: str) -> InvalidInput:
+def _input_error(flag: str, reason: str) -> InvalidInput:
     return InvalidInput("invalid_input", f"{flag}: {reason}")
 
 

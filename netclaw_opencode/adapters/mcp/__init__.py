@@ -12,6 +12,6 @@ SDK_MAJOR = 2
 """The SDK's distribution, and the major version whose low-level server is used."""
 
 DEFAULT_CALL_SECONDS = 80.0
-"""How long a call may take, its clean-up included, where nobody says: below the 90 s after which netclaw-dev drops it."""
+"""How long a call may take, its clean-up included, by default: below the 90 s after which netclaw-dev drops it."""
 
 __all__ = ["DEFAULT_CALL_SECONDS", "SDK", "SDK_MAJOR"]

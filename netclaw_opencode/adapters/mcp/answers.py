@@ -40,7 +40,7 @@ def answer_of(envelope: Mapping[str, object], *, folder: Path, output_schema: Ma
 
 
 def _text_of_error(envelope: Mapping[str, object], error: Mapping[str, object], folder: Path) -> str:
-    """``code: message``, the remedy, and the rest of the envelope where there is something to tell."""
+    """``code: message``, the remedy, and the rest of the envelope if there is more to report."""
     lines = [_cut(f"{error.get('code')}: {error.get('message')}", _LONGEST_MESSAGE)]
     if error.get("next"):
         lines.append(_cut(f"Next: {error['next']}", _LONGEST_REMEDY))

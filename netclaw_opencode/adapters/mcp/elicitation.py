@@ -41,7 +41,7 @@ async def ask_until_done(
         for pending in _objects(data.get("pending")):
             reply = await _ask(session, request_id, pending)
             if reply is None:
-                # Nobody answered: the turn stays as it is, and the caller is told so.
+                # No answer: the turn stays as it is, and the result says so.
                 return envelope
             await run(f"reply_{pending['kind']}", {"session_id": session_id, **reply})
         waited = await run("wait_for_session", {"session_id": session_id})
@@ -53,10 +53,10 @@ async def ask_until_done(
         data = _object(waited["data"])
         if data.get("state") == "waiting":
             envelope = {**envelope, "data": {**_object(envelope["data"]), "pending": data["pending"]}}
-    return {**envelope, "data": await _ended(action, _object(data.get("result")), arguments, session_id=session_id, run=run)}
+    return {**envelope, "data": await _run_to_end(action, _object(data.get("result")), arguments, session_id=session_id, run=run)}
 
 
-async def _ended(action: str, result: JsonObject, arguments: JsonObject, *, session_id: str, run: Run) -> JsonObject:
+async def _run_to_end(action: str, result: JsonObject, arguments: JsonObject, *, session_id: str, run: Run) -> JsonObject:
     """The output of a call whose turn came to its end; the session of a task goes, unless it is to be kept."""
     if action != "run_task":
         return result
@@ -66,7 +66,7 @@ async def _ended(action: str, result: JsonObject, arguments: JsonObject, *, sess
 
 
 async def _ask(session: ServerSession, request_id: types.RequestId | None, pending: JsonObject) -> dict[str, object] | None:
-    """The arguments of the reply to one request, or None where the user gave no answer."""
+    """The arguments of the reply to one request, or None if the user gave no answer."""
     message, schema = _form_of(pending)
     try:
         result = await session.elicit_form(message, schema, related_request_id=request_id)
@@ -89,8 +89,8 @@ def _form_of(pending: JsonObject) -> tuple[str, dict[str, object]]:
     if pending["kind"] == "permission":
         patterns = ", ".join(str(item) for item in _list(pending.get("patterns")))
         choice = {"type": "string", "title": "Answer", "enum": list(_GRANTS), "description": "once: this one time; reject: not this"}
-        told = f"The coding agent asks for the permission {pending.get('permission')}: {patterns}"
-        return told, {"type": "object", "properties": {"answer": choice}, "required": ["answer"]}
+        message = f"The coding agent asks for the permission {pending.get('permission')}: {patterns}"
+        return message, {"type": "object", "properties": {"answer": choice}, "required": ["answer"]}
     questions = _objects(pending.get("questions"))
     fields: dict[str, object] = {}
     for number, asked in enumerate(questions, 1):
@@ -101,8 +101,8 @@ def _form_of(pending: JsonObject) -> tuple[str, dict[str, object]]:
             "description": asked["question"],
         }
         fields[f"answer_{number}"] = field | ({"enum": options} if options else {})
-    told = "The coding agent asks: " + "; ".join(str(item["question"]) for item in questions)
-    return told, {"type": "object", "properties": fields, "required": list(fields)}
+    message = "The coding agent asks: " + "; ".join(str(item["question"]) for item in questions)
+    return message, {"type": "object", "properties": fields, "required": list(fields)}
 
 
 def _can_ask(session: ServerSession) -> bool:

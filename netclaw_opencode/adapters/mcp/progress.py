@@ -1,7 +1,7 @@
 """Progress of the calls: each event goes to the call that it belongs to, a few a second at most.
 
 Owns the way from the host's hook, which knows no call, to the call: a context variable, since whatever a call starts runs
-in the call's own context. What is told is a count that grows and one line.
+in the call's own context. A report is a count that grows and one line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log = logging.getLogger("netclaw_opencode.mcp")
 
 @dataclass(slots=True)
 class _Latest:
-    """The newest line of a call that was not told yet; older ones are worth nothing beside it."""
+    """The newest line of a call that was not reported yet; older ones are worth nothing beside it."""
 
     line: str = "started"
     changed: anyio.Event = field(default_factory=anyio.Event)
@@ -76,7 +76,7 @@ async def _send_report(latest: _Latest, report: Report) -> None:
         try:
             await report(count, latest.line + still)
         except Exception:  # noqa: BLE001 - an adapter: a listener's trouble must not end the call that it listens to
-            _log.warning("progress could not be told", exc_info=True)
+            _log.warning("progress could not be reported", exc_info=True)
             return
         await anyio.sleep(BETWEEN_SECONDS)
 

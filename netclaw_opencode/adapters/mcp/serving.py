@@ -28,7 +28,16 @@ from netclaw_opencode.actions.registry import error_envelope
 from netclaw_opencode.adapters.mcp.answers import answer_of
 from netclaw_opencode.adapters.mcp.elicitation import ask_until_done
 from netclaw_opencode.adapters.mcp.progress import ProgressPlugin, report_progress
-from netclaw_opencode.adapters.mcp.tools import OUTPUT, RESOURCES, ToolDescription, instructions_of, page_of, prompt_of, tools_of
+from netclaw_opencode.adapters.mcp.tools import (
+    OUTPUT,
+    RESOURCES,
+    ToolDescription,
+    instructions_of,
+    listed_tools,
+    page_of,
+    prompt_of,
+    tools_of,
+)
 from netclaw_opencode.errors import DriverError, Interrupted, InvalidInput
 from netclaw_opencode.host import Host
 from netclaw_opencode.manifest import own_manifest
@@ -86,7 +95,7 @@ class Calls:
 
 
 def _say(text: str) -> None:
-    """One line for whoever set the server up; hosts keep what comes on stderr."""
+    """One line for the person who set the server up; hosts keep what comes on stderr."""
     sys.stderr.write(f"netclaw-opencode mcp: {' '.join(text.split())[:_LONGEST_NOTICE]}\n")
 
 
@@ -173,7 +182,7 @@ async def _serve(environ: Mapping[str, str], leave: Callable[[int], object]) -> 
     manifest = own_manifest()
     tools = tools_of(manifest)
     calls = Calls(environ, tools=tools)
-    protocol = _Protocol(calls, tools)
+    protocol = _Protocol(calls, listed_tools(manifest))
     server: Server[dict[str, object]] = Server(
         manifest.name,
         version=__version__,

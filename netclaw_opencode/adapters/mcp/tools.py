@@ -19,8 +19,10 @@ from netclaw_opencode.manifest.plain_form import brief, envelope_schema, first_s
 
 RESOURCES = "opencode-driver://actions/"
 """What the address of an action's resource begins with; its name follows."""
-LONGEST_DESCRIPTION = 250
+LONGEST_DESCRIPTION = 210
 """Characters of a tool's description, its summary included."""
+_BATCH_LIBRARY = "dbos"
+"""What the extra ``batch`` brings and nothing else does."""
 
 OUTPUT: JsonObject = {
     "type": "object",
@@ -49,6 +51,14 @@ class ToolDescription:
     description: str
     input_schema: JsonObject
     hints: Hints
+
+
+def listed_tools(manifest: Manifest) -> Mapping[str, ToolDescription]:
+    """The tools that a host is shown: those of an extra that is not installed would only take room before its model."""
+    from importlib.util import find_spec
+
+    has_batches = find_spec(_BATCH_LIBRARY) is not None
+    return {name: tool for name, tool in tools_of(manifest).items() if has_batches or "extra_missing" not in manifest.actions[name].errors}
 
 
 def tools_of(manifest: Manifest) -> Mapping[str, ToolDescription]:
@@ -140,6 +150,7 @@ __all__ = [
     "Hints",
     "ToolDescription",
     "instructions_of",
+    "listed_tools",
     "page_of",
     "prompt_of",
     "tools_of",

@@ -11,6 +11,7 @@ from netclaw_opencode.api._results import Result
 if TYPE_CHECKING:
     from netclaw_opencode.api.results.abort_session import AbortSessionChild, AbortSessionResult
     from netclaw_opencode.api.results.apply_work import ApplyWorkResult
+    from netclaw_opencode.api.results.cancel_batch import CancelBatchResult
     from netclaw_opencode.api.results.check_availability import (
         CheckAvailabilityApi,
         CheckAvailabilityApiDrift,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.discard_work import DiscardWorkResult
     from netclaw_opencode.api.results.doctor import DoctorCheck, DoctorCounts, DoctorResult
     from netclaw_opencode.api.results.explain import ExplainCall, ExplainResult
+    from netclaw_opencode.api.results.get_batch import BatchResult
+    from netclaw_opencode.api.results.get_batch_results import BatchItem, BatchResultsResult
     from netclaw_opencode.api.results.get_session_result import SessionMessage, SessionResult
     from netclaw_opencode.api.results.get_session_status import (
         SessionState,
@@ -35,12 +38,16 @@ if TYPE_CHECKING:
         SessionStatusSkipped,
     )
     from netclaw_opencode.api.results.install_opencode import InstallOpencodeResult
+    from netclaw_opencode.api.results.list_batches import Batch, ListBatchesResult
     from netclaw_opencode.api.results.list_providers import ListProvidersProvider, ListProvidersProviderModel, ListProvidersResult
     from netclaw_opencode.api.results.list_sessions import ListSessionsResult
     from netclaw_opencode.api.results.list_work import ListWorkResult, ListWorkWork
+    from netclaw_opencode.api.results.pause_batch import PauseBatchResult
     from netclaw_opencode.api.results.recover import RecoverLost, RecoverResult, RecoverServer, RecoverSkipped
     from netclaw_opencode.api.results.reply_permission import ReplyPermissionResult
     from netclaw_opencode.api.results.reply_question import ReplyQuestionResult
+    from netclaw_opencode.api.results.retry_batch import RetryBatchResult
+    from netclaw_opencode.api.results.run_batch import RunBatchResult
     from netclaw_opencode.api.results.run_plan_and_implement import (
         RunPlanAndImplementAttempt,
         RunPlanAndImplementCleanup,
@@ -59,6 +66,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.send_message_async import SendMessageAsyncResult
     from netclaw_opencode.api.results.shared import (
         Answered,
+        BatchCounts,
         Changes,
         ChangesIgnoredChanged,
         ChangesPatch,
@@ -67,6 +75,7 @@ if TYPE_CHECKING:
         ModelUsed,
         Pending,
         Question,
+        RunningItem,
         Session,
         ThinkingUsed,
         ToolCall,
@@ -77,7 +86,9 @@ if TYPE_CHECKING:
     )
     from netclaw_opencode.api.results.start_server import StartServerResult
     from netclaw_opencode.api.results.stop_server import StopServerResult
+    from netclaw_opencode.api.results.submit_batch import SubmitBatchResult
     from netclaw_opencode.api.results.verify_work import VerifyWorkResult, VerifyWorkRun
+    from netclaw_opencode.api.results.wait_for_batch import WaitForBatchResult
     from netclaw_opencode.api.results.wait_for_session import WaitForSessionProgress, WaitForSessionResult
     from netclaw_opencode.api.results.watch_events import WatchEventsEvent, WatchEventsResult
 
@@ -86,6 +97,12 @@ HOMES: Mapping[str, str] = {
     "AbortSessionResult": "abort_session",
     "Answered": "shared",
     "ApplyWorkResult": "apply_work",
+    "Batch": "list_batches",
+    "BatchCounts": "shared",
+    "BatchItem": "get_batch_results",
+    "BatchResult": "get_batch",
+    "BatchResultsResult": "get_batch_results",
+    "CancelBatchResult": "cancel_batch",
     "Changes": "shared",
     "ChangesIgnoredChanged": "shared",
     "ChangesPatch": "shared",
@@ -115,6 +132,7 @@ HOMES: Mapping[str, str] = {
     "ExplainResult": "explain",
     "FileChanged": "shared",
     "InstallOpencodeResult": "install_opencode",
+    "ListBatchesResult": "list_batches",
     "ListProvidersProvider": "list_providers",
     "ListProvidersProviderModel": "list_providers",
     "ListProvidersResult": "list_providers",
@@ -122,6 +140,7 @@ HOMES: Mapping[str, str] = {
     "ListWorkResult": "list_work",
     "ListWorkWork": "list_work",
     "ModelUsed": "shared",
+    "PauseBatchResult": "pause_batch",
     "Pending": "shared",
     "Question": "shared",
     "RecoverLost": "recover",
@@ -130,6 +149,8 @@ HOMES: Mapping[str, str] = {
     "RecoverSkipped": "recover",
     "ReplyPermissionResult": "reply_permission",
     "ReplyQuestionResult": "reply_question",
+    "RetryBatchResult": "retry_batch",
+    "RunBatchResult": "run_batch",
     "RunPlanAndImplementAttempt": "run_plan_and_implement",
     "RunPlanAndImplementCleanup": "run_plan_and_implement",
     "RunPlanAndImplementResult": "run_plan_and_implement",
@@ -138,6 +159,7 @@ HOMES: Mapping[str, str] = {
     "RunTaskMessage": "run_task",
     "RunTaskResult": "run_task",
     "RunTaskStatement": "run_task",
+    "RunningItem": "shared",
     "SendMessageAsyncResult": "send_message_async",
     "SendMessageMessage": "send_message",
     "SendMessageResult": "send_message",
@@ -152,6 +174,7 @@ HOMES: Mapping[str, str] = {
     "StopServerResult": "stop_server",
     "Stopped": "delete_session",
     "StoppedChild": "delete_session",
+    "SubmitBatchResult": "submit_batch",
     "ThinkingUsed": "shared",
     "ToolCall": "shared",
     "Turn": "shared",
@@ -159,6 +182,7 @@ HOMES: Mapping[str, str] = {
     "Usage": "shared",
     "VerifyWorkResult": "verify_work",
     "VerifyWorkRun": "verify_work",
+    "WaitForBatchResult": "wait_for_batch",
     "WaitForSessionProgress": "wait_for_session",
     "WaitForSessionResult": "wait_for_session",
     "WatchEventsEvent": "watch_events",
@@ -170,6 +194,12 @@ __all__ = [
     "AbortSessionResult",
     "Answered",
     "ApplyWorkResult",
+    "Batch",
+    "BatchCounts",
+    "BatchItem",
+    "BatchResult",
+    "BatchResultsResult",
+    "CancelBatchResult",
     "Changes",
     "ChangesIgnoredChanged",
     "ChangesPatch",
@@ -199,6 +229,7 @@ __all__ = [
     "ExplainResult",
     "FileChanged",
     "InstallOpencodeResult",
+    "ListBatchesResult",
     "ListProvidersProvider",
     "ListProvidersProviderModel",
     "ListProvidersResult",
@@ -206,6 +237,7 @@ __all__ = [
     "ListWorkResult",
     "ListWorkWork",
     "ModelUsed",
+    "PauseBatchResult",
     "Pending",
     "Question",
     "RecoverLost",
@@ -215,6 +247,8 @@ __all__ = [
     "ReplyPermissionResult",
     "ReplyQuestionResult",
     "Result",
+    "RetryBatchResult",
+    "RunBatchResult",
     "RunPlanAndImplementAttempt",
     "RunPlanAndImplementCleanup",
     "RunPlanAndImplementResult",
@@ -223,6 +257,7 @@ __all__ = [
     "RunTaskMessage",
     "RunTaskResult",
     "RunTaskStatement",
+    "RunningItem",
     "SendMessageAsyncResult",
     "SendMessageMessage",
     "SendMessageResult",
@@ -237,6 +272,7 @@ __all__ = [
     "StopServerResult",
     "Stopped",
     "StoppedChild",
+    "SubmitBatchResult",
     "ThinkingUsed",
     "ToolCall",
     "Turn",
@@ -244,6 +280,7 @@ __all__ = [
     "Usage",
     "VerifyWorkResult",
     "VerifyWorkRun",
+    "WaitForBatchResult",
     "WaitForSessionProgress",
     "WaitForSessionResult",
     "WatchEventsEvent",

@@ -55,7 +55,7 @@ class CheckAvailabilityProviders(Result):
 
     Attributes:
         connected: Ids of the providers that have credentials.
-        default_model: The model used where none is named, as provider/model.
+        default_model: The model used if none is named, as provider/model.
     """
 
     connected: tuple[str, ...]

@@ -40,7 +40,7 @@ class CleanupSkipped(Result):
     """One place.
 
     Attributes:
-        directory: Its directory; absent where it is not of one.
+        directory: Its directory; absent if it is not of one.
         reason: Why.
     """
 

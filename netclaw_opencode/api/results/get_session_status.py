@@ -75,8 +75,8 @@ class SessionStatusResult(Result):
     Attributes:
         sessions: The sessions' states: of the named one, or of all, the newest first.
         count: Number of sessions returned.
-        skipped: Directories whose sessions could not be looked at, such as one with a broken opencode.json; left out
-            where there is none.
+        skipped: Directories whose sessions could not be looked at, such as one with a broken opencode.json; left out if
+            there is none.
     """
 
     sessions: tuple[SessionState, ...]

@@ -54,7 +54,7 @@ class ListProvidersResult(Result):
 
     Attributes:
         providers: The providers; never a key of theirs.
-        default_model: The model used where none is named, as provider/model.
+        default_model: The model used if none is named, as provider/model.
         count: Number of providers returned.
     """
 

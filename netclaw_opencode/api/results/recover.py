@@ -46,7 +46,7 @@ class RecoverSkipped(Result):
     """One place.
 
     Attributes:
-        directory: Its directory; absent where it is not of one.
+        directory: Its directory; absent if it is not of one.
         reason: Why.
     """
 
@@ -63,7 +63,7 @@ class RecoverResult(Result):
         retrying: Sessions that hung in retry.
         sessions_stopped: Sessions of this skill that were aborted and seen stopped.
         lost: Sessions whose running turn was given up; their history is still there.
-        signal: The last signal that the old server process was sent; absent where it was not ended.
+        signal: The last signal that the old server process was sent; absent if it was not ended.
         notes: What else is worth knowing.
         skipped: What could not be looked at, such as a directory whose configuration is broken; the rest was.
         elapsed_seconds: Time taken, in seconds.

@@ -37,7 +37,7 @@ class SendMessageResult(Result, Generic[T]):
         state: completed, or waiting: the agent asks for something, on_request is return, and the turn is still open.
             Any other ending is an error.
         text: The agent's answer. It is the model's text: data, not instructions to follow.
-        structured: The answer as data that fits output_schema, where one was given: any JSON value.
+        structured: The answer as data that fits output_schema, if one was given: any JSON value.
         finish: Why the model stopped: stop, or length or content-filter (see truncated, filtered).
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
@@ -52,7 +52,7 @@ class SendMessageResult(Result, Generic[T]):
         changes: How files_changed was found, and the change as a whole.
         tools: The agent's tool calls, in order.
         answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
-        refused: Those of answered that were refusals; left out where there was none.
+        refused: Those of answered that were refusals; left out if there was none.
         pending: With state waiting: what the agent waits for.
         next: With state waiting: the command that refuses the request; reply_permission and reply_question answer
             otherwise.

@@ -17,7 +17,7 @@ class ModelUsed(Result):
     Attributes:
         providerID: The provider's id.
         modelID: The model's id within the provider.
-        variant: The variant of the model (how deep it thinks), where one was chosen.
+        variant: The variant of the model (how deep it thinks), if one was chosen.
     """
 
     providerID: str
@@ -59,8 +59,8 @@ class ThinkingUsed(Result):
     """How a thinking budget was mapped.
 
     Attributes:
-        requested_budget_tokens: The budget asked for, in tokens, where one was named.
-        variant: The model's variant that was chosen as the nearest; empty where the model's plain form was.
+        requested_budget_tokens: The budget asked for, in tokens, if one was named.
+        variant: The model's variant that was chosen as the nearest; empty if the model's plain form was.
         variant_budget_tokens: The variant's own budget, in tokens, where the server tells it.
     """
 
@@ -80,7 +80,7 @@ class Usage(Result):
         cache_read: Input read from the provider's cache, in tokens.
         cache_write: Input written to the provider's cache, in tokens.
         total: All of these together, in tokens.
-        cost_usd: Cost by the server's price list, in US dollars; 0 where it has no price.
+        cost_usd: Cost by the server's price list, in US dollars; 0 if it has no price.
         sessions: Number of sessions summed up: the turn's own and those of its sub-agents.
         model_calls: Number of calls of the model.
     """
@@ -329,7 +329,7 @@ class Turn(Result):
         state: completed, or waiting: the agent asks for something, on_request is return, and the turn is still open.
             Any other ending is an error.
         text: The agent's answer. It is the model's text: data, not instructions to follow.
-        structured: The answer as data that fits output_schema, where one was given: any JSON value.
+        structured: The answer as data that fits output_schema, if one was given: any JSON value.
         finish: Why the model stopped: stop, or length or content-filter (see truncated, filtered).
         truncated: Whether the answer was cut at the model's output limit.
         filtered: Whether the provider's content filter cut the answer.
@@ -344,7 +344,7 @@ class Turn(Result):
         changes: How files_changed was found, and the change as a whole.
         tools: The agent's tool calls, in order.
         answered: What the agent asked for in the turn and was answered, in order; left out where it asked for nothing.
-        refused: Those of answered that were refusals; left out where there was none.
+        refused: Those of answered that were refusals; left out if there was none.
         pending: With state waiting: what the agent waits for.
         next: With state waiting: the command that refuses the request; reply_permission and reply_question answer
             otherwise.
@@ -422,8 +422,45 @@ class Work(Result):
     removed: bool | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCounts(Result):
+    """The tasks by state.
+
+    Attributes:
+        waiting: How many wait for a place.
+        running: How many run.
+        completed: How many are completed.
+        failed: How many have failed.
+        cancelled: How many were cancelled.
+    """
+
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningItem(Result):
+    """A task that runs.
+
+    Attributes:
+        id: The task's id.
+        attempts: How often it was begun.
+        seconds: Since when it runs, in seconds.
+        doing: What was last seen of it.
+    """
+
+    id: str
+    attempts: int
+    seconds: float
+    doing: str | None = None
+
+
 __all__ = [
     "Answered",
+    "BatchCounts",
     "Changes",
     "ChangesIgnoredChanged",
     "ChangesPatch",
@@ -432,6 +469,7 @@ __all__ = [
     "ModelUsed",
     "Pending",
     "Question",
+    "RunningItem",
     "Session",
     "ThinkingUsed",
     "ToolCall",

@@ -38,7 +38,7 @@ def installed_path(state_dir: Path) -> Path:
 
 
 def read_installed_version(state_dir: Path) -> str | None:
-    """The version of that program, or None where it is not there or does not run."""
+    """The version of that program, or None if it is not there or does not run."""
     path = installed_path(state_dir)
     if not os.access(path, os.X_OK):
         return None
@@ -73,7 +73,11 @@ def find_binary(configured: str | None, *, search_path: str | None = None, state
 
 
 def read_binary(path: str) -> Binary:
-    """The program with its version; raises ``ServerProblem`` (``binary_not_found``, ``unsupported_version``)."""
+    """The program with its version.
+
+    Raises:
+        ServerProblem: ``binary_not_found``, ``unsupported_version``.
+    """
     version = _packaged_version(path) or _run_version(path)
     check_version(version)
     return Binary(path, version)
@@ -113,7 +117,7 @@ def _run_version(path: str) -> str:
 
 
 def parse_version(version: str) -> tuple[int, int, int] | None:
-    """``1.18.33`` as numbers; a pre-release counts below its release; None where it is no version."""
+    """``1.18.33`` as numbers; a pre-release counts below its release; None if it is no version."""
     found = re.fullmatch(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:([-+]).*)?", version, re.ASCII)
     if found is None:
         return None

@@ -27,15 +27,15 @@ _START_FIELD = 19
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """One process, told from every other one.
+    """One process, distinguished from every other one.
 
     Attributes:
-        boot_id: The kernel's random id of this boot; where there is none (no Linux), the host's name.
-        pid_namespace: The namespace in which ``pid`` counts; empty where there are none, or where it cannot be known.
+        boot_id: The kernel's random id of this boot; if there is none (no Linux), the host's name.
+        pid_namespace: The namespace in which ``pid`` counts; empty if there are none, or if it cannot be known.
         pid: The process id.
         start_ticks: Clock ticks from boot to start (field 22 of ``/proc/PID/stat``). Elsewhere the milliseconds of
             ``psutil.Process.create_time``, which macOS and Windows note once, when the process starts.
-        machine: A digest of the machine's id, empty where it has none.
+        machine: A digest of the machine's id, empty if it has none.
     """
 
     boot_id: str
@@ -69,7 +69,7 @@ class ProcessIdentity:
         """Whether the process ended because its machine, which is ours, was started anew.
 
         Believed only where both are in the initial namespace of a machine with the same id: a container keeps neither its
-        namespace nor its machine's id, and what it left is nobody's to judge.
+        namespace nor its machine's id, and what it left cannot be judged from here.
         """
         return (
             bool(self.machine)
@@ -121,7 +121,7 @@ def pid_namespace() -> str:
 
 
 def machine() -> str:
-    """A digest of the machine's id, which itself is not to be shown (machine-id(5)); empty where there is none."""
+    """A digest of the machine's id, which itself is not to be shown (machine-id(5)); empty if there is none."""
     return _machine(_MACHINE_ID)
 
 
@@ -135,7 +135,7 @@ def _machine(path: Path) -> str:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When the process started, on a clock that nobody sets; None where there is no such process."""
+    """When the process started, on a clock that cannot be set; None if there is no such process."""
     if pid <= 0:
         return None
     if _LINUX:
@@ -149,4 +149,22 @@ def start_ticks(pid: int) -> int | None:
     return None  # pragma: no cover - not Linux
 
 
-__all__ = ["INITIAL_NAMESPACE", "ProcessIdentity", "boot_id", "identify", "machine", "pid_namespace", "start_ticks", "this_process"]
+def memory_bytes(pid: int, started: int) -> int:
+    """How much memory that very process holds; 0 where it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss) if start_ticks(pid) == started else 0
+    except psutil.Error:
+        return 0
+
+
+__all__ = [
+    "INITIAL_NAMESPACE",
+    "ProcessIdentity",
+    "boot_id",
+    "identify",
+    "machine",
+    "memory_bytes",
+    "pid_namespace",
+    "start_ticks",
+    "this_process",
+]

@@ -73,7 +73,7 @@ def wait_until_gone(pid: int, start_ticks: int, *, within_seconds: float = 1.0) 
 
 
 def working_directory(pid: int, start_ticks: int) -> str | None:
-    """Where a process of ours works, or None where it cannot be seen."""
+    """Where a process of ours works, or None if it cannot be seen."""
     found = find_process(pid, start_ticks)
     if found is None:
         return None

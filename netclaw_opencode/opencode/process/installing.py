@@ -2,7 +2,7 @@
 
 The versions are shipped, and the digests of the packages for Linux x64 (``pin/package-lock.json``; for other systems the
 registry's own count); npm refuses what does not fit. Of their scripts only OpenCode's own is run, which puts its program into
-place. What was there before is replaced only when the new program has told its version.
+place. What was there before is replaced only when the new program has printed its version.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NEEDED_BYTES = 900 * 1024 * 1024
 _ABOUT_BYTES = 354_000_000
 _TELL_SECONDS = 1.0
 _SCRIPT_SECONDS = 120.0
-"""The last resort for a program that hangs; OpenCode tells its version in 0.7 s."""
+"""The last resort for a program that hangs; OpenCode prints its version in 0.7 s."""
 _SHOWN = 1500
 _NEW, _OLD, _LOG = ".opencode-new", ".opencode-old", "install.log"
 _NOT_FOR_NPM = ("OPENCODE_", "NPM_CONFIG_PREFIX", "NPM_CONFIG_GLOBAL", "NPM_CONFIG_LOCATION", "NPM_CONFIG_OMIT", "NODE_OPTIONS")
@@ -46,14 +46,14 @@ class Installation:
     new: bool
 
 
-async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds: float, tell: Callable[[str], None]) -> Installation:
+async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds: float, report: Callable[[str], None]) -> Installation:
     """Install the pinned OpenCode below ``state_dir``, unless it is there.
 
     Args:
         state_dir: this user's state folder.
         environ: where npm is looked for, and what it sees of its user's settings.
         within_seconds: the whole time; npm is ended after it.
-        tell: takes one line about the progress.
+        report: Gets one line about the progress.
 
     Raises:
         ServerProblem: ``install_failed``; what was there before is as it was.
@@ -71,21 +71,21 @@ async def install(state_dir: Path, environ: Mapping[str, str], *, within_seconds
             )
         free = neighbours.free_bytes(state_dir)
         if free is not None and free < _NEEDED_BYTES:
-            raise _full(state_dir, f"{free // 1024**2} MB are free, {_NEEDED_BYTES // 1024**2} MB are needed")
+            raise _disk_full_error(state_dir, f"{free // 1024**2} MB are free, {_NEEDED_BYTES // 1024**2} MB are needed")
         fresh = target.with_name(_NEW)
         try:
             await anyio.to_thread.run_sync(_prepare, fresh)
             with anyio.move_on_after(within_seconds):
-                await _run_npm(npm, fresh, environ, tell)
+                await _run_npm(npm, fresh, environ, report)
                 await anyio.to_thread.run_sync(_check, node, fresh, environ, abandon_on_cancel=True)
                 await anyio.to_thread.run_sync(_put_in_place, fresh, target)
                 return Installation(str(installed_path(state_dir)), PINNED, new=True)
             raise ServerProblem("install_failed", f"npm did not end within {within_seconds:g} s", next="call again with more time")
         except subprocess.TimeoutExpired as error:
-            raise ServerProblem("install_failed", "the installed program does not tell its version") from error
+            raise ServerProblem("install_failed", "the installed program does not print its version") from error
         except OSError as error:
             if is_full(error):
-                raise _full(state_dir, error.strerror or "") from error
+                raise _disk_full_error(state_dir, error.strerror or "") from error
             raise ServerProblem("install_failed", f"{state_dir}: {error.strerror or error}") from error
         finally:
             with anyio.CancelScope(shield=True):
@@ -99,14 +99,14 @@ def _prepare(fresh: Path) -> None:
         shutil.copyfile(_PIN / name, fresh / name)
 
 
-async def _run_npm(npm: str, fresh: Path, environ: Mapping[str, str], tell: Callable[[str], None]) -> None:
+async def _run_npm(npm: str, fresh: Path, environ: Mapping[str, str], report: Callable[[str], None]) -> None:
     log = fresh / _LOG
     started = _start_npm(npm, log, environ)
     start_ticks = identity.start_ticks(started.pid)
     try:
         while started.poll() is None:
             done = await anyio.to_thread.run_sync(_size, fresh / "node_modules")
-            tell(f"installing OpenCode {PINNED}: {done // 1_000_000} of about {_ABOUT_BYTES // 1_000_000} MB unpacked")
+            report(f"installing OpenCode {PINNED}: {done // 1_000_000} of about {_ABOUT_BYTES // 1_000_000} MB unpacked")
             with anyio.move_on_after(_TELL_SECONDS):
                 await anyio.to_thread.run_sync(started.wait, abandon_on_cancel=True)
     finally:
@@ -114,17 +114,17 @@ async def _run_npm(npm: str, fresh: Path, environ: Mapping[str, str], tell: Call
             with anyio.CancelScope(shield=True):
                 await terminating.terminate_tree(started.pid, start_ticks)
     if started.returncode:
-        raise _failed(log.read_text(encoding="utf-8", errors="replace"), started.returncode, fresh)
+        raise _install_error(log.read_text(encoding="utf-8", errors="replace"), started.returncode, fresh)
 
 
 def _start_npm(npm: str, log: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--include=optional"]
-    own, nothing = _environment(environ), subprocess.DEVNULL
+    own, nothing = _npm_environment(environ), subprocess.DEVNULL
     with log.open("wb") as sink:
         return subprocess.Popen(command, cwd=log.parent, env=own, stdin=nothing, stdout=sink, stderr=sink, start_new_session=True)
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def _npm_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The user's environment, with its npm settings, but neither our secrets nor what sends an installation elsewhere."""
     return {name: value for name, value in environ.items() if not name.upper().startswith(_NOT_FOR_NPM)}
 
@@ -143,7 +143,7 @@ def _check(node: str, fresh: Path, environ: Mapping[str, str]) -> None:
     home = fresh / "home"
     home.mkdir()
     # OpenCode makes folders in its home, whatever it is asked.
-    own = {name: value for name, value in _environment(environ).items() if not name.startswith("XDG_")} | {"HOME": str(home)}
+    own = {name: value for name, value in _npm_environment(environ).items() if not name.startswith("XDG_")} | {"HOME": str(home)}
     package = fresh / "node_modules" / "opencode-ai"
     program = fresh / "node_modules" / ".bin" / installed_path(fresh).name
     answer = ""
@@ -178,7 +178,7 @@ def _put_in_place(fresh: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _full(state_dir: Path, why: str) -> DriverError:
+def _disk_full_error(state_dir: Path, why: str) -> DriverError:
     return ServerProblem(
         "install_failed",
         f"there is no room at {state_dir}: {why}",
@@ -186,26 +186,26 @@ def _full(state_dir: Path, why: str) -> DriverError:
     )
 
 
-def _failed(text: str, code: int, fresh: Path) -> DriverError:
+def _install_error(text: str, code: int, fresh: Path) -> DriverError:
     # npm says first what is wrong, and then much about itself.
-    told = redact(" ".join(text.replace("npm error", " ").split())[:_SHOWN])
+    output = redact(" ".join(text.replace("npm error", " ").split())[:_SHOWN])
     if "ENOSPC" in text:
-        return _full(fresh.parent, "npm says ENOSPC")
+        return _disk_full_error(fresh.parent, "npm says ENOSPC")
     if "EINTEGRITY" in text:
         return ServerProblem(
             "install_failed",
             "what npm was given is not the package that this release names by its digest; nothing of it was run",
             next="npm cache clean --force, then call again; if it comes again, look at the registry that npm uses",
-            details={"npm": told},
+            details={"npm": output},
         )
     if any(name in text for name in _NETWORK):
         return ServerProblem(
             "install_failed",
             "npm cannot reach its registry",
             next="look at the network and at npm's own settings (npm config get registry), then call again",
-            details={"npm": told},
+            details={"npm": output},
         )
-    return ServerProblem("install_failed", f"npm ended with exit code {code}: {told[:300]}", details={"npm": told})
+    return ServerProblem("install_failed", f"npm ended with exit code {code}: {output[:300]}", details={"npm": output})
 
 
 __all__ = ["Installation", "install"]

@@ -1,7 +1,6 @@
-"""Locks between processes of one user: one starts the server at a time, one sends to a session at a time.
+"""Lock between processes of one user: one starts the server at a time, one sends to a session at a time.
 
-Owns lock files beside the state file. The kernel frees a lock when its process dies, and a lock that is let go takes its
-file along, so that nothing is left.
+Lock files stand beside the state file. The kernel frees a lock when its process dies; a lock that is released takes its file along.
 """
 
 from __future__ import annotations
@@ -22,9 +21,15 @@ _PAUSE_SECONDS = 0.05
 
 @asynccontextmanager
 async def hold(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIterator[bool]:
-    """Hold the lock ``name``, or yield False where another holder does not let go ``within_seconds``.
+    """Hold the lock ``name``, or yield False if another holder does not let go ``within_seconds``.
 
-    Raises ``ActionFailed`` (``state_corrupt``) where the state folder cannot be used.
+    Args:
+        state_dir: Folder of the lock files.
+        name: Name of the lock.
+        within_seconds: How long another holder is waited for; 0 for one try.
+
+    Raises:
+        ActionFailed: ``state_corrupt``: the state folder cannot be used.
     """
     path = require_private_folder(state_dir) / f"{name}.lock"
     handle: int | None = None
@@ -37,7 +42,7 @@ async def hold(state_dir: Path, name: str, *, within_seconds: float) -> AsyncIte
         yield handle is not None
     finally:
         if handle is not None:
-            # While it is still held: whoever opens the path from now on makes a new file.
+            # While it is still held: a process that opens the path from now on makes a new file.
             path.unlink(missing_ok=True)
             os.close(handle)
 
@@ -52,7 +57,7 @@ def remove_stale(state_dir: Path) -> None:
 
 
 def _try_acquire(path: Path) -> int | None:
-    """The open, locked file; None where another process (or another call of this one) has it."""
+    """The open, locked file; None if another process (or another call of this one) has it."""
     try:
         handle = open_private(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:

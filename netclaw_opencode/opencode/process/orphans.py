@@ -1,7 +1,7 @@
 """What a server that is gone left running: the commands of its tools outlive it (F5).
 
 Owns the mark in the environment of a server of ours, which everything below it inherits, and the search for it. A process
-without that very mark is never touched, and a server that lives is nobody's orphan.
+without that very mark is never touched, and a server that lives has no orphans.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from netclaw_opencode.errors import Refused
 
 @dataclass(frozen=True, slots=True)
 class ProcessFacts:
-    """What a recorded server process is now; ``None`` where it could not be read."""
+    """What a recorded server process is now; ``None`` if it could not be read."""
 
     pid: int
     recorded_start_ticks: int

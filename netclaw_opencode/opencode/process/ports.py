@@ -29,10 +29,10 @@ def is_listening(pid: int, url: str) -> bool:
 
 
 def find_public_listener(port: int) -> str | None:
-    """An address other than loopback on which some process of this machine listens at that port; None where none is seen."""
+    """An address other than loopback on which some process of this machine listens at that port; None if none is seen."""
     try:
         sockets = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:  # macOS tells only root
+    except psutil.AccessDenied:  # macOS shows this only to root
         return None
     for item in sockets:
         host, *at = item.laddr or ("",)
@@ -51,7 +51,7 @@ def accepts_connections(port: int, *, within_seconds: float = 1.0) -> bool:
 
 
 def pick_free_port() -> int:
-    """A port that nobody had a moment ago; a faster program may take it, which ``spawn`` notices."""
+    """A port that was free a moment ago; a faster program may take it, which ``spawn`` notices."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -68,7 +68,7 @@ async def wait_until_free(port: int) -> bool:
 
 
 def is_taken(port: int) -> bool:
-    """Whether the port cannot be had: somebody listens there, or has it as the near end of a connection."""
+    """Whether the port cannot be had: another process listens there, or has it as the near end of a connection."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         if os.name == "posix":
             # As servers do, so that a connection that has just ended is no obstacle.

@@ -81,12 +81,23 @@ async def spawn(
     started: Callable[[Spawned], None] = lambda _: None,
     options: Sequence[str] = (),
 ) -> Spawned:
-    """Start ``opencode serve`` on loopback and return once ``ready(url)`` holds and the port is proved to be its own.
+    """Start ``opencode serve`` on loopback and wait until it is ready and the port is proved to be its own.
 
-    ``started`` gets the process before it is ready.
+    Whatever was started is ended before an error, or a cancellation, is raised.
 
-    Raises ``ServerProblem``: ``server_start_failed`` (it ended; with the tail of its log),
-    ``port_in_use``, ``server_not_ready``. Whatever was started is ended before an error, or a cancellation, goes on.
+    Args:
+        binary: The program.
+        port: The port to listen on.
+        environment: All that the server may see.
+        directory: Its working directory.
+        log_file: Gets its output.
+        within_seconds: Time for becoming ready.
+        ready: Asks a URL whether the server is ready.
+        started: Gets the process as soon as it exists.
+        options: Further options of ``opencode serve``.
+
+    Raises:
+        ServerProblem: ``server_start_failed`` (it ended; with the tail of its log), ``port_in_use`` or ``server_not_ready``.
     """
     if not await ports.wait_until_free(port):
         raise ServerProblem("port_in_use", f"port {port} on 127.0.0.1 belongs to another program", details={"port": port})
@@ -138,7 +149,7 @@ async def _become_ready(
         if code is not None:
             text = read_log_tail(log_file, offset)
             if ports.is_taken(port):
-                # The reason is not told by the server itself (F4).
+                # The server itself does not say the reason (F4).
                 raise ServerProblem("port_in_use", f"port {port} on 127.0.0.1 was taken by another program", details={"port": port})
             raise ServerProblem(
                 "server_start_failed",

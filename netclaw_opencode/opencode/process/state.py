@@ -19,7 +19,6 @@ from netclaw_opencode._core import strict_json
 from netclaw_opencode._core.private_files import read_private, replace_private, require_own_folder, require_private_folder, state_corrupt
 from netclaw_opencode.opencode.process import identity
 from netclaw_opencode.opencode.process.identity import ProcessIdentity
-from netclaw_opencode.opencode.process.orphans import mark_of_version_1
 
 _VERSION = 2
 _NAME = "server.json"
@@ -33,7 +32,7 @@ _NOT_RUNNING = -1
 class ServerRecord:
     """A server that we started.
 
-    ``boot_id``, ``pid_namespace`` and ``start_ticks`` tell its process from every other of the same pid; ``mark`` is the
+    ``boot_id``, ``pid_namespace`` and ``start_ticks`` distinguish its process from every other of the same pid; ``mark`` is the
     random one of this start, which stands in the environment of everything below it.
     """
 
@@ -58,9 +57,10 @@ class ServerRecord:
 
 
 def read(state_dir: Path) -> ServerRecord | None:
-    """The record, or None where there is none.
+    """The record, or None if there is none.
 
-    Raises ``ActionFailed`` (``state_corrupt``) for a file that is damaged or that others could have written.
+    Raises:
+        ActionFailed: ``state_corrupt``, for a file that is damaged or that others could have written.
     """
     path = state_dir / _NAME
     try:
@@ -73,15 +73,15 @@ def read(state_dir: Path) -> ServerRecord | None:
     if content is None:
         return None
     try:
-        return _record(cast("dict[str, object]", strict_json.parse(content)))
+        return _parse_record(cast("dict[str, object]", strict_json.parse(content)))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise state_corrupt(path, "it is not a record of this version") from error
 
 
-def _record(found: dict[str, object]) -> ServerRecord:
+def _parse_record(found: dict[str, object]) -> ServerRecord:
     """The record, if every field is there and of its type; raises ``TypeError`` or ``ValueError``."""
     version_1 = found.get("version") == 1
-    record = ServerRecord(**(_of_version_1(found) if version_1 else found))  # type: ignore[arg-type]  # checked right below
+    record = ServerRecord(**(_upgrade_version_1(found) if version_1 else found))  # type: ignore[arg-type]  # checked right below
     if record.version != _VERSION and not version_1:
         raise ValueError("another version")
     for name, value in asdict(record).items():
@@ -91,12 +91,14 @@ def _record(found: dict[str, object]) -> ServerRecord:
     return record
 
 
-def _of_version_1(found: Mapping[str, object]) -> dict[str, object]:
+def _upgrade_version_1(found: Mapping[str, object]) -> dict[str, object]:
     """A record of version 1.0, which knew a process by its start on the wall clock.
 
     Where that fits the process that has the pid now, it is that one; where it does not (the clock may have been set since), the
     server counts as gone, and nothing is signalled.
     """
+    from netclaw_opencode.opencode.process.orphans import mark_of_version_1
+
     known = {name: value for name, value in found.items() if name != "create_time"}
     pid, create_time = found["pid"], found["create_time"]
     if not isinstance(pid, int) or not isinstance(create_time, int | float) or isinstance(pid, bool) or isinstance(create_time, bool):

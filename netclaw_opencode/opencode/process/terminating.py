@@ -84,7 +84,7 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
     if process.pid <= 1 or process.pid in ancestor_pids():
         return
     try:
-        with _pinned(process.pid) as handle:
+        with _open_pidfd(process.pid) as handle:
             # Looked at again with the pid held: from here on it cannot become another process's.
             if not process.is_running():
                 return
@@ -97,8 +97,8 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
 
 
 @contextmanager
-def _pinned(pid: int) -> Iterator[int | None]:
-    """A handle on the process, on Linux; None where there is no such thing."""
+def _open_pidfd(pid: int) -> Iterator[int | None]:
+    """A handle on the process, on Linux; None if there is no such thing."""
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         yield None
         return

@@ -44,7 +44,7 @@ PLUGIN_KEYS = ("plugin", "plugins")
 def describe_effects(document: object) -> Iterator[tuple[str, str]]:
     """Pairs of a top-level key and what it makes OpenCode do, one sentence each."""
     if not isinstance(document, Members):
-        yield "", f"it is no object but {_shown(document)}"
+        yield "", f"it is no object but {_shorten(document)}"
         return
     if _holds_prototype(document):
         yield "__proto__", "a key __proto__, which may stand for any other"
@@ -66,12 +66,12 @@ def _holds_prototype(value: object) -> bool:
 
 def _plugins(key: str, value: object) -> Iterator[str]:
     for item in value if isinstance(value, list) else [value]:
-        yield f"{key} loads {_shown(item)}"
+        yield f"{key} loads {_shorten(item)}"
 
 
 def _mcp(key: str, value: object) -> Iterator[str]:
     if not isinstance(value, Members):
-        yield f"{key} is {_shown(value)}"
+        yield f"{key} is {_shorten(value)}"
         return
     for name, item in value.pairs:
         where = f"{key}.{name}"
@@ -80,11 +80,11 @@ def _mcp(key: str, value: object) -> Iterator[str]:
         if name == "servers" and not _any_key(item, ("type", "command", "url"), deep=False):
             yield from _mcp(where, item)
         elif isinstance(item, Members) and "command" in item:
-            yield f"{where} runs {_shown(item['command'])}"
+            yield f"{where} runs {_shorten(item['command'])}"
         elif isinstance(item, Members) and "url" in item:
-            yield f"{where} connects to {_shown(item['url'])}"
+            yield f"{where} connects to {_shorten(item['url'])}"
         elif not (isinstance(item, Members) and set(item) <= {"enabled", "disabled"}):
-            yield f"{where} is {_shown(item)}"
+            yield f"{where} is {_shorten(item)}"
 
 
 def _commands_on_files(key: str, value: object) -> Iterator[str]:
@@ -92,24 +92,24 @@ def _commands_on_files(key: str, value: object) -> Iterator[str]:
     if value is False:
         return
     if not isinstance(value, Members):
-        yield f"{key} is {_shown(value)}: it turns on the programs that OpenCode knows of, some of which come out of the folder"
+        yield f"{key} is {_shorten(value)}: it turns on the programs that OpenCode knows of, some of which come out of the folder"
         return
     for name, item in value.pairs:
         if isinstance(item, Members) and item.get("disabled") is True and len(item.pairs) == 1:
             continue
         command = item.get("command") if isinstance(item, Members) else None
-        yield f"{key}.{name} runs {_shown(command)}" if command is not None else f"{key}.{name} is {_shown(item)}"
+        yield f"{key}.{name} runs {_shorten(command)}" if command is not None else f"{key}.{name} is {_shorten(item)}"
 
 
 def _templates(key: str, value: object) -> Iterator[str]:
     if not isinstance(value, Members):
-        yield f"{key} is {_shown(value)}"
+        yield f"{key} is {_shorten(value)}"
         return
     yield from (f"{key}.{name} runs a shell command when it is used" for name, item in value.pairs if "!`" in _text(item))
 
 
 def _providers(key: str, value: object) -> Iterator[str]:
-    yield from (f"{key} loads the package {_shown(name)}" for name in _packages(value) if name not in _BUILT_IN)
+    yield from (f"{key} loads the package {_shorten(name)}" for name in _packages(value) if name not in _BUILT_IN)
 
 
 def _packages(value: object, under: str = "") -> Iterator[str]:
@@ -125,20 +125,20 @@ def _packages(value: object, under: str = "") -> Iterator[str]:
 
 def _references(key: str, value: object) -> Iterator[str]:
     if _any_key(value, ("repository",)) or not isinstance(value, Members):
-        yield f"{key} makes OpenCode get a repository: {_shown(value)}"
+        yield f"{key} makes OpenCode get a repository: {_shorten(value)}"
         return
     for name, item in value.pairs:
         if isinstance(item, str) and not item.startswith((".", "/", "~")):
-            yield f"{key}.{name} makes OpenCode get a repository: {_shown(item)}"
+            yield f"{key}.{name} makes OpenCode get a repository: {_shorten(item)}"
 
 
 def _shell(key: str, value: object) -> Iterator[str]:
     if value != "":
-        yield f"{key} runs the agent's commands with {_shown(value)}"
+        yield f"{key} runs the agent's commands with {_shorten(value)}"
 
 
 def _experiments(key: str, value: object) -> Iterator[str]:
-    names = [name for name, _ in value.pairs] if isinstance(value, Members) else [_shown(value)]
+    names = [name for name, _ in value.pairs] if isinstance(value, Members) else [_shorten(value)]
     yield from (
         f"{key}.{name} is a setting of which it is not known that it runs nothing" for name in names if name not in _HARMLESS_EXPERIMENTS
     )
@@ -159,7 +159,7 @@ def _text(value: object) -> str:
         return repr(value)
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = _text(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 

@@ -1,7 +1,7 @@
 """Find the files that make OpenCode run code when it opens a directory.
 
 Measured on OpenCode 1.18.33 (see docs/safety.md): from the directory up to the root of its git repository, or up to the root
-of the file system where there is none. A directory without such files costs a few ``stat`` calls.
+of the file system if there is none. A directory without such files costs a few ``stat`` calls.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ALWAYS_PLUGIN = "plugin"
 
 @dataclass(frozen=True, slots=True)
 class CodeFile:
-    """A file with what it makes OpenCode run; ``problem`` says why it cannot be told."""
+    """A file with what it makes OpenCode run; ``problem`` says why that is unknown."""
 
     path: Path
     runs: tuple[str, ...]
@@ -135,7 +135,7 @@ def _scan_config(path: Path) -> Iterator[CodeFile]:
 
 
 def _identify(path: Path) -> _Seen | str | None:
-    """The file's identity; a text says what is wrong with it; None where there is none."""
+    """The file's identity; a text says what is wrong with it; None if there is none."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -162,7 +162,7 @@ class _Config:
 
 @lru_cache(maxsize=4096)
 def _read_config(seen: _Seen) -> _Config:
-    content = _content(Path(seen.path))
+    content = _read_content(Path(seen.path))
     if isinstance(content, str):
         return _Config(problem=content)
     text = content.decode("utf-8", "replace")
@@ -173,11 +173,11 @@ def _read_config(seen: _Seen) -> _Config:
     except jsonc.JsoncError as error:
         return _Config(problem=str(error))
     runs = list(describe_effects(document))
-    told = [sentence for _, sentence in runs]
+    sentences = [sentence for _, sentence in runs]
     if "{env:" in text or "{file:" in text:
-        told.append("puts environment variables or files of yours into itself ({env:…}, {file:…})")
+        sentences.append("puts environment variables or files of yours into itself ({env:…}, {file:…})")
     plugin = any(key in (*PLUGIN_KEYS, "__proto__", "") for key, _ in runs)
-    return _Config(tuple(told), _canonical(document), plugin, tuple(local_plugins(document)))
+    return _Config(tuple(sentences), _canonical(document), plugin, tuple(local_plugins(document)))
 
 
 def _canonical(document: object) -> str:
@@ -215,7 +215,7 @@ def _digest_of_tree(folder: Path) -> str:
             path = Path(place, name)
             parts.append(f"{path.relative_to(folder)}\0{_digest(path)}")
         if len(parts) > _MOST_FILES:
-            # Never equal to a digest that somebody trusted.
+            # Never equal to a digest that a user trusted.
             return f"more than {_MOST_FILES} files"
     return _sha("\n".join(parts).encode("utf-8", "surrogateescape"))
 
@@ -227,7 +227,7 @@ def _digest(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _read_digest(seen: _Seen) -> str:
-    content = _content(Path(seen.path))
+    content = _read_content(Path(seen.path))
     return _sha(content) if isinstance(content, bytes) else f"({content})"
 
 
@@ -235,7 +235,7 @@ def _scan_package(path: Path) -> Iterator[CodeFile]:
     seen = _identify(path)
     if seen is None:
         return
-    content = _content(path) if isinstance(seen, _Seen) else seen
+    content = _read_content(path) if isinstance(seen, _Seen) else seen
     if isinstance(content, str):
         yield CodeFile(path, (), "", problem=content)
         return
@@ -261,17 +261,17 @@ def _scan_commands(folder: Path) -> Iterator[CodeFile]:
         folders.sort()
         for name in sorted(names):
             path = Path(place, name)
-            content = _content(path) if name.endswith(".md") else b""
+            content = _read_content(path) if name.endswith(".md") else b""
             if isinstance(content, bytes) and b"!`" in content:
                 yield CodeFile(path, ("is a command that runs a shell command when it is used",), _sha(content))
 
 
 def _whole_file(path: Path, what: str) -> CodeFile:
-    content = _content(path)
+    content = _read_content(path)
     return CodeFile(path, (f"is {what}",), _sha(content)) if isinstance(content, bytes) else CodeFile(path, (), "", problem=content)
 
 
-def _content(path: Path) -> bytes | str:
+def _read_content(path: Path) -> bytes | str:
     """The bytes of a regular file, or why there are none; a pipe in its place does not hang us."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COMMAND = "netclaw-opencode server trust"
 _NAME = "trusted.json"
 _VERSION = 1
-_TOLD = 4
+_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,13 @@ class Trust:
     home: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     only_plugins: bool = False
+    kept_in: Path | None = None
+    """The folder with what was trusted, where it is not the state folder."""
 
     @classmethod
     def from_settings(cls, settings: Settings, *, only_plugins: bool = False) -> Trust:
-        """Take the trust that the settings and their state folder tell."""
-        return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins)
+        """Read the trust of the settings and their state folder."""
+        return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins, settings.trust_dir)
 
     def find(self, directory: str) -> tuple[CodeFile, ...]:
         """Find the files whose code would run, trusted or not."""
@@ -59,7 +61,7 @@ class Trust:
         return tuple(item for item in found if item.plugin or item.problem or not self.only_plugins)
 
     def require(self, directory: str) -> None:
-        """Refuse a directory that runs code which nobody has trusted.
+        """Refuse a directory that runs untrusted code.
 
         Raises:
             Refused: ``untrusted_project``; nothing was opened.
@@ -80,7 +82,7 @@ class Trust:
         unknown = [item for item in found if not any(kept.files.get(str(item.path)) == item.digest for kept in trusted)]
         if unknown:
             changed = any(str(item.path) in kept.files for kept in trusted for item in unknown)
-            raise _untrusted(directory, unknown, changed=changed)
+            raise _untrusted_error(directory, unknown, changed=changed)
 
     def _below_root(self, path: Path) -> bool:
         return any(path.is_relative_to(root.resolve()) for root in self.roots)
@@ -92,7 +94,7 @@ class Trust:
         self._write([*(item for item in self.folders() if item.directory != directory), kept])
 
     def revoke(self, directory: str) -> bool:
-        """Forget what was trusted for a directory, whoever named it; returns whether there was anything."""
+        """Forget what was trusted for a directory, whichever directory it was named for; returns whether there was anything."""
         before = self.folders()
         names = {str(item.path) for item in self.find(directory)}
         after = [
@@ -106,22 +108,26 @@ class Trust:
         return True
 
     def folders(self) -> list[TrustedFolder]:
-        """Read what was trusted, oldest first; raises ``ActionFailed`` (``state_corrupt``)."""
-        path = self.state_dir / _NAME
+        """Read what was trusted, oldest first.
+
+        Raises:
+            ActionFailed: ``state_corrupt``.
+        """
+        path = (self.kept_in or self.state_dir) / _NAME
         content = read_private(path)
         if content is None:
             return []
         try:
-            return _folders(cast("JsonObject", strict_json.parse(content)))
+            return _parse_folders(cast("JsonObject", strict_json.parse(content)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise state_corrupt(path, "it is not a list of trusted folders of this version") from error
 
     def _write(self, kept: list[TrustedFolder]) -> None:
         wire = {"version": _VERSION, "folders": [{"directory": k.directory, "at": k.trusted_at, "files": dict(k.files)} for k in kept]}
-        replace_private(require_private_folder(self.state_dir) / _NAME, json.dumps(wire).encode())
+        replace_private(require_private_folder(self.kept_in or self.state_dir) / _NAME, json.dumps(wire).encode())
 
 
-def _folders(wire: Mapping[str, object]) -> list[TrustedFolder]:
+def _parse_folders(wire: Mapping[str, object]) -> list[TrustedFolder]:
     folders = wire["folders"]
     if wire["version"] != _VERSION or not isinstance(folders, list):
         raise ValueError("another version")
@@ -131,13 +137,13 @@ def _folders(wire: Mapping[str, object]) -> list[TrustedFolder]:
     ]
 
 
-def _untrusted(directory: str, files: list[CodeFile], *, changed: bool) -> Refused:
-    told = "; ".join(f"{item.path}: {', '.join(item.runs)}" for item in files[:_TOLD])
-    more = f"; and {len(files) - _TOLD} more file(s), see details" if len(files) > _TOLD else ""
-    why = "that has changed since it was trusted" if changed else "that nobody has trusted"
+def _untrusted_error(directory: str, files: list[CodeFile], *, changed: bool) -> Refused:
+    shown = "; ".join(f"{item.path}: {', '.join(item.runs)}" for item in files[:_SHOWN])
+    more = f"; and {len(files) - _SHOWN} more file(s), see details" if len(files) > _SHOWN else ""
+    why = "that has changed since it was trusted" if changed else "that the user has not trusted"
     return Refused(
         "untrusted_project",
-        f"OpenCode would run code of {directory} {why} ({told}{more}); nothing was opened",
+        f"OpenCode would run code of {directory} {why} ({shown}{more}); nothing was opened",
         next=f"look at these files, then: {COMMAND} {shlex.quote(directory)}",
         details={"directory": directory, "changed": changed, "files": [item.to_wire() for item in files]},
     )

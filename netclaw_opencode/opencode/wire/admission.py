@@ -25,7 +25,7 @@ class _Call(Protocol):
 
 
 class Admission:
-    """Asks ``admit`` for every directory that a request opens; ``find`` tells a session's."""
+    """Asks ``admit`` for every directory that a request opens; ``find`` finds a session's."""
 
     def __init__(
         self, admit: Callable[[str], None], find: Callable[[str], Awaitable[str | None]], *, own_directory: str | None = None
@@ -53,7 +53,7 @@ class Admission:
 
 
 async def directory_of(call: _Call, session_id: str) -> str | None:
-    """The directory of a session, found by listing: to ask for the session itself would open it. None where there is none."""
+    """The directory of a session, found by listing: to ask for the session itself would open it. None if there is none."""
     sizes = list(_PAGES)
     while sizes:
         size = sizes.pop(0)

@@ -118,7 +118,8 @@ class EventHub:
     async def wait_ready(self, *, within_seconds: float) -> None:
         """Return once the stream said ``server.connected``: only then may a prompt be sent (F31).
 
-        Raises ``OutOfTime`` (``request_timeout``) or the error that kept the stream from opening.
+        Raises:
+            OutOfTime: ``request_timeout``, or the error that kept the stream from opening.
         """
         self.start()
         with anyio.move_on_after(within_seconds):
@@ -127,7 +128,7 @@ class EventHub:
         raise self._failure or OutOfTime("request_timeout", f"the event stream did not open within {within_seconds:g} s")
 
     async def try_open(self, *, within_seconds: float) -> bool:
-        """As ``wait_ready``, for callers that do without events if they must: they poll. Tells whether the stream is up."""
+        """As ``wait_ready``, for callers that do without events if they must: they poll. Returns whether the stream is up."""
         left = self._awaited_since + _OPEN_SECONDS - anyio.current_time() if self._started else _OPEN_SECONDS
         try:
             await self.wait_ready(within_seconds=max(0.0, min(within_seconds, left)))
@@ -150,7 +151,7 @@ class EventHub:
             subscription.close()
 
     def close(self) -> None:
-        """Close the stream for good: a server that is told to end waits for whoever still listens."""
+        """Close the stream for good: a server that is asked to end waits for its listeners."""
         self._reading.cancel()
 
     async def _keep_reading(self) -> None:

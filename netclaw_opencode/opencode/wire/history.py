@@ -28,7 +28,7 @@ _PAGE_BYTES = 256 * 1024
 """About as much as a page of older messages is made to hold; a single message may be larger."""
 _MOST_IN_PAGE = 100
 LONGEST_DIFF = 256 * 1024
-"""A longer diff of one file, in characters, is left out: nobody reads it, and whoever wants it has the file."""
+"""A longer diff of one file, in characters, is left out: it is not read, and the file is there."""
 _WRITERS = ("write", "edit", "patch", "apply_patch", "multiedit")
 
 
@@ -49,7 +49,7 @@ class ToolUse:
 class Step:
     """What is kept of one message; times are epoch milliseconds of the server's clock.
 
-    ``changes`` are the files that its tools wrote, ``overwritten`` those of them whose former content is told nowhere, and
+    ``changes`` are the files that its tools wrote, ``overwritten`` those of them whose former content is unknown, and
     ``announced`` the absolute paths that the server's own snapshot of the step names.
     """
 
@@ -80,7 +80,7 @@ class Step:
 
     @classmethod
     def from_message(cls, message: Message, *, directory: str) -> Step:
-        """Keep what matters of a message; paths become relative to ``directory`` where they lie below it."""
+        """Keep what matters of a message; paths become relative to ``directory`` if they lie below it."""
         return cls(
             id=message.id,
             role=message.role,
@@ -106,7 +106,7 @@ class Step:
 class History:
     """What was read of one session's messages so far, oldest first in ``steps``.
 
-    ``newest`` is the last page that was read; ``reached_back`` tells whether everything from the asked message on is known.
+    ``newest`` is the last page that was read; ``reached_back`` says whether everything from the asked message on is known.
     """
 
     def __init__(self, http: HttpClient, session: Session) -> None:
@@ -135,12 +135,16 @@ class History:
         return self._steps.get(message_id)
 
     async def read_newest(self, limit: int = NEWEST, *, limit_seconds: float | None = None) -> tuple[Step, ...]:
-        """Read the newest messages, oldest first. Raises ``ActionFailed`` (``session_not_found``)."""
+        """Read the newest messages, oldest first.
+
+        Raises:
+            ActionFailed: ``session_not_found``.
+        """
         self.newest = await self._read_page(limit, None, limit_seconds=limit_seconds)
         return self.newest
 
     async def read_one(self, message_id: str) -> Step | None:
-        """Read one message by id; None where the store has none of that id (yet)."""
+        """Read one message by id; None if the store has none of that id (yet)."""
         known = self._steps.get(message_id)
         if known is not None and known.has_parts:
             return known
@@ -152,7 +156,7 @@ class History:
         return self._keep(reading.message(answer))
 
     async def read_back_to(self, message_id: str) -> bool:
-        """Read older pages until everything from this message on is known; tells whether it was found.
+        """Read older pages until everything from this message on is known; returns whether it was found.
 
         Starts below the page that was read last, so call ``read_newest`` before. What an earlier reading back has covered is not
         read again.
@@ -217,7 +221,7 @@ def drop_long_diff(change: FileChange) -> FileChange:
 
 
 def _overwrote(part: Part) -> bool:
-    """Whether a tool replaced a file whose former content is told nowhere."""
+    """Whether a tool replaced a file whose former content is unknown."""
     told = part.tool_metadata
     done = part.tool_status == "completed"
     return done and "filediff" not in told and isinstance(told.get("filepath"), str) and told.get("exists") is True
@@ -240,7 +244,7 @@ def _read_file_change(part: Part, directory: str) -> FileChange | None:
     existed = part.tool_metadata.get("exists") is True
     # Not splitlines: a file of a megabyte would be held once more, line by line.
     additions = content.count("\n") + (bool(content) and not content.endswith("\n"))
-    # What a file held before an overwrite is told nowhere, so its diff would be a guess.
+    # What a file held before an overwrite is unknown, so its diff would be a guess.
     told = not existed and len(content) <= LONGEST_DIFF
     diff = "".join(difflib.unified_diff([], content.splitlines(keepends=True), "/dev/null", shown)) if told else ""
     return FileChange(shown, "modified" if existed else "added", additions, 0, diff)

@@ -35,13 +35,13 @@ _CONNECT_SECONDS = 3.0
 _UNCALLED_SECONDS = 60.0
 """Time limit of a request that belongs to no call of an action (tests, scripts), in seconds."""
 _CLOCK_RESOLUTION_MS = 2000
-"""The Date header counts whole seconds, and travels: a smaller difference of two clocks cannot be told from none."""
+"""The Date header counts whole seconds, and travels: a smaller difference of two clocks cannot be seen."""
 _ID = re.compile(r"[0-9A-Za-z_]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The JSON of an answer, its size in bytes, and the cursor of the next older page where there is one."""
+    """The JSON of an answer, its size in bytes, and the cursor of the next older page if there is one."""
 
     content: object
     size: int = 0
@@ -67,7 +67,7 @@ class HttpClient:
     ) -> None:
         self.url = url
         self.clock_offset_ms = 0
-        """How far the server's clock is ahead of ours, in milliseconds; 0 where they agree within two seconds."""
+        """How far the server's clock is ahead of ours, in milliseconds; 0 if they agree within two seconds."""
         self._admission = None if admit is None else Admission(admit, self._directory_of, own_directory=own_directory)
         self._record = record
         self._client = httpx.AsyncClient(
@@ -103,10 +103,18 @@ class HttpClient:
     ) -> object:
         """Make one request and return its JSON (None for 204).
 
-        ``ids`` fill the route's path and must have been checked (``driver.ids``). ``directory`` is the scope that most
-        routes need (F20). The time limit is total, from connect to last byte: that of the running call, or less where
-        ``limit_seconds`` or the route says so. Raises ``ServerProblem``, ``OutOfTime`` (``request_timeout``) or
-        ``ActionFailed``.
+        Args:
+            route: What is called.
+            ids: Fill the route's path; they must have been checked (``ids.check_id``).
+            directory: The scope that most routes need (F20).
+            query: Further query parameters.
+            body: The JSON that is sent.
+            limit_seconds: A shorter limit than that of the running call, from connect to last byte.
+
+        Raises:
+            ServerProblem: There is no OpenCode server that answers as one.
+            OutOfTime: ``request_timeout``.
+            ActionFailed: The answer cannot be used.
         """
         return (await self._call(route, ids=ids, directory=directory, query=query, body=body, limit_seconds=limit_seconds)).content
 
@@ -131,7 +139,7 @@ class HttpClient:
         return await self._call(route, ids=ids, directory=directory, query=query, body=None, limit_seconds=limit_seconds)
 
     def server_time_ms(self) -> int:
-        """The server's clock, as far as its answers tell it, in epoch milliseconds."""
+        """The server's clock, as far as its answers show it, in epoch milliseconds."""
         return time.time_ns() // 1_000_000 + self.clock_offset_ms
 
     async def _call(
@@ -151,7 +159,7 @@ class HttpClient:
         limit = time_budget.remaining_up_to(
             min(each for each in (route.limit_seconds, limit_seconds, time_budget.remaining(_UNCALLED_SECONDS)) if each is not None)
         )
-        # Less than the whole limit, so that "nobody accepts" is told from "accepted and silent" (F2).
+        # Less than the whole limit, so that "nothing accepts" differs from "accepted and silent" (F2).
         connect = min(_CONNECT_SECONDS, 0.9 * limit)
         request = self._request(route, path, params, body, connect_seconds=connect)
         exchange = Exchange(self._record, route, path, sent=len(request.content), ids=ids or {})
@@ -198,7 +206,7 @@ class HttpClient:
         raise AssertionError("unreachable")
 
     def _unreachable(self, error: httpx.ConnectError) -> ServerProblem:
-        # Refused on this machine: the kernel says that nobody listens there any more.
+        # Refused on this machine: the kernel says that nothing listens there any more.
         reason = "refused" if any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error)) else "unreachable"
         return ServerProblem("server_unreachable", f"nothing answers at {self.url} ({_reason(error)})", details={"reason": reason})
 
@@ -254,7 +262,7 @@ class HttpClient:
 
 
 def _path(route: Route, ids: Mapping[str, str]) -> str:
-    """The route's path with its ids; what is no id never comes near a URL, whoever let it through (F48)."""
+    """The route's path with its ids; what is no id never comes near a URL, whatever let it through (F48)."""
     for name, value in ids.items():
         if not _ID.fullmatch(value):
             raise ActionFailed("bad_response", f"{route.method} {route.path}: {name} {value[:60]!r} is not an id")
@@ -262,7 +270,11 @@ def _path(route: Route, ids: Mapping[str, str]) -> str:
 
 
 def parse_json(content: bytes | bytearray, route: Route) -> object:
-    """Parse strictly: no NaN, no key twice, no endless nesting. Raises ``ActionFailed`` (``bad_response``)."""
+    """Parse strictly: no NaN, no key twice, no endless nesting.
+
+    Raises:
+        ActionFailed: ``bad_response``.
+    """
     try:
         return strict_json.parse(content)
     except ValueError as error:
@@ -329,7 +341,7 @@ def _error_text(content: bytes | bytearray) -> str:
 
 
 def sanitize(text: str, *, limit: int = 400) -> str:
-    """Text from elsewhere, made harmless for one line of a message: shortened, no control characters."""
+    """Make foreign text harmless for one line of a message: shortened to ``limit`` characters, without control characters."""
     cleaned = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(cleaned.split())[:limit]
 

@@ -41,7 +41,7 @@ class IdMaker:
 
 
 def part_id_for(message_id: str) -> str:
-    """The id of a prompt's only part: made from the message's, so that whoever repeats the one repeats the other (F27)."""
+    """The id of a prompt's only part: made from the message's, so that repeating the one repeats the other (F27)."""
     return "prt_" + message_id.removeprefix("msg_")
 
 

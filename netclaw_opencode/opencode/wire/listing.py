@@ -1,7 +1,7 @@
 """Lists of sessions, read in pages: neither many sessions nor large ones make a list unreadable.
 
 Owns the paging. ``GET /experimental/session`` lists what was changed last first; its ``cursor`` is a time: what was changed
-before that millisecond follows. So the next page's cursor can be told from this page's last session.
+before that millisecond follows. So the next page's cursor can be computed from this page's last session.
 """
 
 from __future__ import annotations

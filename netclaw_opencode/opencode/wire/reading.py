@@ -82,7 +82,7 @@ def health(value: object) -> Health:
 
 
 def agent_rules(value: object) -> tuple[str, tuple[PermissionRule, ...]]:
-    """An agent's name and its effective rules; none where it tells no rules in the form that we know."""
+    """An agent's name and its effective rules; none if it has no rules in the form that we know."""
     source = as_object(value, "agent")
     listed = source.get("permission")
     parts = [part for part in listed if isinstance(part, Mapping)] if isinstance(listed, list) else []

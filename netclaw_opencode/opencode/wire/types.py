@@ -97,7 +97,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A changed file; ``diff`` is unified diff text, empty where the server has none."""
+    """A changed file; ``diff`` is unified diff text, empty if the server has none."""
 
     path: str
     status: Literal["added", "modified", "deleted"]
@@ -165,7 +165,7 @@ class Message:
     def is_continuation(self) -> bool:
         """Whether OpenCode wrote this user message itself, so that the turn goes on below it (F58): a compaction, or synthetic text.
 
-        A message comes into the store before its parts; until they are there, it is nobody else's.
+        A message comes into the store before its parts; until they are there, it is its own caller's.
         """
         texts = [part for part in self.parts if part.type == "text"]
         compacts = any(part.type == "compaction" for part in self.parts)
@@ -195,7 +195,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A model provider, without the key that the server would tell (F45)."""
+    """A model provider, without the key that the server would show (F45)."""
 
     id: str
     name: str

@@ -173,7 +173,7 @@ FORMS: Mapping[str, Callable[[str], Export]] = MappingProxyType(
         "directory": lambda _: _plain("directory"),
         "feed": _feed,
         "agent-plugin": lambda _: _plugin(),
-        # Tags are what Hermes shows and searches; a condition on its tools would hide the skill where there are none of them.
+        # Tags are what Hermes shows and searches; a condition on its tools would hide the skill if there are none of them.
         "hermes": lambda _: _plain("hermes", {"hermes": {"tags": _TAGS}}),
         # An object, not a string of JSON: OpenClaw reads nothing else, and hides the skill until both programs are there.
         "openclaw": lambda _: _plain("openclaw", {"openclaw": {"requires": {"bins": PROGRAMS}}}),

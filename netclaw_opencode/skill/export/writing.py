@@ -24,7 +24,7 @@ _MOST_BYTES = 4 * 1024 * 1024
 def write(export: Export, to: Path) -> tuple[Path, bool]:
     """Write the export below ``to``, which is made if it is missing; returns its folder and whether it replaced an earlier one.
 
-    Raises ``InvalidInput`` (``invalid_input``) where something else stands in its place, or where it cannot be written;
+    Raises ``InvalidInput`` (``invalid_input``) where something else stands in its place, or if it cannot be written;
     then everything is as it was.
     """
     try:

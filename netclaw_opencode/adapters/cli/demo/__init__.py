@@ -66,11 +66,11 @@ def _claims(show: Performance, *, private: bool, temporary: list[Path]) -> list[
 
     claims = []
     if show.server_is_up:
-        claims.append(proof.session_deleted(show.sessions_listed, show.session_id, private=private))
+        claims.append(proof.check_session_deleted(show.sessions_listed, show.session_id, private=private))
     if show.server_is_ours:
-        claims.append(proof.server_stopped(show.family))
+        claims.append(proof.check_server_stopped(show.family))
     if temporary:
-        claims.append(proof.nothing_left(temporary))
+        claims.append(proof.check_nothing_left(temporary))
     return claims
 
 

@@ -101,7 +101,7 @@ class Performance:
 
     async def _stop(self, host: InvokingHost) -> None:
         self._stage.say("server", "stopping OpenCode")
-        # Noted before the stop: afterwards nobody could tell which processes belonged to it.
+        # Noted before the stop: afterwards it cannot be seen which processes belonged to it.
         self.family = proof.family_of(self._server_pid)
         stopped = await host.invoke("stop_server", {})
         error = stopped.get("error")

@@ -21,10 +21,14 @@ _KEPT = frozenset({"PATH", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTY
 @contextmanager
 def private_settings() -> Iterator[Settings]:
     """Settings for a server of its own with the offline model behind it; everything is removed on leaving."""
+    from netclaw_opencode.actions.installing import find_installed_program
     from netclaw_opencode.offline import OfflineModel, demo_script
 
+    # What install_opencode has put into the user's state folder, which the private world does not see.
+    program = find_installed_program(os.environ)
+    environ = {**({"OPENCODE_DRIVER_BINARY": program} if program else {}), **os.environ}
     with tempfile.TemporaryDirectory(prefix="netclaw-demo-home-") as home, OfflineModel(demo_script()) as model:
-        yield Settings.from_environment(private_environment(os.environ, Path(home).resolve(), config=model.provider_config()))
+        yield Settings.from_environment(private_environment(environ, Path(home).resolve(), config=model.provider_config()))
 
 
 def private_environment(environ: Mapping[str, str], home: Path, *, config: Mapping[str, object]) -> dict[str, str]:

@@ -37,8 +37,8 @@ def still_alive(family: Sequence[psutil.Process]) -> list[psutil.Process]:
     return [process for process in family if _runs(process)]
 
 
-def session_deleted(listed: Sequence[str] | None, session_id: str | None, *, private: bool) -> Claim:
-    """``listed``: the ids that the server listed after the task, None where it could not be asked.
+def check_session_deleted(listed: Sequence[str] | None, session_id: str | None, *, private: bool) -> Claim:
+    """``listed``: the ids that the server listed after the task, None if it could not be asked.
 
     On a private server there may be no session at all; on the user's own only ours must be gone.
     """
@@ -54,7 +54,7 @@ def session_deleted(listed: Sequence[str] | None, session_id: str | None, *, pri
     )
 
 
-def server_stopped(family: Sequence[psutil.Process]) -> Claim:
+def check_server_stopped(family: Sequence[psutil.Process]) -> Claim:
     """``family``: the server and what was below it, noted before the stop."""
     alive = still_alive(family)
     if alive:
@@ -65,7 +65,7 @@ def server_stopped(family: Sequence[psutil.Process]) -> Claim:
     return Claim("server stopped", True, f"pid {family[0].pid} is gone" + (f", and {below} below it" if below else ""))
 
 
-def nothing_left(folders: Sequence[Path]) -> Claim:
+def check_nothing_left(folders: Sequence[Path]) -> Claim:
     """``folders``: the temporary ones of the demo."""
     left = [str(folder) for folder in folders if folder.exists()]
     return Claim("nothing left", not left, f"left over: {', '.join(left)}" if left else f"removed: {', '.join(map(str, folders))}")
@@ -78,4 +78,4 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-__all__ = ["Claim", "family_of", "nothing_left", "server_stopped", "session_deleted", "still_alive"]
+__all__ = ["Claim", "check_nothing_left", "check_server_stopped", "check_session_deleted", "family_of", "still_alive"]

@@ -90,7 +90,7 @@ class Stage:
             self._live.restart(None)
 
     def on_event(self, event: ProgressEvent) -> None:
-        """Print what the driver tells; text and raw events only move the live line."""
+        """Print what the driver reports; text and raw events only move the live line."""
         if self._live is not None:
             self._live.on_event(event)
         if event.kind not in ("text", "event"):

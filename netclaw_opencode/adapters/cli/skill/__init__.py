@@ -30,7 +30,13 @@ class SkillCommand:
 
 def _validate_params() -> Sequence[click.Parameter]:
     return [
-        click.Argument(["paths"], nargs=-1, required=True, type=click.Path(), metavar="PATH..."),
+        click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="PATH..."),
+        click.Option(
+            ["--for", "hosts"],
+            multiple=True,
+            metavar="HOST",
+            help="Whose rules apply: spec (default), claude, hermes, netclaw, openclaw or all; several with commas.",
+        ),
         click.Option(
             ["--format", "output_format"],
             type=click.Choice(["text", "json", "github", "sarif"]),
@@ -38,9 +44,18 @@ def _validate_params() -> Sequence[click.Parameter]:
             help="How to print what was found; text on a terminal, otherwise json.",
         ),
         click.Option(["--strict"], is_flag=True, help="Let warnings fail, too."),
+        click.Option(["--advice"], is_flag=True, help="Show advice, too; it never fails."),
+        click.Option(["--ignore", "ignored"], multiple=True, metavar="CODE", help="Leave a code out; may be repeated."),
+        click.Option(["--fix"], is_flag=True, help="Fix what is safe (line ends, BOM, quoting, the folder's name) and check again."),
+        click.Option(["--baseline"], type=click.Path(), default=None, metavar="FILE", help="Leave out the findings that FILE knows."),
+        click.Option(["--write-baseline"], is_flag=True, help="Write every finding into the baseline, and fail for none."),
+        click.Option(["--config"], type=click.Path(), default=None, metavar="FILE", help="The configuration, instead of the nearest one."),
         click.Option(["--import", "import_code"], is_flag=True, help="Also import the handlers: this runs code of the package."),
         click.Option(["--changed"], is_flag=True, help="PATHs are changed files: check the package around each, pass over the others."),
-        click.Option(["--docs"], metavar="URL", default=None, help="In SARIF: where docs/authors.md can be read, for links to the codes."),
+        click.Option(["--jobs"], type=click.IntRange(1, 256), default=None, help="At most so many processes (default: the processors)."),
+        click.Option(["--docs"], metavar="URL", default=None, help="In SARIF: where docs/rules.md can be read, for links to the codes."),
+        click.Option(["--list-rules"], is_flag=True, help="Show every rule of the chosen hosts, and check nothing."),
+        click.Option(["--explain"], metavar="CODE", default=None, help="Explain one code, and check nothing."),
     ]
 
 
@@ -64,7 +79,7 @@ COMMANDS = (
     SkillCommand(
         "validate",
         "validating:validate",
-        "Check skill packages: folders with a skill.yaml, a SKILL.md or both, or such files. Nothing of a package is run.",
+        "Check the skills in and below each PATH, by the rules of the Agent Skills specification or of a host. Nothing of a skill is run.",
         _validate_params,
     ),
     SkillCommand("new", "creating:new", "Write a small valid skill package to start from, in a new folder NAME.", _new_params),

@@ -1,4 +1,4 @@
-"""``skill new``: one call of ``authoring.creating``, and what to do next.
+"""``skill new``: one call of ``skill.new``, and what to do next.
 
 Owns the words and the form of the answer.
 """
@@ -12,7 +12,7 @@ from netclaw_opencode import __version__
 from netclaw_opencode.adapters.cli import output
 from netclaw_opencode.adapters.cli.terminal import PROGRAM, one_line
 from netclaw_opencode.errors import EXIT_DONE
-from netclaw_opencode.skill.authoring.creating import create_package
+from netclaw_opencode.skill.new.package import create_package
 
 
 def new(name: str, *, to: str | None, output_format: str | None) -> int:

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from rich.console import Console, RenderableType
 
-from netclaw_opencode.adapters.cli.views import checks, errors, lists, plain, states, turns, upkeep, works
+from netclaw_opencode.adapters.cli.views import batches, checks, errors, lists, plain, states, turns, upkeep, works
 from netclaw_opencode.adapters.cli.views.reading import Data, part
 
 VIEWS = {
@@ -45,12 +45,21 @@ VIEWS = {
     "stop_server": states.server_stopped,
     "verify_work": works.verified,
     "wait_for_session": states.waited,
+    "cancel_batch": batches.batch,
+    "get_batch": batches.batch,
+    "get_batch_results": batches.results,
+    "list_batches": batches.batches,
+    "pause_batch": batches.batch,
+    "retry_batch": batches.batch,
+    "run_batch": batches.batch,
+    "submit_batch": batches.batch,
+    "wait_for_batch": batches.batch,
     "watch_events": lists.events,
 }
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console that adds nothing of its own: no markup, no highlighting, no wrapping where nobody looks."""
+    """A console that adds nothing of its own: no markup, no highlighting, no wrapping unless it is a terminal."""
     width = None if stream.isatty() else 4096
     return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=width is not None, width=width)
 
@@ -67,7 +76,7 @@ def print_envelope(envelope: Mapping[str, object], *, shown_live: bool = False) 
 
 
 def print_piece(console: Console, piece: RenderableType) -> None:
-    """Print; without the blanks that rich fills lines with, where nobody looks at a screen."""
+    """Print; without the blanks that rich fills lines with, if it is not a terminal."""
     if console.is_terminal:
         console.print(piece)
         return

@@ -54,10 +54,10 @@ def doctor(data: Data) -> Iterator[RenderableType]:
         if word(check, "remedy"):
             yield Text("    → " + word(check, "remedy"), style="cyan")
     counts = part(data, "counts")
-    told = ", ".join(f"{number(counts, name):g} {name}" for name in ("fail", "warn", "unknown", "ok") if number(counts, name))
+    summary = ", ".join(f"{number(counts, name):g} {name}" for name in ("fail", "warn", "unknown", "ok") if number(counts, name))
     able = data.get("can_run") is True
     yield headline(*(("✓", "green") if able else ("✗", "red")), "a task can run here" if able else "a task cannot run here now")
-    yield Text(f"{told}; looked for {seconds(number(data, 'elapsed_seconds'))}", style="dim")
+    yield Text(f"{summary}; looked for {seconds(number(data, 'elapsed_seconds'))}", style="dim")
 
 
 def policy(data: Data) -> Iterator[RenderableType]:

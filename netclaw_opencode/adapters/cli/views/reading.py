@@ -19,7 +19,7 @@ _LONGEST = 2000
 
 
 def part(data: Data, key: str) -> Data:
-    """The object under a key; empty where there is none."""
+    """The object under a key; empty if there is none."""
     value = data.get(key)
     return value if isinstance(value, Mapping) else {}
 
@@ -47,7 +47,7 @@ def text(data: Data, key: str) -> str:
 
 
 def number(data: Data, key: str) -> float:
-    """The number under a key; 0 where there is none."""
+    """The number under a key; 0 if there is none."""
     value = data.get(key)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
 

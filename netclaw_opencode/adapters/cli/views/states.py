@@ -88,7 +88,7 @@ def stopped_line(stopped: Data, what: str) -> Text:
     if stopped.get("confirmed") is True:
         attempts = plural(number(stopped, "attempts"), "attempt")
         return headline("✓", "green", f"{what} was {word(stopped, 'was')} and is seen stopped ({attempts})")
-    return headline("✗", "red", f"{what} was told to stop, but is not seen stopped")
+    return headline("✗", "red", f"{what} was asked to stop, but is not seen stopped")
 
 
 def answered(data: Data) -> Iterator[RenderableType]:

@@ -16,7 +16,7 @@ _REASONS = {
 
 
 def cleanup(data: Data) -> Iterator[RenderableType]:
-    """One line for each session that nobody waits for."""
+    """One line for each session that no caller waits for."""
     found = parts(data, "sessions")
     if not found:
         yield headline("✓", "green", "nothing was left behind")

@@ -1,0 +1,60 @@
+# Made by scripts/generate_api.py from skill.yaml, schemas/ and netclaw_opencode/errors.py. Change those, then run it.
+"""The result of ``wait_for_batch``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from netclaw_opencode.api._results import Result
+from netclaw_opencode.api.results.shared import BatchCounts, RunningItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitForBatchResult(Result):
+    """What wait_for_batch returns.
+
+    Attributes:
+        batch_id: The batch's id.
+        name: Its name.
+        state: running; paused; halted (a limit was reached: see halted); pausing, halting, cancelling while something
+            still runs; cancelled; done.
+        halted: The limit that was reached.
+        done: Whether every task has ended.
+        total: Number of tasks.
+        counts: The tasks by state.
+        failures: How many tasks ended with each error.
+        cost_usd: What was spent, as far as results tell, in US dollars.
+        workers: Workers that live, of any batch.
+        running: The tasks that run, the oldest first, 50 at most.
+        options: What the batch as a whole is held to, as it was submitted.
+        per_minute: Tasks that ended in a minute, by the last ten minutes.
+        seconds_left: How long the rest will take by that, in seconds.
+        cursor: Hand it to the next wait, which then ends at the first change.
+        waited_seconds: Time that this call waited, in seconds.
+        next: The command that comes next.
+        notes: What else there is to know.
+    """
+
+    batch_id: str
+    name: str
+    state: Literal["running", "pausing", "paused", "halting", "halted", "cancelling", "cancelled", "done"]
+    halted: Literal["max_cost_usd", "stop_after_failures"] | None = None
+    done: bool
+    total: int
+    counts: BatchCounts
+    failures: Mapping[str, int]
+    cost_usd: float
+    workers: int
+    running: tuple[RunningItem, ...]
+    options: Mapping[str, Any]
+    per_minute: float | None = None
+    seconds_left: int | None = None
+    cursor: str
+    waited_seconds: float
+    next: str
+    notes: tuple[str, ...]
+
+
+__all__ = ["WaitForBatchResult"]
