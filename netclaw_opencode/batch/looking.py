@@ -128,7 +128,7 @@ def _summary(connection: Connection, found: Mapping[str, object]) -> dict[str, o
             {
                 "id": str(each["id"]),
                 "attempts": int(str(each["attempts"])),
-                "seconds": round(max(0, now - int(str(each["begun_ms"] or now))) / 1000, 1),
+                "elapsed_seconds": round(max(0, now - int(str(each["begun_ms"] or now))) / 1000, 1),
                 **({"doing": str(each["doing"])} if each["doing"] else {}),
             }
             for each in running
@@ -164,7 +164,7 @@ def _estimate(connection: Connection, batch_id: str, *, now: int, left: int) -> 
     if found is None or number < 2:
         return None
     per_minute = number / max(0.001, (now - int(str(found["first"]))) / 60_000)
-    return {"per_minute": round(per_minute, 2), **({"seconds_left": round(60 * left / per_minute)} if left else {})}
+    return {"per_minute": round(per_minute, 2), **({"left_seconds": round(60 * left / per_minute)} if left else {})}
 
 
 __all__ = ["ENDED", "STATES", "batch", "every", "id_of", "results", "unfinished", "workers"]

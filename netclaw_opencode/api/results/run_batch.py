@@ -30,7 +30,7 @@ class RunBatchResult(Result):
         running: The tasks that run, the oldest first, 50 at most.
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
-        seconds_left: How long the rest will take by that, in seconds.
+        left_seconds: How long the rest will take by that, in seconds.
         added: Tasks that are new.
         changed: Tasks that were replaced before they began.
         known: Tasks that the batch had already.
@@ -54,7 +54,7 @@ class RunBatchResult(Result):
     running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
-    seconds_left: int | None = None
+    left_seconds: int | None = None
     added: int
     changed: int
     known: int
