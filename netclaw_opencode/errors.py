@@ -263,6 +263,7 @@ _ROWS = (
     ErrorCode("plugin_missing", 4, False, "A plugin that must be in force is not loaded, so nothing is run, answered or started.", "Install or fix the plugin named in the message."),
     ErrorCode("vetoed", 4, False, "A plugin of the host vetoed the call.", "Read the reason; ask the operator of the host."),
     ErrorCode("work_busy", 4, True, "The isolated work is in use by another call.", "Wait for that call, or look at it: netclaw-opencode inspect list-work"),
+    ErrorCode("statement_unsealed", 4, False, "The statement was made elsewhere or changed since; its command was not run.", "Look at its command, and run that yourself."),
     ErrorCode("work_dirty", 4, False, "The isolated work holds something that no result has told, so it was not removed.", "Look at its path; discard_work with force removes it all the same."),
     ErrorCode("kill_refused", 4, False, "The process could not be proved to be our server, so it was not signalled.", "Stop it by hand after a look at it."),
     # no usable server
@@ -308,6 +309,7 @@ _ROWS = (
     ErrorCode("empty_output", 1, True, "The model finished without any text, and no tool had done anything.", "Send again in a fresh session, or word the prompt differently."),
     ErrorCode("runaway_turn", 1, False, "The server called the model again and again without progress.", "Look at the provider: its stream is cut or not a model's."),
     ErrorCode("budget_exceeded", 1, False, "The task reached a cap on its cost, tokens or model calls, and was stopped; its work is kept.", "Look at what was done (details), then raise the cap or ask for less."),
+    ErrorCode("check_failed", 1, False, "The check does not hold for what was done; the work is kept as it is.", "Read the end of its output in details.check; mend the work, or start a task that does."),
     ErrorCode("stalled", 1, True, "The task showed no new output, tool or step for too long, and was stopped; its work is kept.", "Look at what was done (details); raise max_idle_seconds for commands that are silent."),
     ErrorCode("interrupted", 1, True, "The server was restarted while the turn ran; the turn is lost.", "Send again in a fresh session."),
     ErrorCode("structured_output_failed", 1, True, "The model did not give an answer that fits output_schema.", "Simplify the schema, or try another model."),

@@ -60,6 +60,9 @@ class Task:
     attempt: int = 0
     list_ignored: bool = False
     place: Place | None = None
+    hold: bool = False
+    """The session is its caller's to remove: something may follow in a fork of it."""
+    needs_snapshot: bool = False
     budget: Budget = field(kw_only=True)
 
 
@@ -95,7 +98,7 @@ class Job:
 async def run_watched(task: Task, context: ActionContext) -> Done:
     """Run a task, and see what it changed; what one that failed had changed stands in its error."""
     async with changed_files.watched(ChangeWatch(context.settings, list_ignored=task.list_ignored, place=task.place)) as watch:
-        job, result, attempts = await _with_fallbacks(task, context, watch)
+        job, result, attempts = await run_with_fallbacks(task, context, watch)
         if job.new:
             report = await watch.end(result.span)
         else:
@@ -103,7 +106,7 @@ async def run_watched(task: Task, context: ActionContext) -> Done:
     return Done(job, result, attempts, report)
 
 
-async def _with_fallbacks(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[Job, TurnResult, list[dict[str, object]]]:
+async def run_with_fallbacks(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[Job, TurnResult, list[dict[str, object]]]:
     """Try the task's model, then each of ``fallback_models`` in a fresh session; tells of the tries that failed.
 
     Under an idempotency key the attempt that there is already is found again: the same call twice is one task.
@@ -181,6 +184,8 @@ async def _one(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[
         job.notes += swept
         if job.new:
             await watch.begin(job.session.directory, server_url=connection.http.url, left_seconds=task.ends - context.clock())
+        if task.needs_snapshot and not watch.began:
+            watch.require()
         if place is not None:
             await place.prove(connection, job.session)
         result = await turns.run(
@@ -233,14 +238,14 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         joined = isinstance(error, DriverError) and error.code == "prompt_joined"
         if not task.keep and not joined:
             with anyio.CancelScope(shield=True):
-                await _remove(connection, context, job, at_rest=_stop_is_proved(error))
+                await remove_session(connection, context, job, at_rest=_stop_is_proved(error))
             if job.deleted and isinstance(error, DriverError):
                 _tell_of_proof(error)
         if isinstance(error, DriverError):
             error.details["cleanup"] = {"session_deleted": job.deleted, "session_kept": task.keep, "notes": job.notes}
         raise
-    if not task.keep and not job.handed_back:
-        await _remove(connection, context, job, at_rest=True)
+    if not (task.keep or task.hold or job.handed_back):
+        await remove_session(connection, context, job, at_rest=True)
 
 
 def _tell_of_proof(error: DriverError) -> None:
@@ -256,7 +261,7 @@ def _stop_is_proved(error: BaseException) -> bool:
     return isinstance(error, DriverError) and error.stop is not None and error.stop.confirmed
 
 
-async def _remove(connection: Connection, context: ActionContext, job: Job, *, at_rest: bool) -> None:
+async def remove_session(connection: Connection, context: ActionContext, job: Job, *, at_rest: bool) -> None:
     """Delete the session of a task; a failure to do so is noted and never hides how the task itself ended."""
     problem: DriverError | None = None
     with anyio.move_on_after(time_budget.remaining_up_to(_REMOVE_SECONDS)):

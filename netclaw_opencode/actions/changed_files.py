@@ -22,7 +22,7 @@ from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver import results
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.settings import is_loopback
-from netclaw_opencode.work import changes, snapshots, stores
+from netclaw_opencode.work import applying, changes, snapshots, stores
 from netclaw_opencode.work.folders import make_private
 from netclaw_opencode.work.git import Git, GitError
 
@@ -78,6 +78,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     patch: Patch | None = None
     found: Changes | None = None
+    directory: str = ""
 
     def add_to(self, output: dict[str, object], *, notes: list[object]) -> None:
         """Put it into a result of the ``TURN`` shape; notes on what the server does not tell are not true any more."""
@@ -117,6 +118,7 @@ class ChangeWatch:
         self._before: Snapshot | None = None
         self._others = 0
         self._directory = ""
+        self._last_tree: Snapshot | None = None
         self._problem = "it was not begun"
 
     @property
@@ -160,6 +162,53 @@ class ChangeWatch:
             self._problem = str(error)
             return None
 
+    def require(self) -> None:
+        """Refuse to go on without the first snapshot; raises ``ActionFailed`` (``work_failed``)."""
+        if self._before is None:
+            raise ActionFailed(
+                "work_failed", f"no snapshot of the directory ({self._problem}), so no file can be protected; nothing was sent"
+            )
+
+    async def put_back(self, protects: Callable[[str], bool]) -> list[str]:
+        """Give the files that a caller protects the content that they had, and return their paths.
+
+        Raises:
+            ActionFailed: ``work_failed``: they could not be put back, so nothing can be judged by them.
+        """
+        before = self._before
+        if before is None:
+            return []
+        found = await self._run(lambda git: self._put_back(before, git, protects), time_budget.remaining_up_to(_COMMIT_SECONDS))
+        if found is None:
+            raise ActionFailed("work_failed", f"protected files could not be put back: {self._problem}")
+        return found
+
+    def _put_back(self, before: Snapshot, git: Git, protects: Callable[[str], bool]) -> list[str]:
+        after = snapshots.retake(before, self._home, git)
+        try:
+            found = changes.compare(before, after)
+            mine = [item for item in found.files if protects(self._shown(found, item.path)) or protects(changes.shown(item.path))]
+            applying.restore(after.store, {item.path: (item.old_mode, item.old_id) for item in mine if item.kept})
+            return [self._shown(found, item.path) for item in mine]
+        finally:
+            snapshots.forget(after)
+
+    async def clean_up(self) -> None:
+        """Take what a check left in isolated work out again: it is nobody's work. Elsewhere it is the caller's own."""
+        before, last = self._before, self._last_tree
+        if self._place is None or before is None or last is None:
+            return
+        await self._run(lambda git: self._clean_up(before, last, git), time_budget.remaining_up_to(_COMMIT_SECONDS))
+
+    def _clean_up(self, before: Snapshot, last: Snapshot, git: Git) -> bool:
+        after = snapshots.retake(before, self._home, git)
+        try:
+            found = changes.compare(last, after)
+            applying.restore(after.store, {item.path: (item.old_mode, item.old_id) for item in found.files if item.kept})
+        finally:
+            snapshots.forget(after)
+        return True
+
     def give_up(self, why: str) -> Report:
         """Return the report of a task whose beginning was not seen."""
         self._problem = why
@@ -201,6 +250,7 @@ class ChangeWatch:
                 folder = make_private(self._settings.state_dir, "patches")
                 mine, patch = changes.write_patch(mine, folder / f"{time.time_ns() // 10**9}-{secrets.token_hex(4)}.patch")
                 _sweep_patches(folder)
+            self._last_tree = after
             if self._place is not None:
                 self._place.finish(before, after, patch, git)
             return mine, patch, others
@@ -252,7 +302,7 @@ class ChangeWatch:
             summary["others"] = other_paths
         if found.before.ignored_files is not None:
             summary["ignored_changed"] = self._ignored(found)
-        return Report(files, summary, self._notes(found, files, other_paths, others), patch, found)
+        return Report(files, summary, self._notes(found, files, other_paths, others), patch, found, self._directory)
 
     def _notes(self, found: Changes, files: list[dict[str, object]], other_paths: list[str], others: int) -> list[str]:
         notes = []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.actions import capping, isolation
+from netclaw_opencode.actions import capping, checked, isolation, stating
 from netclaw_opencode.actions.attempts import Job, Task, run_watched
 from netclaw_opencode.driver import keys, rules
 from netclaw_opencode.errors import ActionFailed, DriverError
@@ -44,10 +45,27 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         list_ignored=read.flag(arguments, "list_ignored"),
         budget=capping.read_budget(arguments, context),
     )
+    check = checked.read_check(arguments)
+    began_at = _now()
     async with isolation.isolated(arguments, context, ends=task.ends) as place:
-        done = await run_watched(replace(task, place=place), context)
+        task = replace(task, place=place)
+        judged = None
+        if check is not None:
+            done, judged = await checked.run_checked(task, check, context)
+        else:
+            done = await run_watched(task, context)
         job = done.job
         output = done.to_wire()
+        if judged is not None:
+            output |= {"check": judged.to_wire(), "verified": judged.passed}
+            if not done.result.is_waiting:
+                ended_at = _now()
+                told = await stating.write_statement(task, done, judged, context, place=place, began_at=began_at, ended_at=ended_at)
+                output |= {"statement": told} if told is not None else {}
+            if not (judged.passed or done.result.is_waiting):
+                error = checked.failure_of(done, judged)
+                error.details |= {"statement": output["statement"]} if "statement" in output else {}
+                raise error
         output |= {
             "session_kept": task.keep or job.handed_back,
             "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": not job.handed_back},
@@ -60,6 +78,10 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         if place is not None:
             await _end_isolated(place, arguments, output, waits=done.result.is_waiting)
     return output
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _end_isolated(place: Place, arguments: JsonObject, output: dict[str, object], *, waits: bool) -> None:

@@ -11,7 +11,7 @@ from netclaw_opencode.api import results
 from netclaw_opencode.api._calls import Request
 from netclaw_opencode.api._clients import AsyncClient
 from netclaw_opencode.api.batches import AsyncBatchRun
-from netclaw_opencode.api.inputs import Thinking
+from netclaw_opencode.api.inputs import Check, Thinking
 from netclaw_opencode.api.streams import AsyncTaskStream
 from netclaw_opencode.api.types import Model, OnPermission, OnQuestion, Path, Seconds
 
@@ -200,23 +200,22 @@ class AsyncOpenCode(AsyncClient):
                 fork by parent_id is nearly always better.
             deadline: Total time for the turn, in seconds; then it is aborted and the abort verified. For more than 60
                 use send_message_async. Or a ``timedelta``.
-            retry_budget: How long the model provider may keep refusing (rate limit, outage) before the turn is stopped
-                with provider_retrying, in seconds. Without it, until the deadline; a provider that asks for a wait
+            retry_budget: How long the model provider may keep refusing, in seconds. Then the turn is stopped with
+                provider_retrying (rate limit, outage). Without it, until the deadline; a provider that asks for a wait
                 beyond the deadline ends the turn at once. Or a ``timedelta``.
-            retry_attempts: Number of times that the model provider may be asked again after it refused, before the turn
-                is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first
-                refusal.
-            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
-                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
-                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+            retry_attempts: Number of times that a model provider that refuses is asked again. Then the turn is stopped
+                with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first refusal.
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides. With
+                refuse the agent is told that nobody is there, and goes on. With stop the turn is stopped
+                (permission_required, question_pending). With return the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
-            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
-                stopped (budget_exceeded). A model without a price is refused.
-            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
-                tree, in tokens.
-            max_model_calls: Cap on the number of model calls over the whole session tree.
-            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
-                silent command counts as idle. Or a ``timedelta``.
+            max_cost_usd: Cap on the cost, in US dollars, sub-agents included. At a cap the task is stopped while it
+                runs (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls, in tokens. Input, output, thinking and cache count, in
+                sub-agents too.
+            max_model_calls: Cap on the number of model calls, sub-agents included.
+            max_idle: Stop the task after so long without new output, tool or step, in seconds. Then the error is
+                stalled; a silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -354,23 +353,22 @@ class AsyncOpenCode(AsyncClient):
                 fork by parent_id is nearly always better.
             deadline: Total time for the turn, in seconds; then it is aborted and the abort verified. For more than 60
                 use send_message_async. Or a ``timedelta``.
-            retry_budget: How long the model provider may keep refusing (rate limit, outage) before the turn is stopped
-                with provider_retrying, in seconds. Without it, until the deadline; a provider that asks for a wait
+            retry_budget: How long the model provider may keep refusing, in seconds. Then the turn is stopped with
+                provider_retrying (rate limit, outage). Without it, until the deadline; a provider that asks for a wait
                 beyond the deadline ends the turn at once. Or a ``timedelta``.
-            retry_attempts: Number of times that the model provider may be asked again after it refused, before the turn
-                is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first
-                refusal.
-            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
-                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
-                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+            retry_attempts: Number of times that a model provider that refuses is asked again. Then the turn is stopped
+                with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first refusal.
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides. With
+                refuse the agent is told that nobody is there, and goes on. With stop the turn is stopped
+                (permission_required, question_pending). With return the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
-            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
-                stopped (budget_exceeded). A model without a price is refused.
-            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
-                tree, in tokens.
-            max_model_calls: Cap on the number of model calls over the whole session tree.
-            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
-                silent command counts as idle. Or a ``timedelta``.
+            max_cost_usd: Cap on the cost, in US dollars, sub-agents included. At a cap the task is stopped while it
+                runs (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls, in tokens. Input, output, thinking and cache count, in
+                sub-agents too.
+            max_model_calls: Cap on the number of model calls, sub-agents included.
+            max_idle: Stop the task after so long without new output, tool or step, in seconds. Then the error is
+                stalled; a silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -814,6 +812,7 @@ class AsyncOpenCode(AsyncClient):
         max_tokens: int | None = None,
         max_model_calls: int | None = None,
         max_idle: Seconds | None = None,
+        check: Check | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[T]: ...
@@ -848,6 +847,7 @@ class AsyncOpenCode(AsyncClient):
         max_tokens: int | None = None,
         max_model_calls: int | None = None,
         max_idle: Seconds | None = None,
+        check: Check | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]: ...
@@ -881,6 +881,7 @@ class AsyncOpenCode(AsyncClient):
         max_tokens: int | None = None,
         max_model_calls: int | None = None,
         max_idle: Seconds | None = None,
+        check: Check | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> results.RunTaskResult[Any]:
@@ -913,38 +914,39 @@ class AsyncOpenCode(AsyncClient):
             idempotency_key: A name of your choice for this very request. The same key, from any process, returns what
                 it started before instead of starting it a second time; another request under the same key is refused.
                 One line, up to 200 characters.
-            retry_budget: How long the model provider may keep refusing (rate limit, outage) before the turn is stopped
-                with provider_retrying, in seconds. Without it, until the deadline; a provider that asks for a wait
+            retry_budget: How long the model provider may keep refusing, in seconds. Then the turn is stopped with
+                provider_retrying (rate limit, outage). Without it, until the deadline; a provider that asks for a wait
                 beyond the deadline ends the turn at once. Or a ``timedelta``.
-            retry_attempts: Number of times that the model provider may be asked again after it refused, before the turn
-                is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first
-                refusal.
+            retry_attempts: Number of times that a model provider that refuses is asked again. Then the turn is stopped
+                with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first refusal.
             fallback_models: Models to try, in this order and each in a fresh session, where the model before it failed
                 on the provider's side. Each as "provider/model" or {"providerID", "modelID"}. The result says which one
                 answered.
-            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
-                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
-                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides. With
+                refuse the agent is told that nobody is there, and goes on. With stop the turn is stopped
+                (permission_required, question_pending). With return the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
             list_ignored: Tell the changed files that ignore files leave out, too (changes.ignored_changed).
-            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
-                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+            isolation: Where the agent works: in the directory itself, in a git worktree, or in a copy. A worktree has a
+                branch of its own; a copy is for folders without git. Your files stay untouched until the work is
                 applied (apply, apply_work).
-            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
-            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
-                included.
-            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
-                what the agent changes behind them is changed in your folder.
-            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            base: With a worktree: the branch, tag or commit to begin with (HEAD).
+            carry_changes: With a worktree: carry over what no commit holds yet. Untracked files are included, ignored
+                ones are not.
+            link_paths: With isolation: untracked paths that are linked into the tree. They are shared: what the agent
+                changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths that are copied into the tree.
             apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
                 work_conflict: then your folder is as it was, and the work is kept.
-            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
-                stopped (budget_exceeded). A model without a price is refused.
-            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
-                tree, in tokens.
-            max_model_calls: Cap on the number of model calls over the whole session tree.
-            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
-                silent command counts as idle. Or a ``timedelta``.
+            max_cost_usd: Cap on the cost, in US dollars, sub-agents included. At a cap the task is stopped while it
+                runs (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls, in tokens. Input, output, thinking and cache count, in
+                sub-agents too.
+            max_model_calls: Cap on the number of model calls, sub-agents included.
+            max_idle: Stop the task after so long without new output, tool or step, in seconds. Then the error is
+                stalled; a silent command counts as idle. Or a ``timedelta``.
+            check: A command of yours that says whether the work is right. It runs where the work is; while it fails,
+                the agent mends the work.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -956,8 +958,8 @@ class AsyncOpenCode(AsyncClient):
                 ProviderRetryingError, TurnTimeoutError, TurnAbortedError, TurnIncompleteError, PromptJoinedError,
                 EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
                 ContextOverflowError, PermissionRequiredError, QuestionPendingError, ModelWithoutPriceError,
-                BudgetExceededError, StalledError, AbortUnconfirmedError, CleanupIncompleteError, WorkFailedError,
-                WorkConflictError, WorkNotFoundError.
+                CheckFailedError, BudgetExceededError, StalledError, AbortUnconfirmedError, CleanupIncompleteError,
+                WorkFailedError, WorkConflictError, WorkNotFoundError.
         """
         request = Request(
             "run_task",
@@ -990,6 +992,7 @@ class AsyncOpenCode(AsyncClient):
                     "max_tokens": max_tokens,
                     "max_model_calls": max_model_calls,
                     "max_idle_seconds": arguments.seconds(max_idle),
+                    "check": arguments.plain(check),
                 },
                 {
                     "keep_session": False,
@@ -1038,6 +1041,7 @@ class AsyncOpenCode(AsyncClient):
         max_tokens: int | None = None,
         max_model_calls: int | None = None,
         max_idle: Seconds | None = None,
+        check: Check | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[T]]: ...
@@ -1072,6 +1076,7 @@ class AsyncOpenCode(AsyncClient):
         max_tokens: int | None = None,
         max_model_calls: int | None = None,
         max_idle: Seconds | None = None,
+        check: Check | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[Any]]: ...
@@ -1105,6 +1110,7 @@ class AsyncOpenCode(AsyncClient):
         max_tokens: int | None = None,
         max_model_calls: int | None = None,
         max_idle: Seconds | None = None,
+        check: Check | None = None,
         on_permission: OnPermission | None = None,
         on_question: OnQuestion | None = None,
     ) -> AsyncTaskStream[results.RunTaskResult[Any]]:
@@ -1139,38 +1145,39 @@ class AsyncOpenCode(AsyncClient):
             idempotency_key: A name of your choice for this very request. The same key, from any process, returns what
                 it started before instead of starting it a second time; another request under the same key is refused.
                 One line, up to 200 characters.
-            retry_budget: How long the model provider may keep refusing (rate limit, outage) before the turn is stopped
-                with provider_retrying, in seconds. Without it, until the deadline; a provider that asks for a wait
+            retry_budget: How long the model provider may keep refusing, in seconds. Then the turn is stopped with
+                provider_retrying (rate limit, outage). Without it, until the deadline; a provider that asks for a wait
                 beyond the deadline ends the turn at once. Or a ``timedelta``.
-            retry_attempts: Number of times that the model provider may be asked again after it refused, before the turn
-                is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first
-                refusal.
+            retry_attempts: Number of times that a model provider that refuses is asked again. Then the turn is stopped
+                with provider_retrying. Without it, as often as the time allows; 0 ends the turn at the first refusal.
             fallback_models: Models to try, in this order and each in a fresh session, where the model before it failed
                 on the provider's side. Each as "provider/model" or {"providerID", "modelID"}. The result says which one
                 answered.
-            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
-                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
-                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides. With
+                refuse the agent is told that nobody is there, and goes on. With stop the turn is stopped
+                (permission_required, question_pending). With return the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
             list_ignored: Tell the changed files that ignore files leave out, too (changes.ignored_changed).
-            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
-                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+            isolation: Where the agent works: in the directory itself, in a git worktree, or in a copy. A worktree has a
+                branch of its own; a copy is for folders without git. Your files stay untouched until the work is
                 applied (apply, apply_work).
-            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
-            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
-                included.
-            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
-                what the agent changes behind them is changed in your folder.
-            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            base: With a worktree: the branch, tag or commit to begin with (HEAD).
+            carry_changes: With a worktree: carry over what no commit holds yet. Untracked files are included, ignored
+                ones are not.
+            link_paths: With isolation: untracked paths that are linked into the tree. They are shared: what the agent
+                changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths that are copied into the tree.
             apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
                 work_conflict: then your folder is as it was, and the work is kept.
-            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
-                stopped (budget_exceeded). A model without a price is refused.
-            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
-                tree, in tokens.
-            max_model_calls: Cap on the number of model calls over the whole session tree.
-            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
-                silent command counts as idle. Or a ``timedelta``.
+            max_cost_usd: Cap on the cost, in US dollars, sub-agents included. At a cap the task is stopped while it
+                runs (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls, in tokens. Input, output, thinking and cache count, in
+                sub-agents too.
+            max_model_calls: Cap on the number of model calls, sub-agents included.
+            max_idle: Stop the task after so long without new output, tool or step, in seconds. Then the error is
+                stalled; a silent command counts as idle. Or a ``timedelta``.
+            check: A command of yours that says whether the work is right. It runs where the work is; while it fails,
+                the agent mends the work.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1206,6 +1213,7 @@ class AsyncOpenCode(AsyncClient):
                     "max_tokens": max_tokens,
                     "max_model_calls": max_model_calls,
                     "max_idle_seconds": arguments.seconds(max_idle),
+                    "check": arguments.plain(check),
                 },
                 {
                     "keep_session": False,
@@ -1276,37 +1284,37 @@ class AsyncOpenCode(AsyncClient):
             keep_sessions: Keep both sessions, so that a later task can continue with their context (parent_id).
             deadline: Total time for plan and implementation together, in seconds; then what runs is aborted and the
                 abort verified. Or a ``timedelta``.
-            retry_budget: How long the model provider may keep refusing (rate limit, outage) before planning or
-                implementing is stopped with provider_retrying, in seconds. Without it, until the deadline; a provider
-                that asks for a wait beyond the deadline ends the turn at once. Or a ``timedelta``.
-            retry_attempts: Number of times that the model provider may be asked again after it refused, before planning
-                or implementing is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the
-                turn at the first refusal.
+            retry_budget: How long the model provider may keep refusing, in seconds. Then planning or implementing is
+                stopped with provider_retrying (rate limit, outage). Without it, until the deadline; a provider that
+                asks for a wait beyond the deadline ends the turn at once. Or a ``timedelta``.
+            retry_attempts: Number of times that a model provider that refuses is asked again. Then planning or
+                implementing is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the turn
+                at the first refusal.
             fallback_models: Models to try, in this order and each in a fresh session, where planning or implementing
                 failed on the provider's side. Each as "provider/model" or {"providerID", "modelID"}. The result says
                 which one answered.
-            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
-                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
-                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides. With
+                refuse the agent is told that nobody is there, and goes on. With stop the turn is stopped
+                (permission_required, question_pending). With return the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
-            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
-                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+            isolation: Where the agent works: in the directory itself, in a git worktree, or in a copy. A worktree has a
+                branch of its own; a copy is for folders without git. Your files stay untouched until the work is
                 applied (apply, apply_work).
-            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
-            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
-                included.
-            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
-                what the agent changes behind them is changed in your folder.
-            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            base: With a worktree: the branch, tag or commit to begin with (HEAD).
+            carry_changes: With a worktree: carry over what no commit holds yet. Untracked files are included, ignored
+                ones are not.
+            link_paths: With isolation: untracked paths that are linked into the tree. They are shared: what the agent
+                changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths that are copied into the tree.
             apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
                 work_conflict: then your folder is as it was, and the work is kept.
-            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
-                stopped (budget_exceeded). A model without a price is refused.
-            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
-                tree, in tokens.
-            max_model_calls: Cap on the number of model calls over the whole session tree.
-            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
-                silent command counts as idle. Or a ``timedelta``.
+            max_cost_usd: Cap on the cost, in US dollars, sub-agents included. At a cap the task is stopped while it
+                runs (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls, in tokens. Input, output, thinking and cache count, in
+                sub-agents too.
+            max_model_calls: Cap on the number of model calls, sub-agents included.
+            max_idle: Stop the task after so long without new output, tool or step, in seconds. Then the error is
+                stalled; a silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -1420,37 +1428,37 @@ class AsyncOpenCode(AsyncClient):
             keep_sessions: Keep both sessions, so that a later task can continue with their context (parent_id).
             deadline: Total time for plan and implementation together, in seconds; then what runs is aborted and the
                 abort verified. Or a ``timedelta``.
-            retry_budget: How long the model provider may keep refusing (rate limit, outage) before planning or
-                implementing is stopped with provider_retrying, in seconds. Without it, until the deadline; a provider
-                that asks for a wait beyond the deadline ends the turn at once. Or a ``timedelta``.
-            retry_attempts: Number of times that the model provider may be asked again after it refused, before planning
-                or implementing is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the
-                turn at the first refusal.
+            retry_budget: How long the model provider may keep refusing, in seconds. Then planning or implementing is
+                stopped with provider_retrying (rate limit, outage). Without it, until the deadline; a provider that
+                asks for a wait beyond the deadline ends the turn at once. Or a ``timedelta``.
+            retry_attempts: Number of times that a model provider that refuses is asked again. Then planning or
+                implementing is stopped with provider_retrying. Without it, as often as the time allows; 0 ends the turn
+                at the first refusal.
             fallback_models: Models to try, in this order and each in a fresh session, where planning or implementing
                 failed on the provider's side. Each as "provider/model" or {"providerID", "modelID"}. The result says
                 which one answered.
-            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides.
-                refuse: the agent is told that nobody is there, and goes on; stop: the turn is stopped
-                (permission_required, question_pending); return: the call ends with state waiting, and the caller
+            on_request: What becomes of a permission or question that neither a plugin nor the policy file decides. With
+                refuse the agent is told that nobody is there, and goes on. With stop the turn is stopped
+                (permission_required, question_pending). With return the call ends with state waiting, and the caller
                 answers. Left out: what the policy file says, else refuse.
-            isolation: Where the agent works. none: in the directory itself. worktree: in a git worktree on a branch of
-                its own. copy: in a private copy, for folders without git. Your files stay untouched until the work is
+            isolation: Where the agent works: in the directory itself, in a git worktree, or in a copy. A worktree has a
+                branch of its own; a copy is for folders without git. Your files stay untouched until the work is
                 applied (apply, apply_work).
-            base: With isolation: worktree: the branch, tag or commit to begin with. Left out: HEAD.
-            carry_changes: With isolation: worktree: carry over changes that no commit holds yet, untracked files
-                included.
-            link_paths: With isolation: untracked paths of the project that are linked into the tree. They are shared:
-                what the agent changes behind them is changed in your folder.
-            copy_paths: With isolation: untracked paths of the project that are copied into the tree.
+            base: With a worktree: the branch, tag or commit to begin with (HEAD).
+            carry_changes: With a worktree: carry over what no commit holds yet. Untracked files are included, ignored
+                ones are not.
+            link_paths: With isolation: untracked paths that are linked into the tree. They are shared: what the agent
+                changes behind them is changed in your folder.
+            copy_paths: With isolation: untracked paths that are copied into the tree.
             apply: With isolation: bring the finished work into your folder and remove it. A conflict is the error
                 work_conflict: then your folder is as it was, and the work is kept.
-            max_cost_usd: Cap on the cost over the whole session tree while it runs, in US dollars; then the task is
-                stopped (budget_exceeded). A model without a price is refused.
-            max_tokens: Cap on all tokens of all model calls (input, output, thinking, cache) over the whole session
-                tree, in tokens.
-            max_model_calls: Cap on the number of model calls over the whole session tree.
-            max_idle: Stop the task (stalled) when no new output, tool or step was seen for this long, in seconds. A
-                silent command counts as idle. Or a ``timedelta``.
+            max_cost_usd: Cap on the cost, in US dollars, sub-agents included. At a cap the task is stopped while it
+                runs (budget_exceeded). A model without a price is refused.
+            max_tokens: Cap on all tokens of all model calls, in tokens. Input, output, thinking and cache count, in
+                sub-agents too.
+            max_model_calls: Cap on the number of model calls, sub-agents included.
+            max_idle: Stop the task after so long without new output, tool or step, in seconds. Then the error is
+                stalled; a silent command counts as idle. Or a ``timedelta``.
             on_permission: Answers the agent's permissions, for this call alone; asked before plugins and the policy
                 file.
             on_question: Answers the agent's questions, for this call alone; asked before plugins and the policy file.
@@ -2016,6 +2024,23 @@ class AsyncOpenCode(AsyncClient):
         request = Request(
             "discard_work", arguments.given({"work_id": work_id, "force": force}, {"force": False}), results.DiscardWorkResult
         )
+        return await self._perform(request)
+
+    async def verify_work(self, statement: str) -> results.VerifyWorkResult:
+        """Repeat the check of a statement on a clean checkout of its final tree.
+
+        A checked task (run_task with check) leaves a statement: what was changed, how it was checked, with what and at
+        what price. This makes its final tree anew in a folder of its own, runs the check there, removes the folder, and
+        says whether the check still holds. Only the command of a statement that this state folder has made, unchanged,
+        is run.
+
+        Args:
+            statement: Absolute path of a statement, as the result of a checked task names it.
+
+        Raises:
+            DriverError: How it failed; causes of its own: StatementUnsealedError, CheckFailedError, WorkFailedError.
+        """
+        request = Request("verify_work", arguments.given({"statement": statement}, {}), results.VerifyWorkResult)
         return await self._perform(request)
 
 

@@ -211,6 +211,13 @@ class WorkBusyError(RefusedError, code="work_busy"):
     """
 
 
+class StatementUnsealedError(RefusedError, code="statement_unsealed"):
+    """The statement was made elsewhere or changed since; its command was not run.
+
+    What helps: Look at its command, and run that yourself.
+    """
+
+
 class WorkDirtyError(RefusedError, code="work_dirty"):
     """The isolated work holds something that no result has told, so it was not removed.
 
@@ -498,6 +505,13 @@ class BudgetExceededError(ActionError, code="budget_exceeded"):
     """
 
 
+class CheckFailedError(ActionError, code="check_failed"):
+    """The check does not hold for what was done; the work is kept as it is.
+
+    What helps: Read the end of its output in details.check; mend the work, or start a task that does.
+    """
+
+
 class StalledError(ActionError, code="stalled"):
     """The task showed no new output, tool or step for too long, and was stopped; its work is kept.
 
@@ -604,6 +618,7 @@ __all__ = [
     "CallCancelledError",
     "CallTimeoutError",
     "CapsNeedWaitingError",
+    "CheckFailedError",
     "CleanupIncompleteError",
     "ConfigError",
     "ConnectionLostError",
@@ -656,6 +671,7 @@ __all__ = [
     "SessionWaitingError",
     "StalledError",
     "StateCorruptError",
+    "StatementUnsealedError",
     "StructuredOutputFailedError",
     "ThinkingUnsupportedError",
     "TurnAbortedError",

@@ -14,13 +14,13 @@ _OUR_OWN = frozenset({"$schema", "$defs", "title"})
 """Words at the top of a schema file that say nothing about the value."""
 
 _SENTENCE = re.compile(r"(?<=[.;]) (?=[A-Z])")
-_LONGEST_DESCRIPTION = 100
+_LONGEST_DESCRIPTION = 80
 """Characters of a brief description; its first sentence is never left out."""
 _CLEAR_PATTERNS = re.compile(r"\^[a-z]")
 """Patterns that show a form, such as that of an id. The others say "one line, not blank", which a reader expects."""
 
-_LEFT_OUT = frozenset({"examples", "minLength", "maxLength", "maxItems"})
-"""What a caller need not know beforehand: an input that breaks such a bound is refused, and the error names it."""
+_LEFT_OUT = frozenset({"examples", "maxLength", "maxItems", "maximum"})
+"""Words that a model does not need to make a call; a value that is too long or too large is refused with its bound."""
 
 _ERROR = "What went wrong, where ok is false; follow next."
 
@@ -31,17 +31,26 @@ def plain(schema: JsonObject) -> dict[str, object]:
     return made if isinstance(made, dict) else {}
 
 
-def brief(schema: JsonObject) -> dict[str, object]:
-    """A plain schema without examples, with short descriptions: it takes at least what the whole one takes."""
+def brief(schema: JsonObject, *, required: bool = True) -> dict[str, object]:
+    """A plain schema without examples and upper bounds, with short descriptions: it takes at least what the whole one takes.
+
+    Args:
+        schema: A plain schema.
+        required: Whether the value must be given: then it is said, too, that it must not be empty.
+    """
     made: dict[str, object] = {}
+    needed = schema.get("required")
     for word, value in schema.items():
         if word == "properties" and isinstance(value, Mapping):
-            made[word] = {name: brief(item) for name, item in value.items()}
+            names = needed if isinstance(needed, list) else []
+            made[word] = {name: brief(item, required=name in names) for name, item in value.items()}
         elif word in ("items", "additionalProperties") and isinstance(value, Mapping):
-            made[word] = brief(value)
+            made[word] = brief(value, required=False)
         elif word == "description":
             made[word] = first_sentences(str(value), _LONGEST_DESCRIPTION)
-        elif word not in _LEFT_OUT and not (word == "pattern" and not _CLEAR_PATTERNS.match(str(value))):
+        elif word in _LEFT_OUT or (word == "minLength" and not required) or (word == "default" and value is False):
+            continue
+        elif not (word == "pattern" and not _CLEAR_PATTERNS.match(str(value))):
             made[word] = value
     return made
 

@@ -216,6 +216,22 @@ def write(store: Store, made: Plan, *, known: Mapping[bytes, tuple[int, ...] | N
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def restore(store: Store, files: Mapping[bytes, tuple[str | None, str]]) -> None:
+    """Give files the content that they had, or remove them where they were not there.
+
+    Args:
+        store: A repository that has the contents; its work tree is the folder.
+        files: Mode and content id of each; a mode of None for a file that was not there.
+
+    Raises:
+        ActionFailed: ``work_failed``; the folder is as it was.
+    """
+    if not files:
+        return
+    made = Plan({path: (mode, name) if mode is not None else _ABSENT for path, (mode, name) in files.items()})
+    write(store, made, known=identities(store, list(files)), name=f".netclaw-old-{secrets.token_hex(6)}")
+
+
 def _made_room(store: Store, path: bytes, made: Plan) -> bool:
     """Whether a folder stood there until a moment ago, and went with the last of its files."""
     gone = any(entry == _ABSENT and name.startswith(path + b"/") for name, entry in made.wanted.items())
@@ -287,4 +303,4 @@ def _put_back(done: list[tuple[Path, Path | None]]) -> list[str]:
     return left
 
 
-__all__ = ["Conflict", "Plan", "identities", "plan", "write"]
+__all__ = ["Conflict", "Plan", "identities", "plan", "restore", "write"]

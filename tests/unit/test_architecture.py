@@ -66,7 +66,7 @@ ONLY_IN: Mapping[str, set[str]] = {
     "click": {"adapters.cli"},
     "rich": {"adapters.cli"},
     "pluggy": {"hookspecs", "host", "plugin"},
-    "psutil": {"opencode.process", "adapters.cli.demo", "testing"},
+    "psutil": {"opencode.process", "work.checking", "adapters.cli.demo", "testing"},
     "pytest": {"testing"},
     "yaml": {"_core.documents"},
     "markdown_it": {"skill.check.markdown"},

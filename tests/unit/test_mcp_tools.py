@@ -182,7 +182,7 @@ def test_a_brief_schema_takes_at_least_what_the_whole_one_takes() -> None:
         },
     }
     assert brief(schema)["properties"] == {
-        "examples": {"type": "string", "description": "One thing; it is short." + " Another." * 8},
+        "examples": {"type": "string", "description": "One thing; it is short." + " Another." * 6},
         "id": {"type": "string", "pattern": "^ses_[0-9]+$"},
     }
     assert first_sentences("A first sentence of any length stays. A second.", 10) == "A first sentence of any length stays."

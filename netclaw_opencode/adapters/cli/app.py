@@ -27,6 +27,8 @@ _SETTINGS = {
 }
 BESIDE_ACTIONS: Mapping[str, Mapping[str, str]] = {"server": {"trust": "Trust what a folder makes OpenCode run, after a look at it."}}
 """Commands that are no actions: only a person calls them."""
+_POSITIONAL = {"verify_work": "statement"}
+"""Arguments that may be given without their flag."""
 _EPILOG = (
     f"Each action has its own help, such as {PROGRAM} run run-task --help. Unless stdout is a terminal, the output is one JSON envelope. "
     "Exit codes: 0 done, 1 the action failed, 2 usage, 3 invalid input, 4 refused by a safety rule, 5 no server, "
@@ -145,6 +147,8 @@ class _Action(click.Command):
 
             streams = self._entry.name == "watch_events"
             self.params = [*options_of(self.flags), _format_option("lines" if streams else None), _limit_option(), *self._record_option()]
+            if self._entry.name in _POSITIONAL:
+                self.params.append(click.Argument(["positional"], required=False, metavar="[FILE]"))
         return super().get_params(ctx)
 
     def _record_option(self) -> list[click.Parameter]:
@@ -157,6 +161,10 @@ class _Action(click.Command):
     def _call(self, **given: object) -> int:
         from netclaw_opencode.adapters.cli import calls
 
+        word = given.pop("positional", None)
+        if word is not None:
+            key = next(flag.key for flag in self.flags if flag.path == (_POSITIONAL[self._entry.name],))
+            given[key] = word
         return calls.call(self._entry, given, self.flags)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -63,6 +63,8 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
         arguments = arguments_from(given, flags, notices=notices)
         if "record" in arguments:
             arguments["record"] = str(_absolute(arguments["record"]))
+        if entry.name == "verify_work" and "statement" in arguments:
+            arguments["statement"] = str(_absolute(arguments["statement"]))
         record = _absolute(given["record_to"]) if given.get("record_to") is not None else None
     except DriverError as error:
         return output.show_error(entry.name, error, asked, limit=limit)

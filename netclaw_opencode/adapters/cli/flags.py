@@ -106,9 +106,10 @@ def _is_required(schema: Schema, name: str) -> bool:
 def _flags_of_property(name: str, schema: Schema, *, required: bool) -> Iterator[Flag]:
     kind = schema.get("type")
     parts = list(_properties(schema))
-    if kind == "object" and parts and all(part.get("type") in _SCALARS for _, part in parts):
+    if kind == "object" and parts and all(_is_plain(part) for _, part in parts):
         for part_name, part in parts:
-            yield Flag((name, part_name), part, "boolean" if part.get("type") == "boolean" else "scalar", False)
+            kinds: Mapping[object, Kind] = {"boolean": "boolean", "array": "array"}
+            yield Flag((name, part_name), part, kinds.get(part.get("type"), "scalar"), False)
     elif kind == "object":
         yield Flag((name,), schema, "json", required)
     elif kind == "array":
@@ -117,6 +118,12 @@ def _flags_of_property(name: str, schema: Schema, *, required: bool) -> Iterator
         yield Flag((name,), schema, "boolean", required)
     else:
         yield Flag((name,), schema, "prompt" if name == "prompt" else "scalar", required)
+
+
+def _is_plain(schema: Schema) -> bool:
+    """Whether a value can be typed as one word, or as several of them."""
+    items = schema.get("items")
+    return schema.get("type") in _SCALARS or (isinstance(items, Mapping) and items.get("type") in _SCALARS)
 
 
 def _options(flag: Flag) -> Iterator[click.Option]:

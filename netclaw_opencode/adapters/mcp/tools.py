@@ -19,7 +19,7 @@ from netclaw_opencode.manifest.plain_form import brief, envelope_schema, first_s
 
 RESOURCES = "opencode-driver://actions/"
 """What the address of an action's resource begins with; its name follows."""
-LONGEST_DESCRIPTION = 250
+LONGEST_DESCRIPTION = 210
 """Characters of a tool's description, its summary included."""
 _BATCH_LIBRARY = "dbos"
 """What the extra ``batch`` brings and nothing else does."""

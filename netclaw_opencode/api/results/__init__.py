@@ -53,7 +53,15 @@ if TYPE_CHECKING:
         RunPlanAndImplementCleanup,
         RunPlanAndImplementResult,
     )
-    from netclaw_opencode.api.results.run_task import RunTaskAttempt, RunTaskCleanup, RunTaskMessage, RunTaskResult
+    from netclaw_opencode.api.results.run_task import (
+        CheckReport,
+        CheckReportRun,
+        RunTaskAttempt,
+        RunTaskCleanup,
+        RunTaskMessage,
+        RunTaskResult,
+        RunTaskStatement,
+    )
     from netclaw_opencode.api.results.send_message import SendMessageMessage, SendMessageResult
     from netclaw_opencode.api.results.send_message_async import SendMessageAsyncResult
     from netclaw_opencode.api.results.shared import (
@@ -79,6 +87,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.start_server import StartServerResult
     from netclaw_opencode.api.results.stop_server import StopServerResult
     from netclaw_opencode.api.results.submit_batch import SubmitBatchResult
+    from netclaw_opencode.api.results.verify_work import VerifyWorkResult, VerifyWorkRun
     from netclaw_opencode.api.results.wait_for_batch import WaitForBatchResult
     from netclaw_opencode.api.results.wait_for_session import WaitForSessionProgress, WaitForSessionResult
     from netclaw_opencode.api.results.watch_events import WatchEventsEvent, WatchEventsResult
@@ -107,6 +116,8 @@ HOMES: Mapping[str, str] = {
     "CheckPolicyByPattern": "check_policy",
     "CheckPolicyResult": "check_policy",
     "CheckPolicyRule": "check_policy",
+    "CheckReport": "run_task",
+    "CheckReportRun": "run_task",
     "CleanupResult": "cleanup",
     "CleanupSession": "cleanup",
     "CleanupSkipped": "cleanup",
@@ -147,6 +158,7 @@ HOMES: Mapping[str, str] = {
     "RunTaskCleanup": "run_task",
     "RunTaskMessage": "run_task",
     "RunTaskResult": "run_task",
+    "RunTaskStatement": "run_task",
     "RunningItem": "shared",
     "SendMessageAsyncResult": "send_message_async",
     "SendMessageMessage": "send_message",
@@ -168,6 +180,8 @@ HOMES: Mapping[str, str] = {
     "Turn": "shared",
     "TurnMessage": "shared",
     "Usage": "shared",
+    "VerifyWorkResult": "verify_work",
+    "VerifyWorkRun": "verify_work",
     "WaitForBatchResult": "wait_for_batch",
     "WaitForSessionProgress": "wait_for_session",
     "WaitForSessionResult": "wait_for_session",
@@ -199,6 +213,8 @@ __all__ = [
     "CheckPolicyByPattern",
     "CheckPolicyResult",
     "CheckPolicyRule",
+    "CheckReport",
+    "CheckReportRun",
     "CleanupResult",
     "CleanupSession",
     "CleanupSkipped",
@@ -240,6 +256,7 @@ __all__ = [
     "RunTaskCleanup",
     "RunTaskMessage",
     "RunTaskResult",
+    "RunTaskStatement",
     "RunningItem",
     "SendMessageAsyncResult",
     "SendMessageMessage",
@@ -261,6 +278,8 @@ __all__ = [
     "Turn",
     "TurnMessage",
     "Usage",
+    "VerifyWorkResult",
+    "VerifyWorkRun",
     "WaitForBatchResult",
     "WaitForSessionProgress",
     "WaitForSessionResult",

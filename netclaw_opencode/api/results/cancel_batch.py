@@ -31,8 +31,8 @@ class CancelBatchResult(Result):
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
         left_seconds: How long the rest will take by that, in seconds.
-        cancelled: Tasks that had not begun.
-        stopping: Tasks that are being stopped, verified.
+        cancelled: How many tasks had not begun.
+        stopping: How many tasks are being stopped, verified.
         next: The command that comes next.
     """
 

@@ -31,7 +31,7 @@ class RetryBatchResult(Result):
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
         left_seconds: How long the rest will take by that, in seconds.
-        retried: Tasks that wait again.
+        retried: How many tasks wait again.
         worker_started: Whether a worker was started.
         next: The command that comes next.
     """

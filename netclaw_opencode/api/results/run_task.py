@@ -67,6 +67,59 @@ class RunTaskAttempt(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReportRun(Result):
+    """One run.
+
+    Attributes:
+        phase: before: before the task. after: on the task's work. mended 1, mended 2 and so on: on the work as the
+            agent had mended it.
+        passed: Whether it ended with exit code 0.
+        exit_code: Its exit code, a number of the command's own; negative for the number of a signal. Left out if it did
+            not end by itself.
+        timed_out: True if it was ended at its limit.
+        problem: Why it could not be started.
+        elapsed_seconds: How long it took, in seconds.
+        output: The end of what it printed, 4000 characters at most.
+    """
+
+    phase: str
+    passed: bool
+    exit_code: int | None = None
+    timed_out: bool | None = None
+    problem: str | None = None
+    elapsed_seconds: float
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport(Result):
+    """What the check said.
+
+    Attributes:
+        command: The command.
+        runs: Each run, in order.
+        put_back: Protected files that the agent had changed, and that were put back.
+    """
+
+    command: tuple[str, ...]
+    runs: tuple[CheckReportRun, ...]
+    put_back: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTaskStatement(Result):
+    """With check: the statement of this work, for verify_work.
+
+    Attributes:
+        path: Where the file is; it can be read by this user alone.
+        sha256: Its digest.
+    """
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunTaskResult(Result, Generic[T]):
     """What run_task returns.
 
@@ -104,6 +157,10 @@ class RunTaskResult(Result, Generic[T]):
         cleanup: What was cleared away.
         attempts: The models that failed before the one that answered; absent where the first one did.
         work: With isolation: where the work is, and how it stands.
+        check: With check: what it said, run by run.
+        verified: With check: true if its last run, on the final tree, passed. False only for a task that waits for an
+            answer: a check that fails is the error check_failed.
+        statement: With check: the statement of this work, for verify_work.
     """
 
     session_id: str
@@ -136,6 +193,9 @@ class RunTaskResult(Result, Generic[T]):
     cleanup: RunTaskCleanup
     attempts: tuple[RunTaskAttempt, ...] = ()
     work: Work | None = None
+    check: CheckReport | None = None
+    verified: bool | None = None
+    statement: RunTaskStatement | None = None
 
 
-__all__ = ["RunTaskAttempt", "RunTaskCleanup", "RunTaskMessage", "RunTaskResult"]
+__all__ = ["CheckReport", "CheckReportRun", "RunTaskAttempt", "RunTaskCleanup", "RunTaskMessage", "RunTaskResult", "RunTaskStatement"]

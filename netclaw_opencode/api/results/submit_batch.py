@@ -31,9 +31,9 @@ class SubmitBatchResult(Result):
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
         left_seconds: How long the rest will take by that, in seconds.
-        added: Tasks that are new.
-        changed: Tasks that were replaced before they began.
-        known: Tasks that the batch had already.
+        added: How many tasks are new.
+        changed: How many tasks were replaced before they began.
+        known: How many tasks the batch had already.
         worker_started: Whether a worker was started.
         next: The command that comes next.
         notes: What else there is to know.

@@ -43,6 +43,7 @@ VIEWS = {
     "send_message_async": states.sent,
     "start_server": states.server_started,
     "stop_server": states.server_stopped,
+    "verify_work": works.verified,
     "wait_for_session": states.waited,
     "cancel_batch": batches.batch,
     "get_batch": batches.batch,

@@ -114,6 +114,9 @@ def outcome(data: Data) -> Table:
         ("times", ", ".join(f"{name} {seconds(number(part(data, 'phases'), name))}" for name in part(data, "phases"))),
         ("evidence", evidence_line(part(data, "evidence"))),
         ("session", _session_line(data)),
+        *(("check", check_line(run)) for run in parts(part(data, "check"), "runs")),
+        ("put back", ", ".join(words(part(data, "check"), "put_back"))),
+        ("statement", word(part(data, "statement"), "path")),
         ("patch", word(part(part(data, "changes"), "patch"), "path")),
         ("work", work_line(part(data, "work"))),
         ("said before", plural(len(parts(data, "messages")), "text") + " (--format json has them)" if parts(data, "messages") else ""),
@@ -162,6 +165,12 @@ def answered_line(answered: Data) -> str:
     rule = f", rule {word(answered, 'rule')}" if "rule" in answered else ""
     message = f": {word(answered, 'message')}" if "message" in answered else ""
     return f"{asked} → {said} (by {word(answered, 'by')}{rule}){message}"
+
+
+def check_line(run: Data) -> str:
+    """One run of the caller's check."""
+    ending = f"exit code {word(run, 'exit_code')}" if "exit_code" in run else word(run, "problem") or "ended at its limit"
+    return f"{'green' if run.get('passed') is True else 'red'} {word(run, 'phase')}: {ending}, {seconds(number(run, 'elapsed_seconds'))}"
 
 
 def work_line(work: Data) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from netclaw_opencode.adapters.cli.views.reading import Data, facts, headline, number, parts, plural, word, words
-from netclaw_opencode.adapters.cli.views.turns import work_line
+from netclaw_opencode.adapters.cli.views.reading import Data, facts, headline, number, part, parts, plural, word, words
+from netclaw_opencode.adapters.cli.views.turns import check_line, work_line
 
 
 def works(data: Data) -> Iterator[RenderableType]:
@@ -48,4 +48,15 @@ def discarded(data: Data) -> Iterator[RenderableType]:
     yield headline("✓", "green", f"removed {word(data, 'path')}{branch}")
 
 
-__all__ = ["applied", "discarded", "works"]
+def verified(data: Data) -> Iterator[RenderableType]:
+    """That a check still holds, and on what."""
+    yield headline("✓", "green", f"the check of {word(data, 'statement_id')} holds")
+    yield facts(
+        ("run", check_line(part(data, "run"))),
+        ("tree", f"{word(data, 'final_tree')}, made from {word(data, 'made_from')}"),
+        ("patch", word(data, "patch")),
+        *(("note", note) for note in words(data, "notes")),
+    )
+
+
+__all__ = ["applied", "discarded", "verified", "works"]
