@@ -78,14 +78,15 @@ def unfinished(database: Database, *, machine: str, only: str | None) -> int:
 
 
 def workers(database: Database, *, machine: str | None = None) -> int:
-    """How many workers live, as far as can be seen from here."""
+    """How many workers live and take tasks of every batch, as far as can be seen from here."""
     with database.read() as connection:
-        return len(_living(connection, machine))
+        return len([each for each in _living(connection, machine) if not each["draining"] and each["only_batch"] is None])
 
 
 def _living(connection: Connection, machine: str | None = None) -> list[Mapping[str, object]]:
     where = "WHERE machine = :machine" if machine is not None else ""
-    found = rows(connection, f"SELECT id, identity FROM netclaw_workers {where}", **({"machine": machine} if machine is not None else {}))  # noqa: S608
+    named = {"machine": machine} if machine is not None else {}
+    found = rows(connection, f"SELECT id, identity, draining, only_batch FROM netclaw_workers {where}", **named)  # noqa: S608 - our own condition
     return [each for each in found if not is_gone(str(each["identity"]))]
 
 
