@@ -26,7 +26,8 @@ ENVELOPE: Schema = json.loads(find_bundled("schemas/result.schema.json").read_te
 # A host hides text under keys that begin so.
 HIDDEN = ("token", "secret", "password", "api_key", "apikey", "authorization")
 # "in seconds", "number of", "length", "budget in tokens" ...: what a number counts.
-UNITS = ("tasks ", 
+UNITS = (
+    "tasks ",
     "how often",
     "the most",
     "in a minute",
