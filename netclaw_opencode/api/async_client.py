@@ -1725,13 +1725,13 @@ class AsyncOpenCode(AsyncClient):
             defaults: Fields of run_task for tasks without them.
             name: The same name is the same batch. Left out: the file's path, or what the list holds.
             add: Take what is new or changed into a batch that is there.
-            concurrency: Tasks at once, on all workers together.
-            max_starts_per_minute: Most starts within a minute.
+            concurrency: How many tasks run at once, on all workers together.
+            max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
-            stop_after_failures: After so many failed tasks nothing more starts.
+            stop_after_failures: How many tasks may fail before nothing more starts.
             retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
                 surroundings.
-            retry_limit: How often a task is tried again.
+            retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
@@ -1805,13 +1805,13 @@ class AsyncOpenCode(AsyncClient):
             defaults: Fields of run_task for tasks without them.
             name: The same name is the same batch. Left out: the file's path, or what the list holds.
             add: Take what is new or changed into a batch that is there.
-            concurrency: Tasks at once, on all workers together.
-            max_starts_per_minute: Most starts within a minute.
+            concurrency: How many tasks run at once, on all workers together.
+            max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
-            stop_after_failures: After so many failed tasks nothing more starts.
+            stop_after_failures: How many tasks may fail before nothing more starts.
             retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
                 surroundings.
-            retry_limit: How often a task is tried again.
+            retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
 

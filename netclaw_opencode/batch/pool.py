@@ -25,10 +25,12 @@ from netclaw_opencode.opencode import addresses, servers
 from netclaw_opencode.opencode.process import identity
 from netclaw_opencode.settings import Settings
 
-PLACES_PER_SERVER = 4
-"""Tasks that one server runs at once: more turns at a time do not get faster (F6)."""
+PLACES_PER_SERVER = 8
+"""Tasks that one server runs at once: a second one on two cores made eight tasks slower, and each holds some hundred MB (F6)."""
 MEMORY_BYTES = 1536 * 1024 * 1024
 """A server that holds more is replaced between tasks: a fresh one holds 330 to 640 MB, one of 150 sessions some 800 (F6)."""
+TASKS_PER_SERVER = 100
+"""A server is replaced after so many tasks, and its sessions go with it: that is cheaper than deleting each, and its lists stay short."""
 _START_SECONDS = 60.0
 _CARRIED = ("auth.json", "mcp-auth.json", "bin")
 """What a server's data hold that is not its own: the user's log-ins, and programs that OpenCode has fetched."""
@@ -53,6 +55,7 @@ class Server:
         state_dir: Its folder.
         runner: Runs actions on it.
         users: Tasks that run on it.
+        tasks: Tasks that were given to it.
         retired: Whether it is to be ended when its last task has.
         adopted: Whether it was a lost worker's.
     """
@@ -63,6 +66,7 @@ class Server:
     leaving: asyncio.Event = field(repr=False)
     holding: asyncio.Task[None] = field(repr=False)
     users: int = 0
+    tasks: int = 0
     retired: bool = False
     adopted: bool = False
 
@@ -116,6 +120,7 @@ class Pool:
                 self._servers += usable
             server = min(usable, key=lambda each: each.users)
             server.users += 1
+            server.tasks += 1
             return server
 
     async def adopt(self, state_dir: Path) -> Server | None:
@@ -144,7 +149,7 @@ class Pool:
                 await self._stop_process(server)
             if not server.retired and not server.adopted:
                 # It is given no new task from now on, and ended with its last one.
-                server.retired = self._memory_of(server) > self._memory_bytes
+                server.retired = server.tasks >= TASKS_PER_SERVER or self._memory_of(server) > self._memory_bytes
             if not server.users and (server.retired or server.adopted):
                 await self._end(server)
         if server.retired and not self._closed:

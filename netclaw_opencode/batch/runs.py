@@ -118,7 +118,8 @@ class Runs:
         settled = partial(claims.settle, self.database, claim, envelope, elapsed_seconds=time.monotonic() - began)
         if envelope["ok"]:
             state = await self.surely(settled)
-            await self.pool.release(server, at_rest=state is None or await self._delete_session(server, task.session_id))
+            # Its session stays, so that the key finds it as long as anybody may ask; it goes with its server.
+            await self.pool.release(server, at_rest=True)
             return state or "void"
         # The directory is given to the next task only when nothing runs in it any more.
         await self.pool.release(server, at_rest=await self._delete_session(server, task.session_id))

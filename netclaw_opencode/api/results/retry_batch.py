@@ -26,7 +26,7 @@ class RetryBatchResult(Result):
         counts: The tasks by state.
         failures: How many tasks ended with each error.
         cost_usd: What was spent, as far as results tell, in US dollars.
-        workers: Workers that live, of any batch.
+        workers: How many workers live, of any batch.
         running: The tasks that run, the oldest first, 50 at most.
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
