@@ -30,7 +30,7 @@ Schema = Mapping[str, object]
 AT_HAND = {
     *("binary_not_found", "server_unreachable", "server_died", "server_not_ready", "auth_failed", "turn_timeout"),
     *("session_busy", "session_waiting", "permission_required", "question_pending"),
-    *("provider_unavailable", "provider_auth", "provider_error", "model_not_found", "agent_not_found"),
+    *("provider_unavailable", "provider_auth", "provider_error", "provider_retrying", "model_not_found", "agent_not_found"),
     *("thinking_unsupported", "invalid_input", "untrusted_project"),
 }
 

@@ -19,6 +19,7 @@ from netclaw_opencode.actions import attempts, changed_files
 from netclaw_opencode.actions.attempts import Done, Job, Task
 from netclaw_opencode.actions.changed_files import ChangeWatch
 from netclaw_opencode.errors import ActionFailed, DriverError, InvalidInput
+from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.opencode.wire.types import Usage
 from netclaw_opencode.work import checking
 from netclaw_opencode.work.checking import Check, Run
@@ -167,7 +168,11 @@ async def _run(check: Check, directory: Path, context: ActionContext, *, ends: f
             ended.set()
 
     try:
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        run = await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        facts = {"tool": "check", "status": "completed" if run.passed else "error", "subject": check.shown()[:60]}
+        colour = "green" if run.passed else "red"
+        context.driver.emit(ProgressEvent("tool", f"check {check.shown()[:60]} {colour}: {run.describe()}", facts=facts))
+        return run
     except anyio.get_cancelled_exc_class():
         stop.set()
         with anyio.CancelScope(shield=True):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from netclaw_opencode.offline.config import keep_from_installing
 from netclaw_opencode.offline.conversation import Conversation
-from netclaw_opencode.offline.demo import DEMO_PROMPT, demo_script
+from netclaw_opencode.offline.demo import DEMO_CHECK, DEMO_PROMPT, demo_script
 from netclaw_opencode.offline.script import Reply, Script, echo
 from netclaw_opencode.offline.server import ModelCall, OfflineModel
 from netclaw_opencode.offline.steps import (
@@ -40,6 +40,7 @@ from netclaw_opencode.offline.steps import (
 )
 
 __all__ = [
+    "DEMO_CHECK",
     "DEMO_PROMPT",
     "Attempts",
     "CloseSocket",

@@ -9,7 +9,9 @@ from netclaw_opencode.offline.conversation import Conversation
 from netclaw_opencode.offline.script import Script
 from netclaw_opencode.offline.steps import Reasoning, Step, Text, ToolCall, Usage
 
-DEMO_PROMPT = "Write slugify.py: a function that turns a title into a URL slug, with doctests. Then run the doctests."
+DEMO_PROMPT = "Write slugify.py: a function that turns a title into a URL slug, with doctests."
+DEMO_CHECK = ("python3", "slugify.py")
+"""What judges the work: the module runs its own doctests."""
 
 SLUGIFY = '''\
 """Turn titles into URL slugs."""
@@ -43,6 +45,10 @@ if __name__ == "__main__":
     raise SystemExit(bool(failed))
 '''
 
+_RIGHT = '    return slug[: limit + 1].rpartition("-")[0] or slug[:limit]\n'
+_WRONG = "    return slug[:limit]\n"
+"""What the stand-in writes first: it cuts in the middle of a word, which a doctest shows."""
+
 _PAUSE_SECONDS = 0.4
 
 
@@ -50,25 +56,30 @@ def demo_script(*, pause_seconds: float = _PAUSE_SECONDS) -> Script:
     """A model that answers every prompt with the demo's task; ``pause_seconds`` makes it pleasant to watch."""
 
     def think_and_write(_conversation: Conversation) -> Step:
-        arguments = {"filePath": "${directory}/slugify.py", "content": SLUGIFY}
+        arguments = {"filePath": "${directory}/slugify.py", "content": SLUGIFY.replace(_RIGHT, _WRONG)}
         return (
-            Reasoning("One module, standard library only. Accents need NFKD; the cut must fall between words."),
-            Text("I'll write the module with its doctests first.", pause_seconds=pause_seconds),
+            Reasoning("One module, standard library only. Accents need NFKD."),
+            Text("I'll write the module with its doctests.", pause_seconds=pause_seconds),
             ToolCall("write", arguments, pause_seconds=pause_seconds),
             Usage(2_412, 391, reasoning_tokens=24),
         )
 
-    def run_it(_conversation: Conversation) -> Step:
-        arguments = {"command": "python3 slugify.py", "description": "Run the doctests of slugify.py"}
-        return (ToolCall("bash", arguments, pause_seconds=pause_seconds), Usage(2_846, 38, cached_tokens=2_412))
+    def report(_conversation: Conversation) -> Step:
+        text = "I wrote `slugify.py`: `slugify(title, limit=60)` folds accents to ASCII and joins the words with hyphens."
+        return (Text(text, piece_characters=24, pause_seconds=pause_seconds / 10), Usage(2_907, 52, cached_tokens=2_412))
 
-    def report(conversation: Conversation) -> Step:
-        shown = conversation.tool_results[-1].strip() if conversation.tool_results else "no output"
-        text = (
-            "I wrote `slugify.py`: `slugify(title, limit=60)` folds accents to ASCII, joins the words with hyphens and "
-            f"cuts between words. Running it printed: {shown}."
+    def mend(_conversation: Conversation) -> Step:
+        arguments = {"filePath": "${directory}/slugify.py", "oldString": _WRONG, "newString": _RIGHT}
+        return (
+            Text("The cut must fall between words.", pause_seconds=pause_seconds),
+            ToolCall("edit", arguments, pause_seconds=pause_seconds),
+            Usage(3_346, 38, cached_tokens=2_907),
         )
-        usage = Usage(2_907, 52, cached_tokens=2_846)
-        return (Text(text, piece_characters=24, pause_seconds=pause_seconds / 10), usage)
 
-    return Script(title="Slugify module with doctests", default=(think_and_write, run_it, report))
+    def report_mended(_conversation: Conversation) -> Step:
+        text = "Mended: a slug that is too long is now cut between words."
+        return (Text(text, piece_characters=24, pause_seconds=pause_seconds / 10), Usage(3_407, 31, cached_tokens=3_346))
+
+    script = Script(title="Slugify module with doctests", default=(think_and_write, report))
+    script.when("this check fails", mend, report_mended)
+    return script

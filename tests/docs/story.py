@@ -57,6 +57,8 @@ def story_model() -> Iterator[Story]:
         model.when("Why does the date parser", Text("Months are counted from 0 in one place and from 1 in another."))
         model.when("Write a README", write("README.md", "# hello.py\n\nPrints a date.\n"), (gate, Text("I wrote README.md.")))
         model.when("Write tests", write("test_hello.py", TESTS), Text("I wrote test_hello.py."))
+        model.when("Write hi.py", write("hi.py", 'print("hi"\n'), Text("I wrote hi.py."))
+        model.when("this check fails", write("hi.py", 'print("hi")\n'), Text("The bracket is closed now."))
         model.when("Run the examples", run_one_more)
         model.when("Which variables", read(".env"), Text("It sets two: MODE and PORT."))
         yield Story(model, gate)

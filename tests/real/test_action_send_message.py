@@ -58,16 +58,17 @@ def test_in_a_git_repository_every_changed_file_is_told(in_git: Acting) -> None:
     assert (result["notes"], result["usage"]["model_calls"]) == ([], 4)
 
 
-def test_outside_git_the_tools_tell_and_a_note_names_the_gap(acting: Acting) -> None:
-    """Without snapshots the files of write and edit are told by their tools; what the shell changed is said to be unknown."""
-    Path(acting.directory, "new.txt").unlink(missing_ok=True)
+def test_outside_git_every_change_is_told(acting: Acting) -> None:
+    """Without a repository, too, what the shell changed is in the result, beside what the tools of write and edit did."""
+    for name in ("new.txt", "shell.txt"):
+        Path(acting.directory, name).unlink(missing_ok=True)
     acting.raw.model.when("change files", *CHANGES)
     result = sent(acting, "change files")
     changed = {item["path"]: item for item in result["files_changed"]}
-    assert set(changed) == {"new.txt"}
+    assert {path: item["by"] for path, item in changed.items()} == {"new.txt": "tool", "shell.txt": "command"}
     assert changed["new.txt"]["status"] == "added"
     assert "+TWO" in changed["new.txt"]["diff"] and "+one" in changed["new.txt"]["diff"]
-    assert "shell commands" in result["notes"][0]
+    assert [note for note in result["notes"] if "shell commands" in note] == []
 
 
 def test_usage_is_the_server_s_count(acting: Acting) -> None:

@@ -133,11 +133,12 @@ def test_the_demo_shows_every_act_and_the_proof(theatre: Theatre, capsys: pytest
 
 
 def test_the_task_runs_in_a_folder_of_its_own_with_the_deadline(theatre: Theatre, capsys: pytest.CaptureFixture[str]) -> None:
-    """run_task is given the demo's prompt, folder and deadline, and no model: the private server has one default."""
+    """run_task is given the demo's prompt, folder, deadline and check, and no model: the private server has one default."""
     assert play(deadline_seconds=30.0) == 0
     task = dict(theatre.asked[1][1])
     assert Path(str(task.pop("directory"))).name.startswith("netclaw-demo-")
-    assert task == {"prompt": DEMO_PROMPT, "deadline_seconds": 30.0}
+    check = {"command": ["python3", "slugify.py"], "attempts": 2}
+    assert task == {"prompt": DEMO_PROMPT, "deadline_seconds": 30.0, "check": check}
     capsys.readouterr()
 
 

@@ -354,22 +354,27 @@ def test_a_model_can_be_started_again_but_not_twice() -> None:
         assert said(chat(model, user("y"))) == "y"
 
 
-def test_the_demo_writes_a_module_whose_doctests_pass(tmp_path: Path) -> None:
-    """What the stand-in writes in the demo is real: the file runs, and the answer quotes the run's output."""
+def test_the_demo_writes_a_module_that_its_check_finds_wrong_and_mends_it(tmp_path: Path) -> None:
+    """What the stand-in writes in the demo is real: the file's own doctests fail, and pass after its edit."""
+    target = tmp_path / "slugify.py"
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, str(target)], capture_output=True, encoding="utf-8", check=False, timeout=60)
+
+    def call(model: OfflineModel, prompt: str) -> tuple[str, dict[str, str]]:
+        asked = deltas(chat(model, user(prompt)), "tool_calls")[0][0]["function"]  # type: ignore[index]
+        return str(asked["name"]), json.loads(str(asked["arguments"]))
+
     with OfflineModel(demo_script(pause_seconds=0.0)) as model:
-        first = chat(model, user(DEMO_PROMPT))
-        write = deltas(first, "tool_calls")[0][0]["function"]  # type: ignore[index]
-        arguments = json.loads(write["arguments"])
-        assert (write["name"], arguments["filePath"]) == ("write", "/srv/proj/slugify.py")
-        target = tmp_path / "slugify.py"
-        target.write_text(arguments["content"], encoding="utf-8")
-        run = subprocess.run([sys.executable, str(target)], capture_output=True, encoding="utf-8", check=True, timeout=60)
-        answered: list[Mapping[str, object]] = [user(DEMO_PROMPT), {"role": "assistant", "content": ""}, {"role": "tool", "content": "ok"}]
-        second = chat(model, *answered)
-        assert deltas(second, "tool_calls")[0][0]["function"]["name"] == "bash"  # type: ignore[index]
-        last = chat(model, *answered, {"role": "assistant", "content": ""}, {"role": "tool", "content": run.stdout})
-    assert run.stdout == "3 of 3 doctests pass\n"
-    assert "3 of 3 doctests pass" in said(last)
+        name, written = call(model, DEMO_PROMPT)
+        assert (name, written["filePath"]) == ("write", "/srv/proj/slugify.py")
+        target.write_text(written["content"], encoding="utf-8")
+        assert run().returncode == 1
+        name, edit = call(model, "The task is not done: this check fails.")
+    assert name == "edit" and written["content"].count(edit["oldString"]) == 1
+    target.write_text(written["content"].replace(edit["oldString"], edit["newString"]), encoding="utf-8")
+    done = run()
+    assert (done.returncode, done.stdout) == (0, "3 of 3 doctests pass\n")
 
 
 def test_the_public_names_are_all_there_and_sorted() -> None:

@@ -24,7 +24,11 @@ LONGEST_DESCRIPTION = 210
 _BATCH_LIBRARY = "dbos"
 """What the extra ``batch`` brings and nothing else does."""
 
-OUTPUT: JsonObject = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+OUTPUT: JsonObject = {
+    "type": "object",
+    "properties": {"ok": {"type": "boolean"}, "action": {"type": "string"}},
+    "required": ["ok", "action"],
+}
 """The form of every envelope. The whole schema of an action's output takes three quarters of the list, and stands in its resource."""
 
 

@@ -19,6 +19,7 @@ from netclaw_opencode.adapters.cli.demo import proof
 from netclaw_opencode.adapters.cli.running import InvokingHost
 from netclaw_opencode.errors import Interrupted
 from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.offline import DEMO_CHECK
 
 if TYPE_CHECKING:
     from netclaw_opencode.adapters.cli.demo.stage import Stage
@@ -90,7 +91,13 @@ class Performance:
         os._exit(Interrupted.exit_code)
 
     def _task(self, prompt: str) -> dict[str, object]:
-        task: dict[str, object] = {"prompt": prompt, "directory": self._directory, "deadline_seconds": self._deadline_seconds}
+        check = {"command": list(DEMO_CHECK), "attempts": 2}
+        task: dict[str, object] = {
+            "prompt": prompt,
+            "directory": self._directory,
+            "deadline_seconds": self._deadline_seconds,
+            "check": check,
+        }
         return task if self._model in (None, "default") else task | {"model": self._model}
 
     async def _look(self, host: InvokingHost) -> None:
