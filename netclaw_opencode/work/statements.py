@@ -172,6 +172,8 @@ def verify(document: JsonObject, home: Home, git: Git, *, environ: Mapping[str, 
         raise ActionFailed("work_failed", f"the files of {document['id']} could not be made again: {error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another call may be at work beside
+            folder.parent.rmdir()
 
 
 def _check(told: JsonObject) -> Check:

@@ -116,8 +116,12 @@ def nothing_left(state_dir: Path) -> Iterator[None]:
 
 def litter(state_dir: Path) -> list[str]:
     """What should not stand in the state folder between calls."""
-    kept = ("server.json", "server.log", "trusted.json", "opened-", "schemas")
-    return sorted(item.name for item in state_dir.iterdir() if not item.name.startswith(kept)) if state_dir.is_dir() else []
+    kept = ("server.json", "server.log", "trusted.json", "opened-", "schemas", "snapshots", "patches", "statement", "work")
+    if not state_dir.is_dir():
+        return []
+    # What is kept of files outlives a call; the index of a snapshot does not.
+    indexes = [str(item.relative_to(state_dir)) for item in state_dir.glob("snapshots/*/indexes/*")]
+    return sorted([*indexes, *(item.name for item in state_dir.iterdir() if not item.name.startswith(kept))])
 
 
 def _handles() -> int:

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.offline import Gated, Hang, Text, ToolCall
+from netclaw_opencode.opencode.trust import Trust
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.waiting import SOON, wait_until
 from tests.real.acting import Acting, Json, Requests
 from tests.support.pace import stretched
 
 pytestmark = pytest.mark.real
+NAMED = ("-c", "user.name=Test", "-c", "user.email=test@example.invalid")
 
 
 def bash(command: str) -> ToolCall:
@@ -150,3 +152,24 @@ def test_what_a_killed_caller_left_is_listed_and_not_lost(in_git: Acting, settin
     assert (Path(left["path"]) / "half.txt").exists() and not (repo / "half.txt").exists()
     assert in_git.data("apply_work", work_id=left["work_id"])["files"] == ["half.txt"]
     assert (repo / "half.txt").read_text() == "half\n" and works(in_git) == []
+
+
+def test_trust_in_a_project_holds_in_its_tree_for_the_same_content_only(in_git: Acting, settings: Settings) -> None:
+    """F61: what would run on opening the tree is what the user has trusted, byte for byte; another version of it is refused."""
+    repo = Path(in_git.directory)
+    configured = '{"mcp": {"it": {"type": "local", "enabled": false, "command": ["true"]}}}'
+    (repo / "opencode.json").write_text(configured)
+    git(repo, "add", "-A")
+    git(repo, *NAMED, "commit", "-qm", "configured")
+    arguments = {"prompt": "trusted task", "directory": str(repo), "isolation": "worktree"}
+    assert in_git.error("run_task", **arguments)["code"] == "untrusted_project"
+    trust = Trust.from_settings(settings)
+    trust.grant(str(repo), trust.find(str(repo)))
+    in_git.raw.model.when("trusted task", Text("Done."))
+    done = in_git.data("run_task", **arguments)
+    in_git.data("discard_work", work_id=done["work"]["work_id"])
+    (repo / "opencode.json").write_text(configured.replace("true", "false"))
+    git(repo, *NAMED, "commit", "-qam", "another command")
+    (repo / "opencode.json").write_text(configured)
+    assert in_git.error("run_task", **arguments)["code"] == "untrusted_project"
+    assert works(in_git) == []

@@ -297,3 +297,69 @@ def test_a_sha256_repository_and_a_linked_work_tree(folder: Folder, tmp_path: Pa
     git(root, "worktree", "add", "-q", str(tmp_path / "linked"))
     linked = Folder(tmp_path / "linked", folder.home.state_dir)
     assert seen(linked.changed_by(lambda: (linked.folder / "b").write_text("b\n"))[0]) == {"b": "added"}
+
+
+def test_a_repository_of_somebody_else_is_read_as_data(repository: Folder) -> None:
+    """Git itself refuses it (safe.directory); here its files are compared, and its configuration is not obeyed."""
+    if os.getuid() != 0:
+        pytest.skip("only root can give a folder away")
+    for path in (repository.folder, *repository.folder.rglob("*")):
+        os.chown(path, 12345, 12345)
+    assert seen(repository.changed_by(lambda: (repository.folder / "a.txt").write_text("x\n"))[0]) == {"a.txt": "modified"}
+
+
+def test_a_bare_repository_is_a_folder_like_any_other(folder: Folder) -> None:
+    """It has no work tree: its own files are what an agent there would change."""
+    git(folder.folder, "init", "-q", "--bare")
+    assert seen(folder.changed_by(lambda: (folder.folder / "description").write_text("x\n"))[0]) == {"description": "modified"}
+
+
+def test_a_sparse_checkout_and_a_split_index(repository: Folder) -> None:
+    """Forms of the index that our own repository is not configured for: files that are left out are no deletions."""
+    root = repository.folder
+    git(root, "update-index", "--split-index")
+    (root / "outer").mkdir()
+    (root / "outer" / "o.txt").write_text("o\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "outer")
+    git(root, "sparse-checkout", "set", "--cone", "inner")
+    assert not (root / "outer").exists()
+    assert seen(repository.changed_by(lambda: (root / "inner" / "b.txt").write_text("x\n"))[0]) == {"inner/b.txt": "modified"}
+
+
+def test_a_conflict_that_is_not_settled_is_compared_by_its_files(repository: Folder) -> None:
+    """An index with three versions of a file: what stands in the work tree counts, before and after."""
+    root = repository.folder
+    git(root, "checkout", "-qb", "other")
+    (root / "a.txt").write_text("other\n")
+    git(root, "commit", "-qam", "other")
+    git(root, "checkout", "-q", "main")
+    (root / "a.txt").write_text("main\n")
+    git(root, "commit", "-qam", "main")
+    with pytest.raises(AssertionError):
+        git(root, "merge", "-q", "other")
+    before = state_of(root / ".git")
+    assert seen(repository.changed_by(lambda: None)[0]) == {}
+    assert seen(repository.changed_by(lambda: (root / "a.txt").write_text("settled\n"))[0]) == {"a.txt": "modified"}
+    now = state_of(root / ".git")
+    assert {name: digest for name, (_, digest) in now.items()} == {name: digest for name, (_, digest) in before.items()}
+    # What is read anew and stands in the user's objects already gets a new time there: that is git's own protection against pruning.
+    assert {name for name in now if now[name] != before[name] and not name.startswith("objects/")} == set()
+
+
+def test_a_file_that_becomes_a_folder_and_a_folder_that_becomes_a_file(repository: Folder, tmp_path: Path) -> None:
+    """Both are seen, and the patch makes them."""
+    root, copy = repository.folder, tmp_path / "copy"
+
+    def change() -> None:
+        shutil.copytree(root, copy, symlinks=True)
+        (root / "a.txt").unlink()
+        (root / "a.txt").mkdir()
+        (root / "a.txt" / "x").write_text("x\n")
+        shutil.rmtree(root / "inner")
+        (root / "inner").write_text("a file now\n")
+
+    found, patch = repository.changed_by(change)
+    assert seen(found) == {"a.txt": "deleted", "a.txt/x": "added", "inner": "added", "inner/b.txt": "deleted"}
+    git(copy, "apply", str(patch.path))
+    assert (copy / "inner").read_text() == "a file now\n" and (copy / "a.txt" / "x").exists()
