@@ -70,10 +70,10 @@ site: ready-dev
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -b html -c docs/site -d build/site-cache . build/site
 	$(BIN)/python scripts/check_site.py build/site
 
-# Three at a time: much of a test's time is waiting, for deadlines and for OpenCode. A file stays together, with one server for each worker.
+# Four at a time: much of a test's time is waiting, for deadlines and for OpenCode. A file stays together, with one server for each worker.
 # stay in the order of tests/conftest.py, the slow ones first.
 suite: ready-dev ready-opencode
-	$(WITH_OPENCODE) $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(WITH_OPENCODE) $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 coverage: ready-dev ready-opencode
 	@rm -rf build/coverage && mkdir -p build/coverage
