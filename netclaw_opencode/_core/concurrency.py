@@ -20,7 +20,7 @@ async def gather(first: Awaitable[A], second: Awaitable[B], /) -> tuple[A, B]: .
 @overload
 async def gather(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C], /) -> tuple[A, B, C]: ...
 async def gather(*awaitables: Awaitable[object]) -> tuple[object, ...]:
-    """The results in order; the first failure cancels the others and is raised as itself."""
+    """Return the results in order; the first failure cancels the others and is raised as itself."""
     results: list[object] = [None] * len(awaitables)
 
     async def keep(index: int, awaitable: Awaitable[object]) -> None:

@@ -57,7 +57,7 @@ class Document:
     columns: Mapping[Steps, int] = field(default_factory=dict, repr=False, compare=False)
 
     def line_of(self, steps: Steps) -> int | None:
-        """The line of the value at ``steps``, or of the nearest thing around it."""
+        """Return the line of the value at ``steps``, or of the nearest thing around it."""
         return self.place_of(steps)[0]
 
     def place_of(self, steps: Steps) -> tuple[int | None, int | None]:
@@ -180,7 +180,7 @@ def _unreadable(fault: Fault) -> Document:
 
 
 def read_text(path: Path, *, limit: int = MAX_BYTES) -> str | Fault:
-    """A text file of at most ``limit`` bytes, without the mark of its byte order; what keeps it from being read is the fault."""
+    """Return a text file of at most ``limit`` bytes, without the mark of its byte order; what keeps it from being read is the fault."""
     raw = read_bytes(path, limit=limit)
     if isinstance(raw, Fault):
         return raw
@@ -192,7 +192,7 @@ def read_text(path: Path, *, limit: int = MAX_BYTES) -> str | Fault:
 
 
 def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes | Fault:
-    """A regular file of at most ``limit`` bytes; never waits for a pipe or a device."""
+    """Return a regular file of at most ``limit`` bytes; never waits for a pipe or a device."""
     try:
         if not path.is_file():  # a folder, a device or a pipe could hang the read
             what = "there is no such file" if not path.exists() else "it is not a regular file"
@@ -315,7 +315,7 @@ class _YamlReader:
 
 
 def _parse_scalar(text: str) -> object:
-    """A plain scalar as JSON would see it; whatever JSON does not know is text."""
+    """Return a plain scalar as JSON would see it; whatever JSON does not know is text."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INTEGER.match(text):

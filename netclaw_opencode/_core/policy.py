@@ -42,7 +42,7 @@ class PermissionRule:
     message: str | None = None
 
     def to_wire(self) -> dict[str, object]:
-        """The form in which a dry run names it."""
+        """Return the form in which a dry run names it."""
         return {"index": self.number, "line": self.line, "permission": self.permission, "pattern": self.pattern}
 
 
@@ -57,17 +57,17 @@ class QuestionRule:
     contains: str | None = None
 
     def matches(self, asked: AgentQuestion) -> bool:
-        """Whether the rule is for this question."""
+        """Return whether the rule is for this question."""
         by_header = self.header is None or self.header.casefold() == asked.header.casefold()
         by_text = self.contains is None or self.contains.casefold() in asked.question.casefold()
         return by_header and by_text
 
     def fits(self, asked: AgentQuestion) -> bool:
-        """Whether its labels can be chosen there."""
+        """Return whether its labels can be chosen there."""
         return set(self.choose) <= set(asked.options) and (asked.multiple or len(self.choose) == 1)
 
     def to_wire(self) -> dict[str, object]:
-        """The form in which a dry run names it."""
+        """Return the form in which a dry run names it."""
         given = {"header": self.header, "contains": self.contains}
         return {"index": self.number, "line": self.line} | {name: text for name, text in given.items() if text is not None}
 
@@ -89,7 +89,7 @@ class Ruling:
 
     @classmethod
     def from_decision(cls, decision: Decision) -> Ruling:
-        """The ruling that a plugin's decision is."""
+        """Return the ruling that a plugin's decision is."""
         if decision.answer == "answers":
             return cls("choose", "hook", chosen=decision.answers)
         if decision.answer == "reject":
@@ -136,7 +136,7 @@ class Policy:
         return bool(self.questions)
 
     def decide(self, request: PendingRequest) -> Ruling:
-        """The answer to one request."""
+        """Return the answer to one request."""
         if request.kind == "permission":
             return self._decide_permission(request.permission or "", request.patterns)
         return self._decide_questions(request.questions)
@@ -166,7 +166,7 @@ class Policy:
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Whether a pattern covers the whole text, as OpenCode 1.18 has it: ``*`` any text, ``?`` one character, no other signs.
+    """Return whether a pattern covers the whole text, as OpenCode 1.18 has it: ``*`` any text, ``?`` one character, no other signs.
 
     A blank and ``*`` at the end may be missing: ``git status *`` covers ``git status`` too.
     """
@@ -209,7 +209,7 @@ def _find_problems(document: Document) -> Iterator[dict[str, object]]:
 
 
 def _find_contradictions(document: Document, value: JsonObject) -> Iterator[dict[str, object]]:
-    """What has the right form but cannot mean anything."""
+    """Return what has the right form but cannot mean anything."""
     for index, rule in _rules(value.get("permissions")):
         if rule.get("answer") == "allow_once" and "message" in rule:
             place = document.place_of(("permissions", index, "message"))

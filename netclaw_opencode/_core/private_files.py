@@ -182,7 +182,7 @@ def state_corrupt(path: Path, why: str, *, next: str | None = None, cause: OSErr
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the error means that the disk, or the user's share of it, is full."""
+    """Return whether the error means that the disk, or the user's share of it, is full."""
     return error.errno in _FULL
 
 

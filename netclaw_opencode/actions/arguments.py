@@ -27,41 +27,41 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def text(arguments: JsonObject, name: str) -> str | None:
-    """A text argument, or None if it is absent."""
+    """Return a text argument, or None if it is absent."""
     value = arguments.get(name)
     return value if isinstance(value, str) else None
 
 
 def required_text(arguments: JsonObject, name: str) -> str:
-    """A text argument that the schema requires."""
+    """Return a text argument that the schema requires."""
     return str(arguments[name])
 
 
 def texts(arguments: JsonObject, name: str) -> list[str]:
-    """A list of texts; empty where it is absent."""
+    """Return a list of texts; empty where it is absent."""
     value = arguments.get(name)
     return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def seconds(arguments: JsonObject, name: str, default: float) -> float:
-    """A number of seconds."""
+    """Return a number of seconds."""
     value = arguments.get(name, default)
     return float(value) if isinstance(value, int | float) else default
 
 
 def optional_seconds(arguments: JsonObject, name: str) -> float | None:
-    """A number of seconds, or None if it is absent."""
+    """Return a number of seconds, or None if it is absent."""
     return seconds(arguments, name, 0.0) if name in arguments else None
 
 
 def integer(arguments: JsonObject, name: str, default: int) -> int:
-    """A whole number."""
+    """Return a whole number."""
     value = arguments.get(name, default)
     return value if isinstance(value, int) else default
 
 
 def retries(arguments: JsonObject) -> RetryLimit:
-    """How long and how often a provider that refuses may be asked again."""
+    """Return how long and how often a provider that refuses may be asked again."""
     from netclaw_opencode.driver.turn import RetryLimit
 
     attempts = integer(arguments, "retry_attempts", 0) if "retry_attempts" in arguments else None
@@ -69,32 +69,32 @@ def retries(arguments: JsonObject) -> RetryLimit:
 
 
 def on_request(arguments: JsonObject) -> OnRequest | None:
-    """What becomes of a request without a decision; None if the call does not say."""
+    """Return what becomes of a request without a decision; None if the call does not say."""
     return cast("OnRequest | None", text(arguments, "on_request"))
 
 
 def flag(arguments: JsonObject, name: str, *, default: bool = False) -> bool:
-    """A boolean."""
+    """Return a boolean."""
     return arguments.get(name, default) is True
 
 
 def session_id(arguments: JsonObject, name: str = "session_id") -> str:
-    """A session id, checked."""
+    """Return a session id, checked."""
     return ids.check_id(arguments.get(name), field=name)
 
 
 def optional_id(arguments: JsonObject, name: str) -> str | None:
-    """An id, checked, or None if it is absent."""
+    """Return an id, checked, or None if it is absent."""
     return ids.check_id(arguments[name], field=name) if name in arguments else None
 
 
 def directory(arguments: JsonObject, settings: Settings) -> str:
-    """The working directory: the argument, else the configured one. Raises ``InvalidInput``."""
+    """Return the working directory: the argument, else the configured one. Raises ``InvalidInput``."""
     return check_directory(text(arguments, "directory") or settings.directory)
 
 
 def workplace(arguments: JsonObject, settings: Settings) -> str:
-    """The directory of a new session: one in which the agent may work. Raises ``InvalidInput``."""
+    """Return the directory of a new session: one in which the agent may work. Raises ``InvalidInput``."""
     given = text(arguments, "directory") or settings.directory
     found = check_directory(given)
     Places.from_settings(settings).require(found, given=given)
@@ -138,14 +138,14 @@ def _require_printable(name: str, value: str) -> None:
 
 
 def model(arguments: JsonObject, settings: Settings, *, name: str = "model") -> ModelRef | None:
-    """The model: the argument, else the configured one, else None (the server's default)."""
+    """Return the model: the argument, else the configured one, else None (the server's default)."""
     return parse_model(arguments.get(name, settings.model))
 
 
 async def prompt(
     connection: Connection, arguments: JsonObject, *, directory: str, model: ModelRef | None, session_model: ModelRef | None = None
 ) -> Prompt:
-    """A prompt whose model, agent and thinking were checked against the server (F13, F15)."""
+    """Return a prompt whose model, agent and thinking were checked against the server (F13, F15)."""
     from netclaw_opencode.driver.turn import Prompt
 
     thinking = parse_thinking(arguments.get("thinking"))
@@ -173,7 +173,7 @@ async def prompt(
 
 
 def check_output_schema(schema: JsonObject) -> JsonObject:
-    """A JSON Schema that a caller wants the answer to fit. Raises ``InvalidInput``."""
+    """Return a JSON Schema that a caller wants the answer to fit. Raises ``InvalidInput``."""
     from netclaw_opencode._core.validation import find_schema_problems
 
     problems = find_schema_problems(schema, patterns=False)

@@ -130,7 +130,7 @@ async def run_with_fallbacks(task: Task, context: ActionContext, watch: ChangeWa
 
 
 async def _newest_attempt(task: Task, context: ActionContext, *, most: int) -> int:
-    """The number of the attempt that a call with the same key made last; 0 where there is none."""
+    """Return the number of the attempt that a call with the same key made last; 0 where there is none."""
     assert task.key is not None  # asked only where there is one
     with sending.deadline_before_send(task.ends - context.clock()):
         found = await keys.find_sessions(await context.driver.connect(), task.key)
@@ -138,7 +138,7 @@ async def _newest_attempt(task: Task, context: ActionContext, *, most: int) -> i
 
 
 async def _may_try_another(task: Task, context: ActionContext, error: DriverError, number: int) -> bool:
-    """Whether the next model may have the task: the failure is the model's, and nothing of the attempt runs any more."""
+    """Return whether the next model may have the task: the failure is the model's, and nothing of the attempt runs any more."""
     if error.code in FALLBACK_CODES:
         if _stop_is_proved(error) or (error.stop is None and error.code in _SEEN_ENDED):
             return True
@@ -257,7 +257,7 @@ def _tell_of_proof(error: DriverError) -> None:
 
 
 def _stop_is_proved(error: BaseException) -> bool:
-    """Whether the turn's own ending has just proved that nothing runs in the session any more."""
+    """Return whether the turn's own ending has just proved that nothing runs in the session any more."""
     return isinstance(error, DriverError) and error.stop is not None and error.stop.confirmed
 
 

@@ -54,7 +54,7 @@ class _Report:
 
 
 async def check_availability(arguments: JsonObject, context: ActionContext) -> JsonObject:
-    """Whether a coding task can be run here, and if not, everything that is missing."""
+    """Return whether a coding task can be run here, and if not, everything that is missing."""
     began = context.clock()
     directory = read.directory(arguments, context.settings)
     report = _Report()

@@ -197,7 +197,7 @@ def progress_line(summary: JsonObject) -> str:
     parts += [f"{counts[name]} {name}" for name in ("failed", "cancelled") if counts[name]]
     running = cast("list[dict[str, object]]", summary["running"])
     parts += [f"${summary['cost_usd']:.2f}"] if summary["cost_usd"] else []
-    parts += [f"{summary['seconds_left']} s left"] if "seconds_left" in summary else []
+    parts += [f"{summary['left_seconds']} s left"] if "left_seconds" in summary else []
     parts += [f"{running[-1]['id']}: {running[-1]['doing']}"] if running and "doing" in running[-1] else []
     return ", ".join(parts)
 

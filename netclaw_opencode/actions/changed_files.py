@@ -90,13 +90,13 @@ class Report:
 
 
 def home_of(settings: Settings) -> stores.Home:
-    """Where snapshots are kept, and whose git settings count."""
+    """Return where snapshots are kept, and whose git settings count."""
     config_home = settings.environ.get("XDG_CONFIG_HOME", "")
     return stores.Home(settings.state_dir, settings.home, Path(config_home) if config_home.startswith("/") else None)
 
 
 def find_git(settings: Settings, limit_seconds: float) -> Git | None:
-    """The git on PATH, with an end to whatever it runs."""
+    """Return the git on PATH, with an end to whatever it runs."""
     environ = settings.environ
     return Git.find(environ if environ.get("PATH") else None, ends=time.monotonic() + limit_seconds)
 
@@ -258,7 +258,7 @@ class ChangeWatch:
             snapshots.forget(after)
 
     def _of_task(self, found: Changes, span: Span | None) -> tuple[Changes, list[str]]:
-        """The changes that can be the task's, and the paths of those that cannot: no tool of the agent has touched them."""
+        """Return the changes that can be the task's, and the paths of those that cannot: no tool of the agent has touched them."""
         if span is None or self._place is not None or _may_change_anything(span):
             return found, []
         written = self._written(span)
@@ -273,7 +273,7 @@ class ChangeWatch:
         return os.path.realpath(os.fsdecode(os.fsencode(found.root) + b"/" + path))
 
     def _shown(self, found: Changes, path: bytes) -> str:
-        """A path as results have it: from the working directory on, if it lies in it."""
+        """Return a path as results have it: from the working directory on, if it lies in it."""
         whole = os.fsencode(found.root) + b"/" + path
         return changes.shown(whole.removeprefix(os.fsencode(self._directory) + b"/"))
 
@@ -364,13 +364,13 @@ async def watched(watch: ChangeWatch) -> AsyncIterator[ChangeWatch]:
 
 
 def details_of(report: Report) -> dict[str, object]:
-    """The changes in an error's details: names without diffs, and where the patch is."""
+    """Return the changes in an error's details: names without diffs, and where the patch is."""
     files = [{name: item[name] for name in ("path", "status", "by")} for item in report.files[:_MOST_TOLD]]
     return {"files_changed": files, "changes": report.summary}
 
 
 def _may_change_anything(span: Span) -> bool:
-    """Whether a tool ran that could have written anywhere: a command, a sub-agent, a tool of a plugin or of an MCP server."""
+    """Return whether a tool ran that could have written anywhere: a command, a sub-agent, a tool of a plugin or of an MCP server."""
     return any(use.tool not in _CONFINED_TOOLS for step in span.steps for use in step.tools)
 
 

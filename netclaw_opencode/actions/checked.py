@@ -115,7 +115,7 @@ async def run_checked(task: Task, check: Check, context: ActionContext) -> tuple
 
 
 async def _directory(task: Task, context: ActionContext) -> Path:
-    """Where the task will work: a fork works where its parent did."""
+    """Return where the task will work: a fork works where its parent did."""
     if task.place is not None:
         return Path(task.place.directory)
     if task.parent_id is not None:

@@ -48,7 +48,7 @@ async def install_opencode(arguments: JsonObject, context: ActionContext) -> Jso
 
 
 def find_installed_program(environ: Mapping[str, str]) -> str | None:
-    """The program that ``install_opencode`` has put into the user's state folder, or None; wrong settings count as none."""
+    """Return the program that ``install_opencode`` has put into the user's state folder, or None; wrong settings count as none."""
     with suppress(DriverError):
         program = installed_path(state_dir(environ))
         if os.access(program, os.X_OK):

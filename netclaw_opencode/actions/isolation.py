@@ -46,7 +46,7 @@ APPLY_SECONDS = 60.0
 
 
 def bench_of(settings: Settings, limit_seconds: float) -> Bench:
-    """What work is done with, for so long.
+    """Return what work is done with, for so long.
 
     Raises:
         ActionFailed: ``work_failed``: there is no git.
@@ -99,7 +99,7 @@ class Place:
         return self._bench.home_of(self.work)
 
     def places(self) -> Places:
-        """The places that are allowed, with this one."""
+        """Return the places that are allowed, with this one."""
         allowed = Places.from_settings(self._settings)
         return replace(allowed, roots=(*allowed.roots, Path(self.work.tree))) if allowed.roots else allowed
 
@@ -146,14 +146,14 @@ def _removed(bench: Bench, work: Work, settings: Settings) -> None:
 
 
 def notes_of(applied: Applied) -> list[str]:
-    """What a careful reader should know of what was brought in."""
+    """Return what a careful reader should know of what was brought in."""
     if not applied.left:
         return []
     return [f"larger than a snapshot keeps, so still only in the work's own folder: {', '.join(applied.left)}"]
 
 
 def to_wire(work: Work) -> dict[str, object]:
-    """The form of a work in results."""
+    """Return the form of a work in results."""
     wire: dict[str, object] = {
         "work_id": work.id,
         "isolation": work.isolation,
@@ -167,7 +167,7 @@ def to_wire(work: Work) -> dict[str, object]:
 
 
 def read_wish(arguments: JsonObject) -> Wish | None:
-    """How the caller wants the work to be isolated; None for not at all.
+    """Return how the caller wants the work to be isolated; None for not at all.
 
     Raises:
         InvalidInput: Options that have nothing to stand on, or do not go together.

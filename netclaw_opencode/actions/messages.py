@@ -122,7 +122,7 @@ async def _prompt(arguments: JsonObject, context: ActionContext, *, first: bool 
 
 
 async def get_session_result(arguments: JsonObject, context: ActionContext) -> JsonObject:
-    """The result of a session's last turn, or of the named one."""
+    """Return the result of a session's last turn, or of the named one."""
     connection, turn, verdict = await _attach(arguments, context)
     if not verdict.ended:
         raise _still_running_error(turn, verdict)
@@ -130,7 +130,7 @@ async def get_session_result(arguments: JsonObject, context: ActionContext) -> J
 
 
 async def wait_for_session(arguments: JsonObject, context: ActionContext) -> JsonObject:
-    """A bounded wait for the end of a turn, or for progress beyond ``cursor``."""
+    """Return a bounded wait for the end of a turn, or for progress beyond ``cursor``."""
     began = context.clock()
     limit = time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
@@ -184,7 +184,7 @@ async def _attach(arguments: JsonObject, context: ActionContext) -> tuple[Connec
 
 
 async def _last_prompt(connection: Connection, session: Session) -> str:
-    """The id of a session's last prompt, from any caller."""
+    """Return the id of a session's last prompt, from any caller."""
     history = connection.history(session)
     newest = await history.read_newest()
     if not newest:
@@ -201,7 +201,7 @@ async def _last_prompt(connection: Connection, session: Session) -> str:
 
 
 def _may_still_arrive(connection: Connection, session: Session, message_id: str) -> bool:
-    """Whether a prompt that is not in the store is one that was sent, by its mark, and whose task is not overdue."""
+    """Return whether a prompt that is not in the store is one that was sent, by its mark, and whose task is not overdue."""
     return SessionTag.read(session).message_id == message_id and _overdue_at(session, connection) > connection.clock()
 
 
@@ -232,7 +232,7 @@ def _state(turn: Turn, verdict: Verdict) -> str:
 
 
 def _overdue_at(session: Session, connection: Connection) -> float:
-    """The task's own deadline, on the connection's clock; infinity where it has none."""
+    """Return the task's own deadline, on the connection's clock; infinity where it has none."""
     deadline_ms = SessionTag.read(session).deadline_ms
     if deadline_ms is None:
         return float("inf")
@@ -240,7 +240,7 @@ def _overdue_at(session: Session, connection: Connection) -> float:
 
 
 def _elapsed_seconds(connection: Connection, turn: Turn) -> float:
-    """Seconds since the prompt was taken, by the server's clock alone."""
+    """Return seconds since the prompt was taken, by the server's clock alone."""
     prompt, last = turn.history.get(turn.message_id), turn.span.last
     if prompt is None:
         return 0.0
@@ -249,7 +249,7 @@ def _elapsed_seconds(connection: Connection, turn: Turn) -> float:
 
 
 def _progress(turn: Turn) -> dict[str, object]:
-    """What the newest messages of the turn show: it moves on, or it does not."""
+    """Return what the newest messages of the turn show: it moves on, or it does not."""
     uses = [use for step in turn.span.steps for use in step.tools]
     return {
         "text_chars": sum(len(step.text) for step in turn.span.steps),

@@ -18,7 +18,7 @@ _OF_QUESTION = ("header", "options", "multiple")
 
 
 async def check_policy(arguments: JsonObject, context: ActionContext) -> JsonObject:
-    """What the policy file would answer to a request."""
+    """Return what the policy file would answer to a request."""
     request = _request(arguments)
     policy = load_policy(context.settings.policy)
     ruling = policy.decide(request)
@@ -43,7 +43,7 @@ async def check_policy(arguments: JsonObject, context: ActionContext) -> JsonObj
 
 
 def _request(arguments: JsonObject) -> PendingRequest:
-    """The request that is asked about.
+    """Return the request that is asked about.
 
     Raises:
         InvalidInput: If it is none, or two.

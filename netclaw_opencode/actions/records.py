@@ -19,7 +19,7 @@ _MOST_CALLS = 50
 
 
 async def explain(arguments: JsonObject, context: ActionContext) -> JsonObject:
-    """The calls of a flight record, each in plain words; the newest ones if there are many."""
+    """Return the calls of a flight record, each in plain words; the newest ones if there are many."""
     path = Path(read.required_text(arguments, "record"))
     if not path.is_absolute():
         raise InvalidInput("invalid_input", f"record {str(path)[:200]!r} must be absolute; it would become {str(path.resolve())!r}")

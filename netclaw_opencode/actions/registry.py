@@ -51,7 +51,7 @@ class ActionDefinition:
     errors: tuple[str, ...] = ()
 
     def resolve(self) -> Handler:
-        """The callable behind ``handler``."""
+        """Return the callable behind ``handler``."""
         if not isinstance(self.handler, str):
             return self.handler
         module, _, function = self.handler.partition(":")
@@ -93,7 +93,7 @@ class Registry:
         return iter(self._actions.values())
 
     def get(self, name: str) -> ActionDefinition:
-        """The action of that name; ``-`` and ``_`` are the same.
+        """Return the action of that name; ``-`` and ``_`` are the same.
 
         Raises:
             InvalidInput: ``unknown_action``.
@@ -125,7 +125,7 @@ class Registry:
         return dict(cast(JsonObject, envelope["data"]))
 
     async def _conclude(self, name: str, arguments: JsonObject, context: ActionContext) -> tuple[dict[str, object], DriverError | None]:
-        """The envelope of one call, and the error behind one that failed."""
+        """Return the envelope of one call, and the error behind one that failed."""
         deadline_seconds, stop_seconds = self._time_limits(name, arguments)
         with (
             context.record.call(str(name).replace("-", "_")),
@@ -203,12 +203,12 @@ def _hide_secrets(error: DriverError, secrets: tuple[str, ...]) -> None:
 
 
 def error_envelope(action: str, error: DriverError) -> dict[str, object]:
-    """The envelope of a failed call."""
+    """Return the envelope of a failed call."""
     return {"ok": False, "action": action, "error": error.to_wire()}
 
 
 def _deadline_field(definition: ActionDefinition) -> str | None:
-    """The argument by which the caller says how long this call may take: then the handler keeps that time, and stops what it must.
+    """Return the argument by which the caller says how long this call may take: then the handler keeps that time, and stops what it must.
 
     The ``deadline_seconds`` of a task that goes on in the background is no bound of the call that sends it; their defaults differ.
     """
@@ -269,7 +269,7 @@ def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
 
 
 def _check_output(output: JsonObject, definition: ActionDefinition) -> JsonObject:
-    """The output, with a note if it is not what its schema promises: what was done and paid for is not thrown away for that."""
+    """Return the output, with a note if it is not what its schema promises: what was done and paid for is not thrown away for that."""
     from netclaw_opencode._core.validation import find_problems
 
     problems = find_problems(output, definition.output_schema)

@@ -56,7 +56,7 @@ async def reply_question(arguments: JsonObject, context: ActionContext) -> JsonO
 
 
 async def _find_pending(connection: Connection, session_id: str, request_id: str) -> PendingRequest:
-    """The request, of this session or of a sub-agent below it (F36)."""
+    """Return the request, of this session or of a sub-agent below it (F36)."""
     session = await connection.session(session_id)
     tree = tuple(item.id for item in await connection.tree(session))
     for item in (await connection.directory_state(session.directory)).pending_of(tree):

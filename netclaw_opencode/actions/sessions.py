@@ -70,7 +70,7 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
 
 
 async def get_session_status(arguments: JsonObject, context: ActionContext) -> JsonObject:
-    """The true state of one session, or of all."""
+    """Return the true state of one session, or of all."""
     wanted = read.optional_id(arguments, "session_id")
     everywhere = read.flag(arguments, "all_directories")
     directory = None if everywhere or wanted is not None else read.directory(arguments, context.settings)
@@ -94,7 +94,7 @@ async def get_session_status(arguments: JsonObject, context: ActionContext) -> J
 async def _directory_states(
     connection: Connection, directories: tuple[str, ...]
 ) -> tuple[dict[str, DirectoryState], list[dict[str, object]]]:
-    """What runs and waits in each directory, read side by side; and the directories that could not be read, with the reason."""
+    """Return what runs and waits in each directory, read side by side; and the directories that could not be read, with the reason."""
     if len(directories) == 1:
         return {directories[0]: await connection.directory_state(directories[0])}, []
     from netclaw_opencode.driver import leftovers
@@ -133,7 +133,7 @@ def _state(
 async def _last_turn(
     connection: Connection, status: SessionStatus | None, pending: tuple[PendingRequest, ...], history: History
 ) -> dict[str, object]:
-    """How the last turn stands: the server shows idle for what failed, too."""
+    """Return how the last turn stands: the server shows idle for what failed, too."""
     span = await last_turn(history)
     if span is None:
         return {"state": "none"}

@@ -104,7 +104,7 @@ class _Attempt:
         return replace(widest, text=min(text, widest.text), items=min(items, widest.items), figures=min(figures, widest.figures))
 
     def steps(self) -> Cut | None:
-        """The first step that fits, loosened as far as it goes on fitting; None if no step does."""
+        """Return the first step that fits, loosened as far as it goes on fitting; None if no step does."""
         for step in _STEPS:
             limits = self._limits(*step)
             if self._enough(limits):
@@ -114,7 +114,7 @@ class _Attempt:
         return None
 
     def cut(self, limits: _Limits, *, harsh: bool = False) -> Cut:
-        """The envelope within the limits; raises ``_TooManyValuesError`` if that cannot fit, unless ``harsh``."""
+        """Return the envelope within the limits; raises ``_TooManyValuesError`` if that cannot fit, unless ``harsh``."""
         made = Cut()
         work = _Cutter(limits, frozenset(self.figures[limits.figures :]), made.notes, most=self.room, harsh=harsh)
         made.envelope = {name: work.cut(value, (name,)) for name, value in self.envelope.items()}
@@ -142,7 +142,7 @@ def _scalar_paths(value: Mapping[str, object], place: JsonPath, required: frozen
 
 
 def _widen(limits: _Limits, name: str, most: int, fits: Callable[[_Limits], bool]) -> _Limits:
-    """The limits with the largest value of one of them that still fits."""
+    """Return the limits with the largest value of one of them that still fits."""
     least = getattr(limits, name)
     if fits(replace(limits, **{name: most})):
         least = most
@@ -201,7 +201,7 @@ class _Cutter:
 
 
 def cut_text(text: str, longest: int) -> str:
-    """The beginning of the text with a mark of how much is left out, in at most ``longest`` characters."""
+    """Return the beginning of the text with a mark of how much is left out, in at most ``longest`` characters."""
     if len(text) <= longest:
         return text
     mark = f"…[+{len(text) - longest}]"
@@ -240,7 +240,7 @@ def _spares_nothing(_place: JsonPath) -> bool:
 
 
 def _find_fewest(most: int, enough: Callable[[int], bool]) -> int:
-    """The smallest number from 1 on that is enough, or ``most``."""
+    """Return the smallest number from 1 on that is enough, or ``most``."""
     least = 1
     while least < most:
         middle = (least + most) // 2
@@ -278,7 +278,7 @@ def _without_paths(value: Mapping[str, object], place: JsonPath, gone: set[JsonP
 
 
 def _required_paths(value: object, schema: Mapping[str, object], root: Mapping[str, object], place: JsonPath) -> Iterator[JsonPath]:
-    """The members that the schema wants, as far as it is made of properties and references within itself."""
+    """Return the members that the schema wants, as far as it is made of properties and references within itself."""
     reference = schema.get("$ref")
     if isinstance(reference, str):
         found: object = root

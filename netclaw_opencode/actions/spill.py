@@ -33,7 +33,7 @@ def to_compact_json(value: object) -> str:
 
 
 def utf16_length(text: str) -> int:
-    """How long the text is for a host that counts UTF-16 units, where an emoji is two."""
+    """Return how long the text is for a host that counts UTF-16 units, where an emoji is two."""
     return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
@@ -45,7 +45,7 @@ def shorten(
     schema: Mapping[str, object] | None = None,
     text: Callable[[object], str] = to_compact_json,
 ) -> dict[str, object]:
-    """The envelope in at most ``max_chars`` characters as ``text`` writes it; 0 stands for no limit.
+    """Return the envelope in at most ``max_chars`` characters as ``text`` writes it; 0 stands for no limit.
 
     A larger one goes whole into a new file in ``folder``, and the member ``full_result`` of what is returned says where.
     ``max_chars`` is at least ``settings.SMALLEST_OUTPUT``; ``schema`` is the action's output schema, by which as much of ``data`` as can be
@@ -69,7 +69,7 @@ def shorten(
 
 
 def _keep(content: bytes, folder: Path, *, longest_path: int) -> dict[str, object]:
-    """Where the content is kept, or why it is not."""
+    """Return where the content is kept, or why it is not."""
     # A short name: it stands in the place of what was cut.
     path = folder / f"{secrets.token_hex(6)}.json"
     if len(to_compact_json(str(path))) > longest_path:

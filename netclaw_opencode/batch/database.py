@@ -58,7 +58,7 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS netclaw_result_pages ON netclaw_results (batch, number)",
     """CREATE TABLE IF NOT EXISTS netclaw_workers (
         id TEXT PRIMARY KEY, machine TEXT NOT NULL, identity TEXT NOT NULL, concurrency INTEGER NOT NULL,
-        beat BIGINT NOT NULL DEFAULT 0, draining INTEGER NOT NULL DEFAULT 0, pool TEXT NOT NULL)""",
+        beat BIGINT NOT NULL DEFAULT 0, draining INTEGER NOT NULL DEFAULT 0, pool TEXT NOT NULL, only_batch TEXT)""",
     "CREATE TABLE IF NOT EXISTS netclaw_models (model TEXT PRIMARY KEY, blocked_until_ms BIGINT NOT NULL, refusals INTEGER NOT NULL)",
 )
 

@@ -78,14 +78,15 @@ def unfinished(database: Database, *, machine: str, only: str | None) -> int:
 
 
 def workers(database: Database, *, machine: str | None = None) -> int:
-    """How many workers live, as far as can be seen from here."""
+    """How many workers live and take tasks of every batch, as far as can be seen from here."""
     with database.read() as connection:
-        return len(_living(connection, machine))
+        return len([each for each in _living(connection, machine) if not each["draining"] and each["only_batch"] is None])
 
 
 def _living(connection: Connection, machine: str | None = None) -> list[Mapping[str, object]]:
     where = "WHERE machine = :machine" if machine is not None else ""
-    found = rows(connection, f"SELECT id, identity FROM netclaw_workers {where}", **({"machine": machine} if machine is not None else {}))  # noqa: S608
+    named = {"machine": machine} if machine is not None else {}
+    found = rows(connection, f"SELECT id, identity, draining, only_batch FROM netclaw_workers {where}", **named)  # noqa: S608 - our own condition
     return [each for each in found if not is_gone(str(each["identity"]))]
 
 
@@ -128,7 +129,7 @@ def _summary(connection: Connection, found: Mapping[str, object]) -> dict[str, o
             {
                 "id": str(each["id"]),
                 "attempts": int(str(each["attempts"])),
-                "seconds": round(max(0, now - int(str(each["begun_ms"] or now))) / 1000, 1),
+                "elapsed_seconds": round(max(0, now - int(str(each["begun_ms"] or now))) / 1000, 1),
                 **({"doing": str(each["doing"])} if each["doing"] else {}),
             }
             for each in running
@@ -164,7 +165,7 @@ def _estimate(connection: Connection, batch_id: str, *, now: int, left: int) -> 
     if found is None or number < 2:
         return None
     per_minute = number / max(0.001, (now - int(str(found["first"]))) / 60_000)
-    return {"per_minute": round(per_minute, 2), **({"seconds_left": round(60 * left / per_minute)} if left else {})}
+    return {"per_minute": round(per_minute, 2), **({"left_seconds": round(60 * left / per_minute)} if left else {})}
 
 
 __all__ = ["ENDED", "STATES", "batch", "every", "id_of", "results", "unfinished", "workers"]

@@ -289,13 +289,14 @@ class Worker:
         with self.database.write() as connection:
             change(
                 connection,
-                "INSERT INTO netclaw_workers (id, machine, identity, concurrency, pool) "
-                "VALUES (:id, :machine, :identity, :concurrency, :pool)",
+                "INSERT INTO netclaw_workers (id, machine, identity, concurrency, pool, only_batch) "
+                "VALUES (:id, :machine, :identity, :concurrency, :pool, :only)",
                 id=self.name,
                 machine=self._machine,
                 identity=leases.this_process(),
                 concurrency=self.options.concurrency,
                 pool=str(self._pools / self.name),
+                only=self.options.only,
             )
 
     def _take_back(self) -> None:

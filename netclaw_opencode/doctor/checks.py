@@ -45,7 +45,7 @@ class Check:
     remedy: str | None = None
 
     def to_wire(self) -> dict[str, object]:
-        """The form in results."""
+        """Return the form in results."""
         wire: dict[str, object] = {"id": self.id, "title": self.title, "status": self.status, "seen": self.seen}
         if self.remedy is not None:
             wire["remedy"] = self.remedy
@@ -194,7 +194,7 @@ def _check_permissions(facts: Facts) -> Judgement:
 
 
 def asking_rules(rules: tuple[PermissionRule, ...]) -> Iterator[PermissionRule]:
-    """The rules that lead to a question: no later one takes their whole place."""
+    """Return the rules that lead to a question: no later one takes their whole place."""
     for place, rule in enumerate(rules):
         later = rules[place + 1 :]
         if rule.action == "ask" and not any(

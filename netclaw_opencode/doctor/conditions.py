@@ -55,7 +55,7 @@ def known_hole(what: str, version: str) -> Condition | None:
 
 
 def empty_password(settings: Settings) -> Condition | None:
-    """A password that is set to nothing."""
+    """Return a password that is set to nothing."""
     if not settings.password_empty:
         return None
     what = "OPENCODE_SERVER_PASSWORD is set, but empty: that counts as no password"
@@ -63,7 +63,7 @@ def empty_password(settings: Settings) -> Condition | None:
 
 
 def short_password(settings: Settings) -> Condition | None:
-    """A password of the user's that can be guessed, and that may be an ordinary word in what an agent writes."""
+    """Return a password of the user's that can be guessed, and that may be an ordinary word in what an agent writes."""
     length = len(settings.password or "")
     if not 0 < length < _SHORT_PASSWORD:
         return None
@@ -75,7 +75,7 @@ def short_password(settings: Settings) -> Condition | None:
 
 
 def open_server(url: str, *, asks_password: bool) -> Condition | None:
-    """A server that takes calls without a password."""
+    """Return a server that takes calls without a password."""
     if asks_password:
         return None
     return _met("unauthenticated_server", f"the server at {url} has no password: every program on this machine can use it")
@@ -103,7 +103,7 @@ def judge_server(url: str, version: str, catalogue: Catalogue, *, asks_password:
 
 
 def published_sessions(catalogue: Catalogue) -> Condition | None:
-    """A configuration that gives away what is worked on."""
+    """Return a configuration that gives away what is worked on."""
     if not catalogue.shares:
         return None
     what = "OpenCode's configuration says share: auto: every session is published on a web page"

@@ -79,7 +79,7 @@ def _find_host(host: _Host, environ: Mapping[str, str], home: Path) -> Integrati
 
 
 def _skills(folder: Path) -> Iterator[str]:
-    """The exported skill, directly among the others or in a category of theirs."""
+    """Return the exported skill, directly among the others or in a category of theirs."""
     skills = folder / "skills"
     places = [skills / SKILL]
     with suppress(OSError):

@@ -22,7 +22,7 @@ def may_have_entry_points(group: str, *, besides: str, path: Sequence[str] | Non
 
 
 def _texts(path: Sequence[str]) -> Iterator[str]:
-    """The files of entry points. Raises ``OSError`` for what only ``importlib.metadata`` can read, such as an archive."""
+    """Return the files of entry points. Raises ``OSError`` for what only ``importlib.metadata`` can read, such as an archive."""
     for folder in dict.fromkeys(path):
         if folder.endswith(".egg"):
             raise NotADirectoryError(folder)

@@ -21,7 +21,7 @@ class CallListener(Protocol):
         """Observe progress of the call."""
 
     def decides(self, request: PendingRequest) -> bool:
-        """Whether ``decide`` is to be asked about a request of this kind."""
+        """Return whether ``decide`` is to be asked about a request of this kind."""
 
     @property
     def answers_questions(self) -> bool:

@@ -265,7 +265,7 @@ class _PluginHooks:
         self._notify("netclaw_action_failed", call=call, envelope=envelope)
 
     def decide(self, request: PendingRequest) -> Decision | Awaitable[Decision | None] | None:
-        """The caller's own function is asked first, for its call alone; then the plugins."""
+        """Return the caller's own function is asked first, for its call alone; then the plugins."""
         listener = current_listener()
         if listener is None or not listener.decides(request):
             return self._decide_by_plugins(request)

@@ -65,7 +65,7 @@ class BrokenPluginError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as one short line of text."""
+    """Return an exception as one short line of text."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
 
 

@@ -63,7 +63,7 @@ class _Check:
         return _items(self.top.get("actions"))
 
     def at(self, steps: Steps, what: str, fix: str, code: str) -> ManifestProblem:
-        """A problem of the manifest itself; actions are called by their names, not their positions."""
+        """Return a problem of the manifest itself; actions are called by their names, not their positions."""
         where = ""
         for depth, step in enumerate(steps):
             if isinstance(step, int):
@@ -188,7 +188,7 @@ _FORM_CODES = {
 
 
 def _resolved(folder: Path, relative: str) -> Path | None:
-    """The path below ``folder``, or None if it leads out of it or nowhere (a loop of links, a NUL)."""
+    """Return the path below ``folder``, or None if it leads out of it or nowhere (a loop of links, a NUL)."""
     try:
         path = (folder / relative).resolve()
     except (OSError, ValueError, RuntimeError):
@@ -225,7 +225,7 @@ def _in_file(relative: str, path: Path, broken: list[Broken]) -> Iterator[Manife
 
 
 def _what(problem: SchemaProblem) -> str:
-    """The message without the place and the hint, which a ``ManifestProblem`` has in fields of their own."""
+    """Return the message without the place and the hint, which a ``ManifestProblem`` has in fields of their own."""
     return problem.message.removeprefix(f"{problem.path}: ").removesuffix(f", {problem.hint}").removesuffix(f"; {problem.hint}")
 
 
@@ -238,7 +238,7 @@ def _items(value: object) -> list[object]:
 
 
 def _steps(path: str) -> Steps:
-    """The steps of a problem's path; a name with dots in it only costs precision of the line."""
+    """Return the steps of a problem's path; a name with dots in it only costs precision of the line."""
     return tuple(int(number) if number else name for number, name in _STEP.findall(path))
 
 

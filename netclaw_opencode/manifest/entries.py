@@ -34,7 +34,7 @@ class ManifestProblem:
         return f"{place}: {self.what}; {self.fix}"
 
     def to_wire(self) -> dict[str, object]:
-        """The form used in ``details.problems`` of an error envelope."""
+        """Return the form used in ``details.problems`` of an error envelope."""
         wire: dict[str, object] = {"code": self.code, "where": self.where, "what": self.what, "mend": self.fix}
         if self.line is not None:
             wire["line"] = self.line
@@ -133,7 +133,7 @@ class Manifest:
 
 
 def invalid(path: Path, problems: list[ManifestProblem]) -> InvalidInput:
-    """The error that lists every problem of a manifest."""
+    """Return the error that lists every problem of a manifest."""
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
     return InvalidInput(
         "invalid_manifest",

@@ -10,7 +10,7 @@ import inspect
 
 
 def import_problem(module: str) -> str | None:
-    """Why ``module`` cannot be imported, or None."""
+    """Return why ``module`` cannot be imported, or None."""
     try:
         importlib.import_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code runs here: what it raises is the finding
@@ -19,7 +19,7 @@ def import_problem(module: str) -> str | None:
 
 
 def handler_problem(handler: str) -> tuple[str, str] | None:
-    """Why ``module:function`` is no handler, with the code of the problem, or None."""
+    """Return why ``module:function`` is no handler, with the code of the problem, or None."""
     module, _, function = handler.partition(":")
     reason = import_problem(module)
     if reason is not None:

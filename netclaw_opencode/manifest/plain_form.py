@@ -26,13 +26,13 @@ _ERROR = "What went wrong, where ok is false; follow next."
 
 
 def plain(schema: JsonObject) -> dict[str, object]:
-    """The schema with each reference replaced by what it names; a description beside the reference wins."""
+    """Return the schema with each reference replaced by what it names; a description beside the reference wins."""
     made = _resolved({name: value for name, value in schema.items() if name not in _OUR_OWN}, schema)
     return made if isinstance(made, dict) else {}
 
 
 def brief(schema: JsonObject, *, required: bool = True) -> dict[str, object]:
-    """A plain schema without examples and upper bounds, with short descriptions: it takes at least what the whole one takes.
+    """Return a plain schema without examples and upper bounds, with short descriptions: it takes at least what the whole one takes.
 
     Args:
         schema: A plain schema.
@@ -56,7 +56,7 @@ def brief(schema: JsonObject, *, required: bool = True) -> dict[str, object]:
 
 
 def first_sentences(text: str, longest: int) -> str:
-    """The first sentence, and those after it that fit into so many characters."""
+    """Return the first sentence, and those after it that fit into so many characters."""
     first, *others = _SENTENCE.split(text)
     for sentence in others:
         if len(first) + 1 + len(sentence) > longest:
@@ -66,7 +66,7 @@ def first_sentences(text: str, longest: int) -> str:
 
 
 def envelope_schema(data: JsonObject, error: JsonObject) -> dict[str, object]:
-    """The schema of an action's envelope, of a failed call too.
+    """Return the schema of an action's envelope, of a failed call too.
 
     ``data`` is the action's output schema, ``error`` that of any envelope's error. Which of the two members is there goes
     by ``ok``; to say so would need an alternative.

@@ -78,7 +78,7 @@ class _OddFormError(Exception):
 
 
 def below(folder: Path, relative: str) -> Path:
-    """The path of a schema file; raises where it would leave the manifest's folder, by ``..`` or by a link."""
+    """Return the path of a schema file; raises where it would leave the manifest's folder, by ``..`` or by a link."""
     path = folder / relative
     try:
         inside = not Path(relative).is_absolute() and path.resolve().is_relative_to(folder.resolve())

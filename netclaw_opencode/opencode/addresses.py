@@ -40,7 +40,7 @@ class Address:
     record: state.ServerRecord | None = None
 
     def is_same_as(self, other: Address) -> bool:
-        """Whether the other is the same way to the same server: a restart on the same port has another password, or another mark."""
+        """Return whether the other is the same way to the same server: a restart on the same port has another password, or another mark."""
         return (self.url, self.username, self.password, self._mark) == (other.url, other.username, other.password, other._mark)
 
     @property
@@ -48,7 +48,7 @@ class Address:
         return self.record.mark if self.record is not None else None
 
     def client(self, recorder: Recorder = NO_RECORD, *, admit: Gate | None = None) -> HttpClient:
-        """A client for this address; ``admit`` is asked before the server is made to open a directory."""
+        """Return a client for this address; ``admit`` is asked before the server is made to open a directory."""
         own = (
             inspection.working_directory(self.record.pid, self.record.start_ticks)
             if admit is not None and self.record is not None
@@ -57,7 +57,7 @@ class Address:
         return HttpClient(url=self.url, username=self.username, password=self.password, record=recorder, admit=admit, own_directory=own)
 
     def gate(self, settings: Settings) -> Gate:
-        """The question for trust in front of this server."""
+        """Return the question for trust in front of this server."""
         return Gate(Trust.from_settings(settings, only_plugins=self.without_project_code), self.record)
 
     @property
@@ -67,7 +67,7 @@ class Address:
 
 
 def locate(settings: Settings) -> Address:
-    """The server to use.
+    """Return the server to use.
 
     An address or password that the user gave is obeyed. Otherwise a server of ours that is alive comes before the default
     address.
@@ -79,13 +79,13 @@ def locate(settings: Settings) -> Address:
 
 
 def is_ours(settings: Settings) -> bool:
-    """Whether the server to use is one that we started, be it alive or not."""
+    """Return whether the server to use is one that we started, be it alive or not."""
     record = state.read(settings.state_dir)
     return record is not None and matches_settings(record, settings)
 
 
 def matches_settings(record: state.ServerRecord, settings: Settings) -> bool:
-    """Whether the user's settings leave room for our server, or name it: by localhost or by its number, or by its password."""
+    """Return whether the user's settings leave room for our server, or name it: by localhost or by its number, or by its password."""
     if not settings.url_given:
         # A server of ours that was started with the user's password is found by it again.
         return settings.password is None or (settings.password, settings.username) == (record.password, record.username)
@@ -94,13 +94,13 @@ def matches_settings(record: state.ServerRecord, settings: Settings) -> bool:
 
 
 def find_live_record(settings: Settings) -> state.ServerRecord | None:
-    """The recorded server, if that very process is alive."""
+    """Return the recorded server, if that very process is alive."""
     record = state.read(settings.state_dir)
     return record if record is not None and is_alive(record) else None
 
 
 def is_alive(record: state.ServerRecord) -> bool:
-    """Whether the recorded process runs. One of another PID namespace cannot be looked up: its port is looked at instead."""
+    """Return whether the recorded process runs. One of another PID namespace cannot be looked up: its port is looked at instead."""
     here = identity.this_process()
     if record.process.shares_namespace(here):
         return inspection.is_alive(record.pid, record.start_ticks)
@@ -126,7 +126,7 @@ def require_private(address: Address) -> None:
 
 
 async def requires_password(address: Address) -> bool:
-    """Whether the server refuses a call that shows no password; raises what keeps the question from being answered."""
+    """Return whether the server refuses a call that shows no password; raises what keeps the question from being answered."""
     async with HttpClient(url=address.url, username=address.username, password=None) as client:
         try:
             await probe_health(client)

@@ -37,7 +37,7 @@ class Places:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Places:
-        """The places that these settings allow."""
+        """Return the places that these settings allow."""
         address = addresses.locate(settings)
         return cls(settings.roots, settings.home, Trust.from_settings(settings, only_plugins=address.without_project_code))
 
@@ -86,7 +86,7 @@ def _refusal(directory: str, real: Path, why: str) -> InvalidInput:
 
 
 def check_directory(path: str) -> str:
-    """An absolute, existing folder. The server would accept anything (F21).
+    """Return an absolute, existing folder. The server would accept anything (F21).
 
     Raises:
         InvalidInput: Naming the path and what is wrong with it.

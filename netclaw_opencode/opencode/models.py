@@ -57,7 +57,7 @@ class Catalogue:
         return tuple(f"{provider.id}/{model}" for provider in self.providers for model in provider.models)
 
     def find(self, ref: ModelRef) -> Model:
-        """The model.
+        """Return the model.
 
         Raises:
             InvalidInput: ``model_not_found``, with near names.
@@ -109,7 +109,7 @@ def parse_thinking(value: object) -> Thinking | None:
 
 
 def choose_variant(model: Model, thinking: Thinking) -> ThinkingChoice | None:
-    """The variant nearest to the budget; None where thinking is off and the model has nothing to turn off.
+    """Return the variant nearest to the budget; None where thinking is off and the model has nothing to turn off.
 
     Raises:
         InvalidInput: ``thinking_unsupported``, for a model without variants: silence would be a lie (F13).
@@ -137,7 +137,7 @@ def choose_variant(model: Model, thinking: Thinking) -> ThinkingChoice | None:
 
 
 def _budget_of(name: str, options: JsonObject) -> int | None:
-    """The budget, in tokens, that a variant stands for: a number in its options, else its effort word."""
+    """Return the budget, in tokens, that a variant stands for: a number in its options, else its effort word."""
     stated = _find_number(options, ("budgetTokens", "budget_tokens", "thinkingBudget", "maxTokens"))
     if stated is not None:
         return stated

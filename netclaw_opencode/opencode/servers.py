@@ -97,7 +97,7 @@ async def start(
 
 
 def _other_server_error(record: state.ServerRecord, settings: Settings) -> ServerProblem:
-    """The error where our server runs, but the settings lead elsewhere: one server of ours at a time."""
+    """Return the error where our server runs, but the settings lead elsewhere: one server of ours at a time."""
     if settings.url_given:
         code, why, variable = "port_in_use", f"OPENCODE_API_URL leads to {settings.url}", "OPENCODE_API_URL"
     else:
@@ -190,7 +190,7 @@ async def _start(
 
 
 def _log_file(state_dir: Path) -> Path:
-    """The log of the server that is about to start; the one before it is replaced."""
+    """Return the log of the server that is about to start; the one before it is replaced."""
     log_file = require_private_folder(state_dir) / _LOG
     log_file.unlink(missing_ok=True)
     return log_file

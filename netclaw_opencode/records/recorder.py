@@ -177,7 +177,7 @@ class FileRecorder:
         self._file.write(full if len(full) <= LINE_BYTES else _encode(line | {"cut": True}))
 
     def _fit(self, value: object) -> object:
-        """The value in a form that is short, and holds no secret."""
+        """Return the value in a form that is short, and holds no secret."""
         match value:
             case bool() | int():
                 return value
@@ -224,7 +224,7 @@ class RecordFile:
 
 
 def open_record(path: Path | None, *, secret: str | None, clock: Callable[[], float] = time.monotonic) -> Recorder:
-    """The record of that file, or none for None.
+    """Return the record of that file, or none for None.
 
     Raises:
         InvalidInput: If the file cannot be one.

@@ -49,7 +49,7 @@ class Story:
     sessions: set[str] = field(default_factory=set)
 
     def to_wire(self) -> dict[str, object]:
-        """The form of a call in the result."""
+        """Return the form of a call in the result."""
         return {
             "call": self.call,
             "action": self.action,
@@ -169,7 +169,7 @@ class _StoryBuilder:
             tell(line, t)
 
     def end(self) -> Story:
-        """The whole story."""
+        """Return the whole story."""
         story = self._story
         if not self._decided:
             # A call that only read: its requests are the whole story.
@@ -333,7 +333,7 @@ class _StoryBuilder:
 
 
 def _word(value: object) -> str:
-    """A value of the record, harmless in one line."""
+    """Return a value of the record, harmless in one line."""
     return "".join(char if char.isprintable() else "?" for char in str(value))[:200]
 
 

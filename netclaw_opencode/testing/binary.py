@@ -17,7 +17,7 @@ _MISSING = (
 
 
 def opencode_binary() -> str:
-    """The path of ``opencode``: OPENCODE_DRIVER_BINARY, else PATH; fails the test when there is none."""
+    """Return the path of ``opencode``: OPENCODE_DRIVER_BINARY, else PATH; fails the test when there is none."""
     named = os.environ.get("OPENCODE_DRIVER_BINARY")
     found = shutil.which(named or "opencode")
     if found is None:

@@ -57,7 +57,7 @@ def read_all(source: socket.socket) -> bytes:
 
 
 def unchunked(body: bytes) -> bytes:
-    """The content of a body in chunks."""
+    """Return the content of a body in chunks."""
     whole = b""
     while body:
         size, _, body = body.partition(b"\r\n")
@@ -67,7 +67,7 @@ def unchunked(body: bytes) -> bytes:
 
 
 def header(head: bytes, name: bytes) -> bytes | None:
-    """The value of a header, named in lower case."""
+    """Return the value of a header, named in lower case."""
     for line in head.split(b"\r\n")[1:]:
         key, _, value = line.partition(b":")
         if key.strip().lower() == name:
@@ -81,10 +81,10 @@ def _without(head: bytes, *names: bytes) -> list[bytes]:
 
 
 def closing(message: bytes) -> bytes:
-    """The same request or head of an answer, with a connection that ends after it."""
+    """Return the same request or head of an answer, with a connection that ends after it."""
     return b"\r\n".join([*_without(message, b"connection", b"keep-alive"), b"connection: close", b"", message.partition(b"\r\n\r\n")[2]])
 
 
 def with_length(head: bytes, size: int) -> bytes:
-    """The same head for a body of that length."""
+    """Return the same head for a body of that length."""
     return b"\r\n".join([*_without(head, b"content-length", b"transfer-encoding"), b"content-length: %d" % size, b"", b""])

@@ -184,7 +184,7 @@ _CASES = (
 
 
 def conformance_problems(open_host: OpenHost) -> list[str]:
-    """What a host does otherwise than the contract says, one sentence each; an empty list is a host that keeps it.
+    """Return what a host does otherwise than the contract says, one sentence each; an empty list is a host that keeps it.
 
     Raises nothing but what ``open_host`` itself raises where the host cannot be opened at all.
     """
@@ -227,7 +227,7 @@ def _found(case: _Case, envelope: JsonObject, registered: list[str], called: tup
 
 
 def plugin_problems(plugin: object, *, name: str = "plugin-under-test") -> list[str]:
-    """What the reference host has against a plugin (an object or a module), one sentence each; an empty list is none."""
+    """Return what the reference host has against a plugin (an object or a module), one sentence each; an empty list is none."""
     from netclaw_opencode.host import Host
 
     return [str(problem) for problem in Host(entry_points=False, plugins={name: plugin}).problems]

@@ -94,7 +94,7 @@ Fault = Latency | Slow | Silence | Cut | Stall | Canned | Edit | Pause
 
 
 def answer(body: bytes | str, *, status: int = 200, kind: str = "application/json", **headers: str) -> Canned:
-    """A whole HTTP answer."""
+    """Return a whole HTTP answer."""
     content = body.encode() if isinstance(body, str) else body
     more = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines = [f"HTTP/1.1 {status} Fault", f"content-type: {kind}", f"content-length: {len(content)}", *more, "connection: close", "", ""]
@@ -102,7 +102,7 @@ def answer(body: bytes | str, *, status: int = 200, kind: str = "application/jso
 
 
 def edit_json(change: Callable[[dict[str, object]], object]) -> Edit:
-    """The real JSON answer, changed."""
+    """Return the real JSON answer, changed."""
     return Edit(lambda body: json.dumps(change(json.loads(body))).encode())
 
 
@@ -189,12 +189,12 @@ class FaultProxy:
             self._rules.clear()
 
     def seen(self, pattern: str = "*") -> list[Seen]:
-        """The requests so far that fit, in order."""
+        """Return the requests so far that fit, in order."""
         with self._lock:
             return [item for item in self._log if fnmatchcase(item.route, pattern)]
 
     def count(self, pattern: str = "*") -> int:
-        """How many requests so far fit."""
+        """Return how many requests so far fit."""
         return len(self.seen(pattern))
 
     def forget(self) -> None:

@@ -57,7 +57,7 @@ class OpenCodeServer:
         return int(self.base_url.rpartition(":")[2])
 
     def client(self, *, timeout: float = SOON) -> httpx.Client:
-        """A raw client: authenticated, blind to proxy variables, without retries or redirects."""
+        """Return a raw client: authenticated, blind to proxy variables, without retries or redirects."""
         auth = httpx.BasicAuth(self.username, self.password)
         return httpx.Client(base_url=self.base_url, auth=auth, trust_env=False, timeout=timeout)
 
@@ -118,7 +118,7 @@ def start_server(
 
 
 def free_port() -> int:
-    """A port that is free now. OpenCode's own ``--port 0`` would take 4096 first, where a user's server may belong."""
+    """Return a port that is free now. OpenCode's own ``--port 0`` would take 4096 first, where a user's server may belong."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -126,7 +126,7 @@ def free_port() -> int:
 
 
 def server_environment(home: Path, *, config: Mapping[str, object], password: str) -> dict[str, str]:
-    """The whole environment of a test server: nothing is inherited but PATH."""
+    """Return the whole environment of a test server: nothing is inherited but PATH."""
     home.mkdir(parents=True, exist_ok=True)
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),

@@ -5,9 +5,12 @@ Owns a stand-in for the queue only: what was admitted is a list here. The real o
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import anyio
 import pytest
 
 from netclaw_opencode.batch import admission, claims, looking, submitting
@@ -15,8 +18,11 @@ from netclaw_opencode.batch.admission import Run
 from netclaw_opencode.batch.claims import Claim
 from netclaw_opencode.batch.database import Database, change, checked_url
 from netclaw_opencode.batch.items import Item
+from netclaw_opencode.batch.pool import Pool
+from netclaw_opencode.batch.runs import Runs
 from netclaw_opencode.batch.submitting import Options
 from netclaw_opencode.errors import ActionFailed, Refused
+from netclaw_opencode.settings import Settings
 from tests.support.postgres import Postgres, running_postgres
 
 DONE: Mapping[str, object] = {"ok": True, "data": {"text": "done", "usage": {"cost_usd": 0.5}}}
@@ -296,3 +302,33 @@ def let_time_pass(flow: Flow) -> None:
     with flow.database.write() as connection:
         change(connection, "UPDATE netclaw_items SET not_before_ms = 0")
         change(connection, "UPDATE netclaw_models SET blocked_until_ms = 0")
+
+
+def test_a_result_is_written_when_the_database_lets_it_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program holds SQLite's lock for longer than a write waits: the result of a paid task is not given up."""
+    monkeypatch.setattr("netclaw_opencode.batch.database._BUSY_SECONDS", 0.02)
+    monkeypatch.setattr("netclaw_opencode.batch.runs._AGAIN_SECONDS", 0.01)
+    path = tmp_path / "batches.sqlite3"
+    database = Database(checked_url(str(path)))
+    database.prepare()
+    flow = Flow(database)
+    batch = flow.submit(item("a"))
+    flow.admit()
+    claim = flow.begin("a")
+    assert claim is not None
+    tries = 0
+
+    def settle() -> str | None:
+        nonlocal tries
+        tries += 1
+        if tries == 3:
+            holder.execute("ROLLBACK")
+        return claims.settle(database, claim, DONE)
+
+    pool = Pool(Settings(state_dir=tmp_path), tmp_path / "pool", places=1, open_runner=lambda _: pytest.fail("nothing is run here"))
+    runs = Runs(database, "one", "here", pool, lambda _: contextlib.nullcontext(), changed=lambda: None)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        assert anyio.run(runs.surely, settle) == "completed"
+    assert tries == 3 and flow.results(batch)["a"]["state"] == "completed"
+    database.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from netclaw_opencode.testing.binary import opencode_binary
 from tests.faults.rows import FIGURES
-from tests.soak import chaos, loads, races
+from tests.soak import batches, chaos, loads, races
 from tests.soak.keeping import keep
 from tests.soak.stage import Run
 
@@ -27,6 +27,7 @@ RUNS: dict[str, Run] = {
     "G12": races.killed_callers,
     "G15": chaos.day,
     "G21": chaos.schedules,
+    "B1": batches.random_kills,
 }
 
 

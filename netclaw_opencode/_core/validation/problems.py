@@ -74,7 +74,7 @@ def find_schema_problems(schema: JsonObject, *, patterns: bool = True) -> tuple[
 
 
 def iter_subschemas(schema: JsonObject, path: str = "") -> Iterator[tuple[str, JsonObject]]:
-    """The schema itself and every schema in it, each with its path; values such as those of ``enum`` are not looked into."""
+    """Return the schema itself and every schema in it, each with its path; values such as those of ``enum`` are not looked into."""
     yield path, schema
     for keyword in _MAPS_OF_SCHEMAS:
         for name, child in as_mapping(schema.get(keyword)).items():
@@ -91,7 +91,7 @@ def iter_subschemas(schema: JsonObject, path: str = "") -> Iterator[tuple[str, J
 
 
 def _find_non_json(instance: object, *, incoming: bool) -> SchemaProblem | None:
-    """The first thing in ``instance`` that JSON (or we) cannot carry. A loop, since the point is depth."""
+    """Return the first thing in ``instance`` that JSON (or we) cannot carry. A loop, since the point is depth."""
     pending: list[tuple[object, str, int]] = [(instance, "", 1)]
     while pending:
         value, path, depth = pending.pop()
@@ -138,7 +138,7 @@ def _has_lone_surrogate(text: str) -> bool:
 
 
 def _validator(schema: JsonObject) -> Validator:
-    """The compiled validator of this very schema object; the cache keeps the object alive, so its id stays its own."""
+    """Return the compiled validator of this very schema object; the cache keeps the object alive, so its id stays its own."""
     cached = _validators.get(id(schema))
     if cached is not None:
         _validators.move_to_end(id(schema))

@@ -62,7 +62,7 @@ class SchemaProblem:
     keyword: str = field(default="", compare=False, repr=False)
 
     def to_wire(self) -> dict[str, object]:
-        """The form used in ``details.problems`` of an error envelope."""
+        """Return the form used in ``details.problems`` of an error envelope."""
         wire: dict[str, object] = {"field": self.path, "message": self.message, "value": self.value_shortened, "rule": self.rule}
         if self.hint is not None:
             wire["hint"] = self.hint
@@ -144,7 +144,7 @@ def _describe_missing(path: str, steps: list[str | int], schema: JsonObject) -> 
 
 
 def _broken_rule(error: ValidationError, name: str) -> tuple[str, str, bool]:
-    """The phrase, the rule, and whether the message needs the rule beside the phrase."""
+    """Return the phrase, the rule, and whether the message needs the rule beside the phrase."""
     schema: JsonObject = error.schema if isinstance(error.schema, Mapping) else {}
     value: object = error.validator_value
     match error.validator:
@@ -219,5 +219,5 @@ def _join_names(names: list[str]) -> str:
 
 
 def as_mapping(value: object) -> JsonObject:
-    """The value, if it is a JSON object, else an empty one."""
+    """Return the value, if it is a JSON object, else an empty one."""
     return value if isinstance(value, Mapping) else {}

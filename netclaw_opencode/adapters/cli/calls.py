@@ -87,7 +87,7 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
 
 
 def _absolute(path: object) -> Path:
-    """What a shell means by a path: relative to where it stands."""
+    """Return what a shell means by a path: relative to where it stands."""
     try:
         return Path(str(path)).absolute()
     except FileNotFoundError as error:
@@ -140,7 +140,7 @@ def _event_wire(event: ProgressEvent) -> dict[str, object]:
 
 
 def _event_line(event: ProgressEvent, longest: int) -> str:
-    """The event as one line of JSON; what is cut of it stands whole in the envelope's data, if anywhere."""
+    """Return the event as one line of JSON; what is cut of it stands whole in the envelope's data, if anywhere."""
     wire = _event_wire(event)
     line = json_text(wire)
     if not longest or len(line) * 2 < longest:

@@ -21,24 +21,24 @@ TIERS: Mapping[str, str] = {
 
 
 def manifest() -> Manifest:
-    """The manifest of this package."""
+    """Return the manifest of this package."""
     from netclaw_opencode.manifest import own_manifest
 
     return own_manifest()
 
 
 def actions(tier: str | None = None) -> tuple[ActionEntry, ...]:
-    """The actions of one tier, or all, in the manifest's order."""
+    """Return the actions of one tier, or all, in the manifest's order."""
     return tuple(entry for entry in manifest().actions.values() if tier in (None, entry.tier))
 
 
 def action(command: str) -> ActionEntry | None:
-    """The action behind a command; ``-`` and ``_`` are the same."""
+    """Return the action behind a command; ``-`` and ``_`` are the same."""
     return manifest().actions.get(command.replace("-", "_"))
 
 
 def command_name(action_name: str) -> str:
-    """How an action is called on the command line: ``run_task`` is ``run-task``."""
+    """Return how an action is called on the command line: ``run_task`` is ``run-task``."""
     return action_name.replace("_", "-")
 
 

@@ -53,7 +53,7 @@ class Plan:
 
 
 def commands() -> dict[str, click.Command]:
-    """The commands of the group, by name."""
+    """Return the commands of the group, by name."""
     shell = click.Option(["--shell"], type=click.Choice(SHELLS), default=None, help="Default: the shell that $SHELL names.")
     startup = click.Option(
         ["--startup-file"], type=click.Path(), default=None, metavar="FILE", help="Instead of .bashrc or .zshrc; fish needs none."
@@ -82,7 +82,7 @@ def commands() -> dict[str, click.Command]:
 
 
 def plan(environ: Mapping[str, str], shell: str | None, startup: str | None) -> Plan:
-    """Where things go for this user.
+    """Return where things go for this user.
 
     Args:
         environ: The variables that say where the user's files are.
@@ -175,7 +175,7 @@ def uninstall(wanted: Plan, *, dry_run: bool) -> dict[str, object]:
 
 
 def script_of(shell: str) -> str:
-    """The completion script, which asks the installed command at each Tab."""
+    """Return the completion script, which asks the installed command at each Tab."""
     from click.shell_completion import get_completion_class
 
     kind: type[ShellComplete] | None = get_completion_class(shell)
@@ -208,7 +208,7 @@ def _show(shell: str | None) -> int:
 
 
 def _folder(environ: Mapping[str, str], variable: str, usual: Path) -> Path:
-    """The folder that a variable names; a relative one counts as none, as the XDG specification says."""
+    """Return the folder that a variable names; a relative one counts as none, as the XDG specification says."""
     named = Path(environ.get(variable, ""))
     return named if named.is_absolute() else usual
 
@@ -218,7 +218,7 @@ def _block(wanted: Plan) -> bytes:
 
 
 def _content(path: Path) -> bytes | None:
-    """The content of a file, or None if there is none."""
+    """Return the content of a file, or None if there is none."""
     try:
         if path.exists() and not path.is_file():
             raise InvalidInput("invalid_input", f"{path} is no regular file")
@@ -228,7 +228,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _with_block(path: Path, old: bytes, block: bytes) -> bytes:
-    """The text with this block in place of an earlier one, or else at its end; an empty block takes the earlier one away."""
+    """Return the text with this block in place of an earlier one, or else at its end; an empty block takes the earlier one away."""
     found = _BLOCK.search(old)
     if old.count(BEGIN.encode()) != (found is not None) or old.count(END.encode()) != (found is not None):
         raise InvalidInput(

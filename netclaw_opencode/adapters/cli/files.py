@@ -29,7 +29,7 @@ _KINDS = (
 
 
 def read_text(path: str, *, flag: str, max_bytes: int = MAX_BYTES, notices: list[str] | None = None) -> str:
-    """The text of the file, or of standard input where ``path`` is ``-``; a byte order mark is left out, with a notice.
+    """Return the text of the file, or of standard input where ``path`` is ``-``; a byte order mark is left out, with a notice.
 
     Raises:
         InvalidInput: ``invalid_input``, naming flag, path and reason.

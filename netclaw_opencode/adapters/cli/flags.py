@@ -51,7 +51,7 @@ class Flag:
 
 
 def flags_of(schema: Schema) -> tuple[Flag, ...]:
-    """The flags of an input schema, required ones first, otherwise in the schema's order."""
+    """Return the flags of an input schema, required ones first, otherwise in the schema's order."""
     flags = [flag for name, part in _properties(schema) for flag in _flags_of_property(name, part, required=_is_required(schema, name))]
     return tuple(sorted(flags, key=lambda flag: not flag.required))
 
@@ -62,7 +62,7 @@ def options_of(flags: Sequence[Flag]) -> list[click.Parameter]:
 
 
 def arguments_from(given: Mapping[str, object], flags: Sequence[Flag], *, notices: list[str] | None = None) -> dict[str, object]:
-    """The action's arguments from click's parameters; flags that were not used are left out.
+    """Return the action's arguments from click's parameters; flags that were not used are left out.
 
     ``notices`` gets what the caller should know although the call goes on.
 
@@ -80,7 +80,7 @@ def arguments_from(given: Mapping[str, object], flags: Sequence[Flag], *, notice
 
 
 def command_of(arguments: Mapping[str, object], flags: Sequence[Flag]) -> str:
-    """The flags, as one would type them, that give these arguments; used to show examples."""
+    """Return the flags, as one would type them, that give these arguments; used to show examples."""
     words: list[str] = []
     for flag in flags:
         value: object = arguments
@@ -121,7 +121,7 @@ def _flags_of_property(name: str, schema: Schema, *, required: bool) -> Iterator
 
 
 def _is_plain(schema: Schema) -> bool:
-    """Whether a value can be typed as one word, or as several of them."""
+    """Return whether a value can be typed as one word, or as several of them."""
     items = schema.get("items")
     return schema.get("type") in _SCALARS or (isinstance(items, Mapping) and items.get("type") in _SCALARS)
 
@@ -148,7 +148,7 @@ def _options(flag: Flag) -> Iterator[click.Option]:
 
 
 def help_of(flag: Flag) -> str:
-    """The property's description with its limits, default and whether it is needed."""
+    """Return the property's description with its limits, default and whether it is needed."""
     schema = flag.schema
     notes = []
     if flag.required:

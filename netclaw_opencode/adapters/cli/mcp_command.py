@@ -22,7 +22,7 @@ _EXTRA = "pip install 'netclaw-opencode[mcp]'"
 
 
 def command() -> click.Command:
-    """The command for the tree."""
+    """Return the command for the tree."""
     text = (
         "No call takes longer, its clean-up included. Set it below your host's own limit: 25 for a limit of 30 seconds. "
         f"Default: {time_budget.SETTING}, or else {DEFAULT_CALL_SECONDS:g}."
@@ -49,13 +49,13 @@ def _mcp(call_seconds: float | None) -> int:
 
 
 def build_environment(call_seconds: float | None) -> dict[str, str]:
-    """The environment with the cap that a flag, a variable or else the default sets."""
+    """Return the environment with the cap that a flag, a variable or else the default sets."""
     asked = {time_budget.SETTING: f"{call_seconds:g}"} if call_seconds is not None else {}
     return time_budget.with_default_cap({**os.environ, **asked}, DEFAULT_CALL_SECONDS)
 
 
 def _find_missing() -> str | None:
-    """Why the server cannot be started, or None."""
+    """Return why the server cannot be started, or None."""
     import importlib.metadata
 
     try:

@@ -26,13 +26,13 @@ _FORMATS = ("json", "text", "lines")
 
 
 def requested_format(argv: Sequence[str]) -> str | None:
-    """What ``--format`` asks for, read before the command line is parsed: a usage error needs it too."""
+    """Return what ``--format`` asks for, read before the command line is parsed: a usage error needs it too."""
     value = _word_behind("--format", argv)
     return value if value in _FORMATS else None
 
 
 def requested_max_chars(argv: Sequence[str]) -> int | None:
-    """What ``--max-chars`` asks for, read before the command line is parsed."""
+    """Return what ``--max-chars`` asks for, read before the command line is parsed."""
     text = _word_behind("--max-chars", argv) or ""
     return int(text) if text == "0" or (text.isascii() and text.isdigit() and int(text[:9]) >= SMALLEST_OUTPUT) else None
 
@@ -51,7 +51,7 @@ def format_for(asked: str | None) -> str:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person looks at the stream."""
+    """Return whether a person looks at the stream."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -59,7 +59,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def limit_for(given: int | None) -> int:
-    """The limit on printed JSON in characters, 0 for none: ``--max-chars``, else the setting, else the default."""
+    """Return the limit on printed JSON in characters, 0 for none: ``--max-chars``, else the setting, else the default."""
     if given is None:
         with suppress(DriverError):  # a setting that is wrong is reported when all of them are read
             given = max_chars(os.environ)
@@ -116,7 +116,7 @@ def write_line(line: str) -> None:
 
 
 def exit_code(envelope: Mapping[str, object]) -> int:
-    """The exit code of an envelope (``errors.CODES``); an unknown code counts as a failed action.
+    """Return the exit code of an envelope (``errors.CODES``); an unknown code counts as a failed action.
 
     A turn that was to be run and waits is not done; a look that finds one waiting has done what it should.
     """
@@ -140,7 +140,7 @@ def show_interrupted(asked: str | None) -> int:
 
 
 def show_usage_error(error: click.UsageError, asked: str | None, *, limit: int | None = None) -> int:
-    """A command line that cannot be understood: exit code 2, with the nearest valid name."""
+    """Return a command line that cannot be understood: exit code 2, with the nearest valid name."""
     path = error.ctx.command_path if error.ctx is not None else PROGRAM
     if format_for(asked) == "text":
         error.show()
@@ -165,7 +165,7 @@ def reader_left() -> int:
 
 
 def report_write_failure(error: OSError) -> int:
-    """The result could not be written (a full disk): said on stderr, since stdout is what failed."""
+    """Return the result could not be written (a full disk): said on stderr, since stdout is what failed."""
     _give_up_stdout()
     click.echo(f"{PROGRAM}: the result could not be written: {error.strerror or error}", err=True)
     return EXIT_FAILED

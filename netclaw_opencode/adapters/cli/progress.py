@@ -84,7 +84,7 @@ class LiveLine:
 
 
 def live_line(deadline_seconds: float | None) -> LiveLine | None:
-    """The live line for this process, or None if it would not be seen."""
+    """Return the live line for this process, or None if it would not be seen."""
     if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return None
     return LiveLine(sys.stderr, deadline_seconds=deadline_seconds, colour=not os.environ.get("NO_COLOR"))

@@ -85,7 +85,7 @@ class Call:
 
 
 def open_host(call: Call) -> AbstractAsyncContextManager[InvokingHost]:
-    """The reference host with this call as one of its plugins."""
+    """Return the reference host with this call as one of its plugins."""
     from netclaw_opencode.host import Host
 
     settings = call.settings or read_settings()
@@ -95,7 +95,7 @@ def open_host(call: Call) -> AbstractAsyncContextManager[InvokingHost]:
 
 
 def read_settings() -> Settings:
-    """The environment's settings; raises ``DriverError``."""
+    """Return the environment's settings; raises ``DriverError``."""
     try:
         return Settings.from_environment()
     except FileNotFoundError as error:  # os.getcwd(): the shell stands in a folder that was removed

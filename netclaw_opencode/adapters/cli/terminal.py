@@ -21,7 +21,7 @@ _LINE_BREAKS = re.compile(r"\s*[\n\t]\s*")
 
 
 def escape_controls(text: str) -> str:
-    """The text with every control, bidi and invisible character shown as an escape; line breaks and tabs stay."""
+    """Return the text with every control, bidi and invisible character shown as an escape; line breaks and tabs stay."""
     return _HARMFUL.sub(_escape, text.replace("\r\n", "\n"))
 
 
@@ -40,12 +40,12 @@ def json_text(value: object, *, indent: int | None = None) -> str:
 
 
 def columns_of(text: str) -> int:
-    """How many terminal columns the text takes."""
+    """Return how many terminal columns the text takes."""
     return sum(_columns(char) for char in text)
 
 
 def fit(text: str, columns: int) -> str:
-    """The beginning of the text that fits, with an ellipsis where it was cut."""
+    """Return the beginning of the text that fits, with an ellipsis where it was cut."""
     if columns_of(text) <= columns:
         return text
     used = 0

@@ -27,7 +27,7 @@ _HELP = (
 
 
 def command() -> click.Command:
-    """The command for the tree."""
+    """Return the command for the tree."""
     return click.Command(
         NAME,
         callback=_trust,

@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?")
 
 
 def scalar(text: str, schema: Mapping[str, object]) -> object:
-    """The value of a text under a schema of a scalar type; the text itself where it does not fit."""
+    """Return the value of a text under a schema of a scalar type; the text itself where it does not fit."""
     kind = schema.get("type")
     if kind in ("integer", "number") and _INTEGER.fullmatch(text):
         return int(text)
@@ -32,7 +32,7 @@ def scalar(text: str, schema: Mapping[str, object]) -> object:
 
 
 def array(texts: Sequence[str], schema: Mapping[str, object], *, flag: str) -> list[object]:
-    """The array behind a flag that may be repeated: each use is one item, or one use holds the whole as JSON."""
+    """Return the array behind a flag that may be repeated: each use is one item, or one use holds the whole as JSON."""
     items = schema.get("items")
     item_schema: Mapping[str, object] = items if isinstance(items, Mapping) else {}
     nested = item_schema.get("type") == "array"

@@ -28,7 +28,7 @@ _FENCED = "it was held up for longer than its lease, and its tasks were taken ov
 
 
 def command() -> click.Command:
-    """The command for the tree."""
+    """Return the command for the tree."""
     positive = click.FloatRange(min=0.5, max=86400)
     return click.Command(
         "worker",

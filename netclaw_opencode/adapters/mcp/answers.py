@@ -30,7 +30,7 @@ class Answer:
 
 
 def answer_of(envelope: Mapping[str, object], *, folder: Path, output_schema: Mapping[str, object] | None = None) -> Answer:
-    """The answer that an envelope makes; what does not fit into the text goes into a file in ``folder``."""
+    """Return the answer that an envelope makes; what does not fit into the text goes into a file in ``folder``."""
     whole = _encodable(dict(envelope))
     error = whole.get("error")
     if isinstance(error, Mapping):
@@ -60,7 +60,7 @@ def _cut(text: str, longest: int) -> str:
 
 
 def _encodable(value: dict[str, object]) -> dict[str, object]:
-    """The same; half of a surrogate pair, which UTF-8 cannot carry and a model can send, becomes the replacement character."""
+    """Return the same; half of a surrogate pair, which UTF-8 cannot carry and a model can send, becomes the replacement character."""
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode("utf-8")

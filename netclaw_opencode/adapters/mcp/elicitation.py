@@ -57,7 +57,7 @@ async def ask_until_done(
 
 
 async def _run_to_end(action: str, result: JsonObject, arguments: JsonObject, *, session_id: str, run: Run) -> JsonObject:
-    """The output of a call whose turn came to its end; the session of a task goes, unless it is to be kept."""
+    """Return the output of a call whose turn came to its end; the session of a task goes, unless it is to be kept."""
     if action != "run_task":
         return result
     keep = arguments.get("keep_session") is True or "idempotency_key" in arguments
@@ -66,7 +66,7 @@ async def _run_to_end(action: str, result: JsonObject, arguments: JsonObject, *,
 
 
 async def _ask(session: ServerSession, request_id: types.RequestId | None, pending: JsonObject) -> dict[str, object] | None:
-    """The arguments of the reply to one request, or None if the user gave no answer."""
+    """Return the arguments of the reply to one request, or None if the user gave no answer."""
     message, schema = _form_of(pending)
     try:
         result = await session.elicit_form(message, schema, related_request_id=request_id)
@@ -85,7 +85,7 @@ async def _ask(session: ServerSession, request_id: types.RequestId | None, pendi
 
 
 def _form_of(pending: JsonObject) -> tuple[str, dict[str, object]]:
-    """The words and the form that put a request to a person."""
+    """Return the words and the form that put a request to a person."""
     if pending["kind"] == "permission":
         patterns = ", ".join(str(item) for item in _list(pending.get("patterns")))
         choice = {"type": "string", "title": "Answer", "enum": list(_GRANTS), "description": "once: this one time; reject: not this"}

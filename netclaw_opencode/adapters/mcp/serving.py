@@ -85,7 +85,7 @@ class Calls:
         await self._stack.aclose()
 
     async def run(self, name: str, arguments: Mapping[str, object]) -> dict[str, object]:
-        """The envelope of one call."""
+        """Return the envelope of one call."""
         await self._opened.wait()
         if name not in self._tools:
             return error_envelope(name[:_LONGEST_NAME] or "?", InvalidInput("unknown_action", f"there is no tool {name[:_LONGEST_NAME]!r}"))

@@ -24,7 +24,11 @@ LONGEST_DESCRIPTION = 210
 _BATCH_LIBRARY = "dbos"
 """What the extra ``batch`` brings and nothing else does."""
 
-OUTPUT: JsonObject = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok", "action"]}
+OUTPUT: JsonObject = {
+    "type": "object",
+    "properties": {"ok": {"type": "boolean"}, "action": {"type": "string"}},
+    "required": ["ok", "action"],
+}
 """The form of every envelope. The whole schema of an action's output takes three quarters of the list, and stands in its resource."""
 
 
@@ -50,7 +54,7 @@ class ToolDescription:
 
 
 def listed_tools(manifest: Manifest) -> Mapping[str, ToolDescription]:
-    """The tools that a host is shown: those of an extra that is not installed would only take room before its model."""
+    """Return the tools that a host is shown: those of an extra that is not installed would only take room before its model."""
     from importlib.util import find_spec
 
     has_batches = find_spec(_BATCH_LIBRARY) is not None
@@ -58,7 +62,7 @@ def listed_tools(manifest: Manifest) -> Mapping[str, ToolDescription]:
 
 
 def tools_of(manifest: Manifest) -> Mapping[str, ToolDescription]:
-    """A tool for every action of the manifest, by name."""
+    """Return a tool for every action of the manifest, by name."""
     return {entry.name: _tool(entry) for entry in manifest.actions.values()}
 
 
@@ -107,7 +111,7 @@ def _error_schema() -> JsonObject:
 
 
 def instructions_of(manifest: Manifest) -> str:
-    """What a host puts before the model once, beside the tools."""
+    """Return what a host puts before the model once, beside the tools."""
     return (
         f"{manifest.when_to_use} Call check_availability first. For work of more than a minute: create_session, send_message_async, "
         "then wait_for_session until done. Where an answer names a command, such as "
@@ -118,7 +122,7 @@ def instructions_of(manifest: Manifest) -> str:
 
 
 def prompt_of(manifest: Manifest) -> str:
-    """The skill's text for a client of this server: SKILL.md without its head, which is for hosts that read the file."""
+    """Return the skill's text for a client of this server: SKILL.md without its head, which is for hosts that read the file."""
     tiers = "|".join(dict.fromkeys(entry.tier for entry in manifest.actions.values()))
     command = manifest.requires.get("command", "netclaw-opencode")
     return (
@@ -133,7 +137,7 @@ def prompt_of(manifest: Manifest) -> str:
 
 
 def _body(text: str) -> str:
-    """What follows the front matter."""
+    """Return what follows the front matter."""
     if not text.startswith("---\n"):
         return text
     return text.partition("\n---\n")[2].lstrip("\n")

@@ -30,9 +30,9 @@ class CancelBatchResult(Result):
         running: The tasks that run, the oldest first, 50 at most.
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
-        seconds_left: How long the rest will take by that, in seconds.
-        cancelled: Tasks that had not begun.
-        stopping: Tasks that are being stopped, verified.
+        left_seconds: How long the rest will take by that, in seconds.
+        cancelled: How many tasks had not begun.
+        stopping: How many tasks are being stopped, verified.
         next: The command that comes next.
     """
 
@@ -49,7 +49,7 @@ class CancelBatchResult(Result):
     running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
-    seconds_left: int | None = None
+    left_seconds: int | None = None
     cancelled: int
     stopping: int
     next: str

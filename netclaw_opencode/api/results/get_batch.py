@@ -30,7 +30,7 @@ class BatchResult(Result):
         running: The tasks that run, the oldest first, 50 at most.
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
-        seconds_left: How long the rest will take by that, in seconds.
+        left_seconds: How long the rest will take by that, in seconds.
         next: The command that comes next.
     """
 
@@ -47,7 +47,7 @@ class BatchResult(Result):
     running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
-    seconds_left: int | None = None
+    left_seconds: int | None = None
     next: str
 
 

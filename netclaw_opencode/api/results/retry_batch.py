@@ -30,8 +30,8 @@ class RetryBatchResult(Result):
         running: The tasks that run, the oldest first, 50 at most.
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
-        seconds_left: How long the rest will take by that, in seconds.
-        retried: Tasks that wait again.
+        left_seconds: How long the rest will take by that, in seconds.
+        retried: How many tasks wait again.
         worker_started: Whether a worker was started.
         next: The command that comes next.
     """
@@ -49,7 +49,7 @@ class RetryBatchResult(Result):
     running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
-    seconds_left: int | None = None
+    left_seconds: int | None = None
     retried: int
     worker_started: bool
     next: str

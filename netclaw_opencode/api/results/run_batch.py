@@ -30,10 +30,10 @@ class RunBatchResult(Result):
         running: The tasks that run, the oldest first, 50 at most.
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
-        seconds_left: How long the rest will take by that, in seconds.
-        added: Tasks that are new.
-        changed: Tasks that were replaced before they began.
-        known: Tasks that the batch had already.
+        left_seconds: How long the rest will take by that, in seconds.
+        added: How many tasks are new.
+        changed: How many tasks were replaced before they began.
+        known: How many tasks the batch had already.
         worker_started: Whether a worker was started.
         results_file: The file with the results.
         waited_seconds: Time that this call took, in seconds.
@@ -54,7 +54,7 @@ class RunBatchResult(Result):
     running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
-    seconds_left: int | None = None
+    left_seconds: int | None = None
     added: int
     changed: int
     known: int

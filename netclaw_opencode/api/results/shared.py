@@ -448,13 +448,13 @@ class RunningItem(Result):
     Attributes:
         id: The task's id.
         attempts: How often it was begun.
-        seconds: Since when it runs, in seconds.
+        elapsed_seconds: Since when it runs, in seconds.
         doing: What was last seen of it.
     """
 
     id: str
     attempts: int
-    seconds: float
+    elapsed_seconds: float
     doing: str | None = None
 
 

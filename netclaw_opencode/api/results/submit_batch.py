@@ -30,10 +30,10 @@ class SubmitBatchResult(Result):
         running: The tasks that run, the oldest first, 50 at most.
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
-        seconds_left: How long the rest will take by that, in seconds.
-        added: Tasks that are new.
-        changed: Tasks that were replaced before they began.
-        known: Tasks that the batch had already.
+        left_seconds: How long the rest will take by that, in seconds.
+        added: How many tasks are new.
+        changed: How many tasks were replaced before they began.
+        known: How many tasks the batch had already.
         worker_started: Whether a worker was started.
         next: The command that comes next.
         notes: What else there is to know.
@@ -52,7 +52,7 @@ class SubmitBatchResult(Result):
     running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
-    seconds_left: int | None = None
+    left_seconds: int | None = None
     added: int
     changed: int
     known: int

@@ -30,7 +30,7 @@ class WaitForBatchResult(Result):
         running: The tasks that run, the oldest first, 50 at most.
         options: What the batch as a whole is held to, as it was submitted.
         per_minute: Tasks that ended in a minute, by the last ten minutes.
-        seconds_left: How long the rest will take by that, in seconds.
+        left_seconds: How long the rest will take by that, in seconds.
         cursor: Hand it to the next wait, which then ends at the first change.
         waited_seconds: Time that this call waited, in seconds.
         next: The command that comes next.
@@ -50,7 +50,7 @@ class WaitForBatchResult(Result):
     running: tuple[RunningItem, ...]
     options: Mapping[str, Any]
     per_minute: float | None = None
-    seconds_left: int | None = None
+    left_seconds: int | None = None
     cursor: str
     waited_seconds: float
     next: str

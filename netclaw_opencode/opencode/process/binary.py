@@ -33,12 +33,12 @@ class Binary:
 
 
 def installed_path(state_dir: Path) -> Path:
-    """Where ``install_opencode`` puts its program."""
+    """Return where ``install_opencode`` puts its program."""
     return state_dir / "opencode" / "node_modules" / ".bin" / ("opencode.cmd" if os.name == "nt" else "opencode")
 
 
 def read_installed_version(state_dir: Path) -> str | None:
-    """The version of that program, or None if it is not there or does not run."""
+    """Return the version of that program, or None if it is not there or does not run."""
     path = installed_path(state_dir)
     if not os.access(path, os.X_OK):
         return None
@@ -73,7 +73,7 @@ def find_binary(configured: str | None, *, search_path: str | None = None, state
 
 
 def read_binary(path: str) -> Binary:
-    """The program with its version.
+    """Return the program with its version.
 
     Raises:
         ServerProblem: ``binary_not_found``, ``unsupported_version``.
@@ -84,7 +84,7 @@ def read_binary(path: str) -> Binary:
 
 
 def _packaged_version(path: str) -> str | None:
-    """The version that npm recorded beside the program; spares starting it (0.7 s)."""
+    """Return the version that npm recorded beside the program; spares starting it (0.7 s)."""
     real = Path(path).resolve()
     for folder in real.parents[:3]:
         manifest = folder / "package.json"
@@ -140,7 +140,7 @@ def check_version(version: str) -> None:
 
 
 def wrong_generation_error(url: str) -> ServerProblem:
-    """The error for a server that is OpenCode and has not the routes of 1.x."""
+    """Return the error for a server that is OpenCode and has not the routes of 1.x."""
     return ServerProblem(
         "unsupported_version",
         f"{url} is an OpenCode without the routes of 1.x, such as OpenCode 2: this package drives {SUPPORTED}",
@@ -150,6 +150,6 @@ def wrong_generation_error(url: str) -> ServerProblem:
 
 
 def is_vulnerable(version: str) -> bool:
-    """Whether the version has a known hole, so that we do not start it ourselves."""
+    """Return whether the version has a known hole, so that we do not start it ourselves."""
     key = parse_version(version)
     return key is not None and key < _FIXED

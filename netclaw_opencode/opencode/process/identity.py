@@ -45,7 +45,7 @@ class ProcessIdentity:
     machine: str = ""
 
     def to_json(self) -> dict[str, object]:
-        """The form in marks and records."""
+        """Return the form in marks and records."""
         return asdict(self)
 
     @classmethod
@@ -62,11 +62,11 @@ class ProcessIdentity:
         return cls(**texts, **numbers)  # type: ignore[arg-type]  # checked right above
 
     def shares_namespace(self, other: ProcessIdentity) -> bool:
-        """Whether the pids of both are counted by the same kernel, since the same boot, in the same namespace."""
+        """Return whether the pids of both are counted by the same kernel, since the same boot, in the same namespace."""
         return (self.boot_id, self.pid_namespace) == (other.boot_id, other.pid_namespace) and self.pid_namespace != _UNKNOWN
 
     def ended_with_boot(self, here: ProcessIdentity) -> bool:
-        """Whether the process ended because its machine, which is ours, was started anew.
+        """Return whether the process ended because its machine, which is ours, was started anew.
 
         Believed only where both are in the initial namespace of a machine with the same id: a container keeps neither its
         namespace nor its machine's id, and what it left cannot be judged from here.
@@ -83,12 +83,12 @@ _UNKNOWN = "unknown"
 
 
 def this_process() -> ProcessIdentity:
-    """The calling process."""
+    """Return the calling process."""
     return identify(os.getpid())
 
 
 def identify(pid: int) -> ProcessIdentity:
-    """A process of our own namespace that is known to exist (one's own child, until it is waited for); else its ticks are -1."""
+    """Return a process of our own namespace that is known to exist (one's own child, until it is waited for); else its ticks are -1."""
     ticks = start_ticks(pid)
     return ProcessIdentity(boot_id(), pid_namespace(), pid, -1 if ticks is None else ticks, machine())
 
@@ -121,7 +121,7 @@ def pid_namespace() -> str:
 
 
 def machine() -> str:
-    """A digest of the machine's id, which itself is not to be shown (machine-id(5)); empty if there is none."""
+    """Return a digest of the machine's id, which itself is not to be shown (machine-id(5)); empty if there is none."""
     return _machine(_MACHINE_ID)
 
 
@@ -150,7 +150,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 def memory_bytes(pid: int, started: int) -> int:
-    """How much memory that very process holds; 0 where it is gone."""
+    """Return how much memory that very process holds; 0 where it is gone."""
     try:
         return int(psutil.Process(pid).memory_info().rss) if start_ticks(pid) == started else 0
     except psutil.Error:

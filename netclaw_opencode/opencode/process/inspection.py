@@ -37,7 +37,7 @@ def wait_for_exit(process: psutil.Process, within_seconds: float) -> bool:
 
 
 def has_exited(process: psutil.Process) -> bool:
-    """Whether the process has ended; reaps it, if it is a child of ours."""
+    """Return whether the process has ended; reaps it, if it is a child of ours."""
     try:
         process.wait(0)
     except psutil.TimeoutExpired:
@@ -61,7 +61,7 @@ def read_command_line(pid: int) -> tuple[tuple[str, ...], int | None, bool]:
 
 
 def is_alive(pid: int, start_ticks: int) -> bool:
-    """Whether that very process, of our own PID namespace, still runs."""
+    """Return whether that very process, of our own PID namespace, still runs."""
     process = find_process(pid, start_ticks)
     return process is not None and not has_exited(process)
 
@@ -73,7 +73,7 @@ def wait_until_gone(pid: int, start_ticks: int, *, within_seconds: float = 1.0) 
 
 
 def working_directory(pid: int, start_ticks: int) -> str | None:
-    """Where a process of ours works, or None if it cannot be seen."""
+    """Return where a process of ours works, or None if it cannot be seen."""
     found = find_process(pid, start_ticks)
     if found is None:
         return None

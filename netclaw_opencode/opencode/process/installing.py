@@ -125,7 +125,7 @@ def _start_npm(npm: str, log: Path, environ: Mapping[str, str]) -> subprocess.Po
 
 
 def _npm_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The user's environment, with its npm settings, but neither our secrets nor what sends an installation elsewhere."""
+    """Return the user's environment, with its npm settings, but neither our secrets nor what sends an installation elsewhere."""
     return {name: value for name, value in environ.items() if not name.upper().startswith(_NOT_FOR_NPM)}
 
 

@@ -57,7 +57,7 @@ def remove_stale(state_dir: Path) -> None:
 
 
 def _try_acquire(path: Path) -> int | None:
-    """The open, locked file; None if another process (or another call of this one) has it."""
+    """Return the open, locked file; None if another process (or another call of this one) has it."""
     try:
         handle = open_private(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:

@@ -41,7 +41,7 @@ def list_servers() -> tuple[Neighbour, ...]:
 
 
 def data_dir(environ: Mapping[str, str]) -> Path | None:
-    """Where a server with that environment keeps its database; None if nothing says it."""
+    """Return where a server with that environment keeps its database; None if nothing says it."""
     stated, home = environ.get("XDG_DATA_HOME", ""), environ.get("HOME", "")
     base = Path(stated) if Path(stated).is_absolute() else Path(home, ".local", "share") if home else None
     return base / "opencode" if base is not None else None

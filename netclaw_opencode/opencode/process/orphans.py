@@ -22,12 +22,12 @@ VARIABLE = "NETCLAW_OPENCODE_SERVER"
 
 
 def new_mark() -> str:
-    """A mark for one start of a server: random, so that a later start with the same address and password has another."""
+    """Return a mark for one start of a server: random, so that a later start with the same address and password has another."""
     return secrets.token_hex(32)
 
 
 def mark_of_version_1(url: str, password: str) -> str:
-    """The mark of a server that version 1.0 started: made from what its next start may share."""
+    """Return the mark of a server that version 1.0 started: made from what its next start may share."""
     return hashlib.sha256(f"{url}\0{password}".encode()).hexdigest()
 
 
@@ -70,7 +70,7 @@ def _is_another_server(item: psutil.Process, port: int | None) -> bool:
 
 
 def is_server(argv: Sequence[str]) -> bool:
-    """Whether a command line is that of a server: ``opencode serve``, or an interpreter that runs it."""
+    """Return whether a command line is that of a server: ``opencode serve``, or an interpreter that runs it."""
     programs = [Path(word).name.removesuffix(".exe") for word in argv[:2]]
     at = next((place for place, name in enumerate(programs) if name in ("opencode", ".opencode")), None)
     return at is not None and "serve" in argv[at + 1 : at + 3]

@@ -19,7 +19,7 @@ _PORT_SECONDS = 1.0
 
 
 def is_listening(pid: int, url: str) -> bool:
-    """Whether the port belongs to that very process, and not to a program that was faster."""
+    """Return whether the port belongs to that very process, and not to a program that was faster."""
     try:
         port = urlsplit(url).port
         sockets = psutil.Process(pid).net_connections(kind="tcp")
@@ -29,7 +29,7 @@ def is_listening(pid: int, url: str) -> bool:
 
 
 def find_public_listener(port: int) -> str | None:
-    """An address other than loopback on which some process of this machine listens at that port; None if none is seen."""
+    """Return an address other than loopback on which some process of this machine listens at that port; None if none is seen."""
     try:
         sockets = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:  # macOS shows this only to root
@@ -42,7 +42,7 @@ def find_public_listener(port: int) -> str | None:
 
 
 def accepts_connections(port: int, *, within_seconds: float = 1.0) -> bool:
-    """Whether something takes connections at that port of loopback."""
+    """Return whether something takes connections at that port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=within_seconds).close()
     except OSError:
@@ -51,14 +51,14 @@ def accepts_connections(port: int, *, within_seconds: float = 1.0) -> bool:
 
 
 def pick_free_port() -> int:
-    """A port that was free a moment ago; a faster program may take it, which ``spawn`` notices."""
+    """Return a port that was free a moment ago; a faster program may take it, which ``spawn`` notices."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 async def wait_until_free(port: int) -> bool:
-    """Whether the port can be had now or in a moment: threads of a server that has just ended may still hold its socket."""
+    """Return whether the port can be had now or in a moment: threads of a server that has just ended may still hold its socket."""
     ends = time.monotonic() + _PORT_SECONDS
     while is_taken(port):
         if time.monotonic() >= ends:
@@ -68,7 +68,7 @@ async def wait_until_free(port: int) -> bool:
 
 
 def is_taken(port: int) -> bool:
-    """Whether the port cannot be had: another process listens there, or has it as the near end of a connection."""
+    """Return whether the port cannot be had: another process listens there, or has it as the near end of a connection."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         if os.name == "posix":
             # As servers do, so that a connection that has just ended is no obstacle.

@@ -53,12 +53,12 @@ class Spawned:
 
 
 def loopback_url(port: int) -> str:
-    """The base URL of a server of ours."""
+    """Return the base URL of a server of ours."""
     return f"http://127.0.0.1:{port}"
 
 
 def server_environment(environ: Mapping[str, str], *, extra: Sequence[str] = (), password: str) -> dict[str, str]:
-    """What a server of ours may see: the system's basics, the providers' own variables, and ``extra`` by name."""
+    """Return what a server of ours may see: the system's basics, the providers' own variables, and ``extra`` by name."""
     kept = {
         name: value
         for name, value in environ.items()
@@ -170,7 +170,7 @@ def _announced_url(log_file: Path, offset: int) -> str | None:
 
 
 def read_log_tail(log_file: Path, offset: int = 0) -> str:
-    """The end of a log (at most 8 KiB from ``offset`` on), with credentials hidden."""
+    """Return the end of a log (at most 8 KiB from ``offset`` on), with credentials hidden."""
     from netclaw_opencode._core.redaction import redact
 
     with log_file.open("rb") as log:

@@ -57,7 +57,7 @@ class ServerRecord:
 
 
 def read(state_dir: Path) -> ServerRecord | None:
-    """The record, or None if there is none.
+    """Return the record, or None if there is none.
 
     Raises:
         ActionFailed: ``state_corrupt``, for a file that is damaged or that others could have written.
@@ -79,7 +79,7 @@ def read(state_dir: Path) -> ServerRecord | None:
 
 
 def _parse_record(found: dict[str, object]) -> ServerRecord:
-    """The record, if every field is there and of its type; raises ``TypeError`` or ``ValueError``."""
+    """Return the record, if every field is there and of its type; raises ``TypeError`` or ``ValueError``."""
     version_1 = found.get("version") == 1
     record = ServerRecord(**(_upgrade_version_1(found) if version_1 else found))  # type: ignore[arg-type]  # checked right below
     if record.version != _VERSION and not version_1:
@@ -92,7 +92,7 @@ def _parse_record(found: dict[str, object]) -> ServerRecord:
 
 
 def _upgrade_version_1(found: Mapping[str, object]) -> dict[str, object]:
-    """A record of version 1.0, which knew a process by its start on the wall clock.
+    """Return a record of version 1.0, which knew a process by its start on the wall clock.
 
     Where that fits the process that has the pid now, it is that one; where it does not (the clock may have been set since), the
     server counts as gone, and nothing is signalled.

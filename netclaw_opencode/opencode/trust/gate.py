@@ -45,7 +45,7 @@ class Gate:
         self._admitted.add(directory)
 
     def admits(self, directory: str) -> bool:
-        """Whether the directory would be let through."""
+        """Return whether the directory would be let through."""
         try:
             self(directory)
         except DriverError:

@@ -56,7 +56,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 def _without_comments(text: str) -> str:
-    """The text with blanks in place of comments, so that offsets stay."""
+    """Return the text with blanks in place of comments, so that offsets stay."""
     kept: list[str] = []
     at = 0
     while at < len(text):

@@ -181,7 +181,7 @@ _READERS = {
 
 
 def local_plugins(document: object) -> Iterator[str]:
-    """The plugins that are files, as they are written."""
+    """Return the plugins that are files, as they are written."""
     if isinstance(document, Mapping):
         for key in PLUGIN_KEYS:
             value = document.get(key)

@@ -44,7 +44,7 @@ class CodeFile:
     problem: str | None = None
 
     def to_wire(self) -> dict[str, object]:
-        """The form in errors and listings."""
+        """Return the form in errors and listings."""
         return {"file": str(self.path), "runs": list(self.runs)}
 
 
@@ -135,7 +135,7 @@ def _scan_config(path: Path) -> Iterator[CodeFile]:
 
 
 def _identify(path: Path) -> _Seen | str | None:
-    """The file's identity; a text says what is wrong with it; None if there is none."""
+    """Return the file's identity; a text says what is wrong with it; None if there is none."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -181,7 +181,7 @@ def _read_config(seen: _Seen) -> _Config:
 
 
 def _canonical(document: object) -> str:
-    """The content without ``$schema``, which OpenCode adds by itself, and without comments."""
+    """Return the content without ``$schema``, which OpenCode adds by itself, and without comments."""
 
     def plain(value: object, *, top: bool = False) -> object:
         if isinstance(value, jsonc.Members):
@@ -272,7 +272,7 @@ def _whole_file(path: Path, what: str) -> CodeFile:
 
 
 def _read_content(path: Path) -> bytes | str:
-    """The bytes of a regular file, or why there are none; a pipe in its place does not hang us."""
+    """Return the bytes of a regular file, or why there are none; a pipe in its place does not hang us."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:

@@ -53,7 +53,7 @@ class Admission:
 
 
 async def directory_of(call: _Call, session_id: str) -> str | None:
-    """The directory of a session, found by listing: to ask for the session itself would open it. None if there is none."""
+    """Return the directory of a session, found by listing: to ask for the session itself would open it. None if there is none."""
     sizes = list(_PAGES)
     while sizes:
         size = sizes.pop(0)

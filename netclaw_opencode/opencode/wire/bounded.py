@@ -33,7 +33,7 @@ class BoundedEvents(httpx.AsyncByteStream):
         await self._stream.aclose()
 
     def cut(self, chunk: bytes) -> bytes:
-        """The chunk without what is too much."""
+        """Return the chunk without what is too much."""
         kept: list[bytes] = []
         for piece in chunk.splitlines(keepends=True):
             is_rest_of_break = self._last == b"\r" and piece == b"\n"

@@ -71,7 +71,7 @@ class Subscription:
             self.dropped += item is not None
 
     async def next(self) -> ServerEvent | None:
-        """The next event, or None for a nudge; the caller bounds the wait."""
+        """Return the next event, or None for a nudge; the caller bounds the wait."""
         return await self._receive.receive()
 
     def take_queued(self) -> list[ServerEvent]:

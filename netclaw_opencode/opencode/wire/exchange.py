@@ -82,7 +82,7 @@ class EventLog:
 
 
 def _words(event: ServerEvent) -> dict[str, object]:
-    """What happened, in the server's own words for it."""
+    """Return what happened, in the server's own words for it."""
     about = event.properties
     status, info, part, error = (_object(about.get(key)) for key in ("status", "info", "part", "error"))
     found: dict[str, object] = {

@@ -131,7 +131,7 @@ class History:
         return self.newest[-1] if self.newest else None
 
     def get(self, message_id: str) -> Step | None:
-        """A message that was read."""
+        """Return a message that was read."""
         return self._steps.get(message_id)
 
     async def read_newest(self, limit: int = NEWEST, *, limit_seconds: float | None = None) -> tuple[Step, ...]:
@@ -205,30 +205,30 @@ class History:
 
 
 def session_not_found(session_id: str) -> ActionFailed:
-    """The error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
+    """Return the error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
     return ActionFailed("session_not_found", f"the server has no session {session_id}", details={"session_id": session_id})
 
 
 def relativize(path: str, directory: str) -> str:
-    """The path as people of that directory say it."""
+    """Return the path as people of that directory say it."""
     inside = Path(path)
     return str(inside.relative_to(directory)) if inside.is_relative_to(directory) else path
 
 
 def drop_long_diff(change: FileChange) -> FileChange:
-    """The change without its diff where that is too long."""
+    """Return the change without its diff where that is too long."""
     return change if len(change.diff) <= LONGEST_DIFF else replace(change, diff="")
 
 
 def _overwrote(part: Part) -> bool:
-    """Whether a tool replaced a file whose former content is unknown."""
+    """Return whether a tool replaced a file whose former content is unknown."""
     told = part.tool_metadata
     done = part.tool_status == "completed"
     return done and "filediff" not in told and isinstance(told.get("filepath"), str) and told.get("exists") is True
 
 
 def _read_file_change(part: Part, directory: str) -> FileChange | None:
-    """The file that a tool wrote, for folders without git, where the server keeps no snapshots."""
+    """Return the file that a tool wrote, for folders without git, where the server keeps no snapshots."""
     if part.tool not in _WRITERS or part.tool_status != "completed":
         return None
     change = part.tool_metadata.get("filediff")

@@ -139,7 +139,7 @@ class HttpClient:
         return await self._call(route, ids=ids, directory=directory, query=query, body=None, limit_seconds=limit_seconds)
 
     def server_time_ms(self) -> int:
-        """The server's clock, as far as its answers show it, in epoch milliseconds."""
+        """Return the server's clock, as far as its answers show it, in epoch milliseconds."""
         return time.time_ns() // 1_000_000 + self.clock_offset_ms
 
     async def _call(
@@ -262,7 +262,7 @@ class HttpClient:
 
 
 def _path(route: Route, ids: Mapping[str, str]) -> str:
-    """The route's path with its ids; what is no id never comes near a URL, whatever let it through (F48)."""
+    """Return the route's path with its ids; what is no id never comes near a URL, whatever let it through (F48)."""
     for name, value in ids.items():
         if not _ID.fullmatch(value):
             raise ActionFailed("bad_response", f"{route.method} {route.path}: {name} {value[:60]!r} is not an id")
@@ -332,7 +332,7 @@ def _raise_connection_lost(route: Route, error: Exception) -> NoReturn:
 
 
 def _error_text(content: bytes | bytearray) -> str:
-    """The text of either of the server's error shapes (F14), or the start of whatever it sent."""
+    """Return the text of either of the server's error shapes (F14), or the start of whatever it sent."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
@@ -347,7 +347,7 @@ def sanitize(text: str, *, limit: int = 400) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from, group members included."""
+    """Return the error and what it was raised from, group members included."""
     yield error
     for inner in (error.__cause__, error.__context__, *(error.exceptions if isinstance(error, BaseExceptionGroup) else ())):
         if inner is not None:

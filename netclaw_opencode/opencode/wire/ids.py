@@ -30,7 +30,7 @@ class IdMaker:
         self._lock = threading.Lock()
 
     def message(self) -> str:
-        """A new message id."""
+        """Return a new message id."""
         return self._make("msg")
 
     def _make(self, prefix: str) -> str:
@@ -41,12 +41,12 @@ class IdMaker:
 
 
 def part_id_for(message_id: str) -> str:
-    """The id of a prompt's only part: made from the message's, so that repeating the one repeats the other (F27)."""
+    """Return the id of a prompt's only part: made from the message's, so that repeating the one repeats the other (F27)."""
     return "prt_" + message_id.removeprefix("msg_")
 
 
 def check_id(value: object, *, field: str = "session_id") -> str:
-    """The id, if it is one that may stand in a URL.
+    """Return the id, if it is one that may stand in a URL.
 
     ``field`` names the input and, with it, the id's prefix. Raises ``InvalidInput`` (``invalid_input``).
     """

@@ -72,7 +72,7 @@ async def _read_page(client: HttpClient, directory: str | None, size: int, times
 
 
 async def _find_cursor_before_large(client: HttpClient, directory: str | None, before_ms: int | None) -> int:
-    """A cursor that passes over the session next to ``before_ms``: its own time is in the answer that is too large.
+    """Return a cursor that passes over the session next to ``before_ms``: its own time is in the answer that is too large.
 
     Looked for by steps that double, since the next session is seldom far, and then by halving.
     """

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def bad_response(what: str) -> ActionFailed:
-    """The error for an answer that is not what the API promises."""
+    """Return the error for an answer that is not what the API promises."""
     return ActionFailed("bad_response", f"the server's answer is not what its API promises: {what}")
 
 
@@ -82,7 +82,7 @@ def health(value: object) -> Health:
 
 
 def agent_rules(value: object) -> tuple[str, tuple[PermissionRule, ...]]:
-    """An agent's name and its effective rules; none if it has no rules in the form that we know."""
+    """Return an agent's name and its effective rules; none if it has no rules in the form that we know."""
     source = as_object(value, "agent")
     listed = source.get("permission")
     parts = [part for part in listed if isinstance(part, Mapping)] if isinstance(listed, list) else []

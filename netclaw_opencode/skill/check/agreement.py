@@ -32,7 +32,7 @@ class Declared:
     top: JsonObject
 
     def text(self, key: str) -> str | None:
-        """A key's text, if it is text."""
+        """Return a key's text, if it is text."""
         value = self.top.get(key)
         return value.strip() if isinstance(value, str) else None
 
@@ -118,7 +118,7 @@ def _plain(text: str) -> str:
 
 
 def _spelt(version: str) -> str:
-    """A version as pip normalizes it, so far as skills use them: 1.0.0-rc.1 is 1.0.0rc1."""
+    """Return a version as pip normalizes it, so far as skills use them: 1.0.0-rc.1 is 1.0.0rc1."""
     return _PRE.sub(lambda match: _SPELT.get(match[1], match[1]), version.strip().lower().removeprefix("v"))
 
 

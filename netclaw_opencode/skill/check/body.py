@@ -24,7 +24,7 @@ _KEY_LINE = re.compile(r"\s*(name|description|version)\s*:")
 
 
 def check_body(page: Page, parsed: Markdown) -> Iterator[Finding]:
-    """What is wrong with the body, whatever it is about."""
+    """Return what is wrong with the body, whatever it is about."""
     text = "\n".join(page.body).strip()
     if not text:
         yield finding(page.file, "body_empty", "there is no text below the frontmatter", line=min(page.body_line, len(page.raw) + 1))
@@ -53,7 +53,7 @@ def _key_lines(page: Page) -> Iterator[Finding]:
 
 
 def check_wording(files: SkillFiles, hosts: frozenset[str]) -> Iterator[Finding]:
-    """What the scanners of the chosen hosts stop at; our contract asks for a text that passes all of them."""
+    """Return what the scanners of the chosen hosts stop at; our contract asks for a text that passes all of them."""
     ours = CONTRACT in hosts
     for relative, text in files.texts.items():
         if relative in (MANIFEST, PROJECT, PLUGIN):

@@ -55,14 +55,14 @@ class Config:
     baseline: Path | None = None
 
     def is_excluded(self, path: Path, named: Path) -> bool:
-        """Whether a folder is left out; ``named`` was asked for by name, so what leaves that out too does not count."""
+        """Return whether a folder is left out; ``named`` was asked for by name, so what leaves that out too does not count."""
         relative, asked = self._relative(path), self._relative(named)
         if relative is None:
             return False
         return any(matches(glob, relative) and not (asked is not None and matches(glob, asked)) for glob in self.exclude)
 
     def is_ignored(self, found: Finding, path: Path) -> bool:
-        """Whether a finding in the file ``path`` is left out."""
+        """Return whether a finding in the file ``path`` is left out."""
         if found.code in self.ignore:
             return True
         relative = self._relative(path) if self.per_path else None
@@ -75,7 +75,7 @@ class Config:
 
 
 def find_config(start: Path) -> Config:
-    """The configuration of the nearest folder at or around ``start`` that has one, within its repository.
+    """Return the configuration of the nearest folder at or around ``start`` that has one, within its repository.
 
     Raises:
         ConfigurationError: It has one that is wrong.
@@ -92,7 +92,7 @@ def find_config(start: Path) -> Config:
 
 
 def read_config(path: Path) -> Config | None:
-    """The configuration in a file; None for a ``pyproject.toml`` without our table.
+    """Return the configuration in a file; None for a ``pyproject.toml`` without our table.
 
     Raises:
         ConfigurationError: It cannot be read, or is wrong.
@@ -187,7 +187,7 @@ class _Reader:
 
 
 def check_codes(codes: Iterable[str], where: str) -> frozenset[str]:
-    """The codes as a set.
+    """Return the codes as a set.
 
     Raises:
         ConfigurationError: One of them is none; the nearest is named.
@@ -201,7 +201,7 @@ def check_codes(codes: Iterable[str], where: str) -> frozenset[str]:
 
 
 def check_hosts(names: Iterable[str], where: str) -> tuple[str, ...]:
-    """The hosts of ``--for``, where each text may hold several with commas between them.
+    """Return the hosts of ``--for``, where each text may hold several with commas between them.
 
     Raises:
         ConfigurationError: One of them is none.
@@ -214,7 +214,7 @@ def check_hosts(names: Iterable[str], where: str) -> tuple[str, ...]:
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether a glob matches a path or a folder above it: ``**`` goes over folders, ``*`` and ``?`` do not."""
+    """Return whether a glob matches a path or a folder above it: ``**`` goes over folders, ``*`` and ``?`` do not."""
     return _pattern(glob).match(path) is not None
 
 

@@ -42,7 +42,7 @@ class SkillFiles:
     found: list[Finding] = field(default_factory=list)
 
     def markdown(self) -> list[str]:
-        """The Markdown files, the page first."""
+        """Return the Markdown files, the page first."""
         names = [name for name in self.texts if name.lower().endswith(_MARKDOWN)]
         return sorted(names, key=lambda name: (name != self.package.page, name))
 

@@ -64,7 +64,7 @@ class PackageReport:
     page: str = "SKILL.md"
 
     def count(self, severity: Severity) -> int:
-        """How many findings are of a severity."""
+        """Return how many findings are of a severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
     @property
@@ -98,12 +98,12 @@ def finding(
 
 
 def from_faults(file: str, faults: Iterable[Fault]) -> list[Finding]:
-    """What kept a file from being read as plain data."""
+    """Return what kept a file from being read as plain data."""
     return [finding(file, fault.kind, fault.what, fault.fix, line=fault.line, column=fault.column) for fault in faults]
 
 
 def gravest(severities: Iterable[Severity]) -> Severity | None:
-    """The gravest of some severities."""
+    """Return the gravest of some severities."""
     return max(severities, key=SEVERITIES.index, default=None)
 
 

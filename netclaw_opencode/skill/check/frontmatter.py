@@ -101,7 +101,7 @@ def _name(package: Package, page: Page) -> Iterator[Finding]:
 
 
 def is_name(name: str) -> bool:
-    """Whether a name keeps the specification, which takes small letters of any script."""
+    """Return whether a name keeps the specification, which takes small letters of any script."""
     if not 1 <= len(name) <= MAX_NAME or name != name.lower() or "--" in name:
         return False
     return not name.startswith("-") and not name.endswith("-") and all(char.isalnum() or char == "-" for char in name)
@@ -209,7 +209,7 @@ def _flow(page: Page) -> Iterator[Finding]:
 
 
 def _block(key: str, value: object) -> str | None:
-    """The same value written out, where that is short."""
+    """Return the same value written out, where that is short."""
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return f"write {key}: with one line each below it: " + ", ".join(f"- {item}" for item in value)[:200]
     return None

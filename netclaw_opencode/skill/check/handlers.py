@@ -28,7 +28,7 @@ Named = tuple[Steps, str]
 
 
 def named_in(declared: Declared) -> tuple[str | None, list[Named]]:
-    """The plugin module, and each handler with its place in the manifest."""
+    """Return the plugin module, and each handler with its place in the manifest."""
     actions = declared.top.get("actions")
     handlers: list[Named] = []
     for position, entry in enumerate(actions if isinstance(actions, list) else []):
@@ -40,7 +40,7 @@ def named_in(declared: Declared) -> tuple[str | None, list[Named]]:
 
 
 def look_up_handlers(package: Package, declared: Declared) -> Iterator[Finding]:
-    """What the source says; nothing is imported."""
+    """Return what the source says; nothing is imported."""
     plugin, handlers = named_in(declared)
     sources: dict[str, ast.Module | Finding | str] = {}
     reported: set[Finding] = set()
@@ -68,7 +68,7 @@ def look_up_handlers(package: Package, declared: Declared) -> Iterator[Finding]:
 
 
 def import_handlers(package: Package, declared: Declared, *, seconds: float = IMPORT_SECONDS) -> Iterator[Finding]:
-    """What an import says. Runs code of the package."""
+    """Return what an import says. Runs code of the package."""
     plugin, handlers = named_in(declared)
     if plugin is None and not handlers:
         return
@@ -106,7 +106,7 @@ def import_handlers(package: Package, declared: Declared, *, seconds: float = IM
 
 
 def _environment() -> dict[str, str]:
-    """The caller's, and the folder that this package is imported from, also if it is not installed."""
+    """Return the caller's, and the folder that this package is imported from, also if it is not installed."""
     here = str(Path(__file__).resolve().parents[3])
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -125,7 +125,7 @@ def _well_formed(handler: str) -> bool:
 
 
 def _source(package: Package, module: str) -> ast.Module | Finding | str:
-    """The parsed module; why it cannot be parsed; ``missing``, or ``elsewhere`` where not even its package is here."""
+    """Return the parsed module; why it cannot be parsed; ``missing``, or ``elsewhere`` where not even its package is here."""
     inside = False
     for base in (package.folder, package.folder / "src"):
         parts = module.split(".")
@@ -154,7 +154,7 @@ def _parsed(package: Package, path: Path) -> ast.Module | Finding | str:
 
 
 def _wrong(source: ast.Module, module: str, function: str) -> tuple[str, str] | None:
-    """Why ``function`` is no handler. A name that is imported or assigned is taken on trust: only running it would tell."""
+    """Return why ``function`` is no handler. A name that is imported or assigned is taken on trust: only running it would tell."""
     last: ast.stmt | None = None
     trusted = False
     pending: list[ast.stmt] = list(source.body)

@@ -112,7 +112,7 @@ PLUGIN_MARKS = (".claude-plugin", ".codex-plugin", ".cursor-plugin", "plugin.jso
 
 
 def readers_of(key: str) -> list[str]:
-    """The titles of the hosts that document a frontmatter key beyond those of the specification."""
+    """Return the titles of the hosts that document a frontmatter key beyond those of the specification."""
     return [host.title for host in HOSTS.values() if key in host.keys]
 
 

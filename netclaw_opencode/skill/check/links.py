@@ -56,7 +56,7 @@ class Links:
         yield from self._orphans()
 
     def _reach(self) -> set[str]:
-        """The Markdown files that an agent comes to from the page, by links or by name."""
+        """Return the Markdown files that an agent comes to from the page, by links or by name."""
         reached: set[str] = set()
         pending = [self.package.page]
         while pending:
@@ -75,7 +75,7 @@ class Links:
         return reached
 
     def _at_most(self, name: str) -> Severity:
-        """A text that no agent is led to, or that is filled in elsewhere, is weaker evidence."""
+        """Return a text that no agent is led to, or that is filled in elsewhere, is weaker evidence."""
         elsewhere = (
             any(part.lower() in _FILLED_IN_ELSEWHERE for part in name.split("/")[:-1]) or "template" in name.rpartition("/")[2].lower()
         )
@@ -89,7 +89,7 @@ class Links:
         return relative if relative in self.files.kinds else None
 
     def _candidates(self, name: str, target: str) -> Iterator[Path]:
-        """Where a path may lead: from the skill's folder, as the specification says, or from the file that it stands in."""
+        """Return where a path may lead: from the skill's folder, as the specification says, or from the file that it stands in."""
         folder = self.package.folder
         for start in SKILL_FOLDERS:
             if target.startswith(f"{start}/"):
@@ -180,7 +180,7 @@ class Links:
         return finding(name, code, f"{path[:100]!r} is not there", remedy, at=at, hosts=hosts, at_most=self._at_most(name))
 
     def _nearest(self, name: str, path: str, candidates: list[Path]) -> str | None:
-        """The existing file most like a missing one: of the same name elsewhere in the skill, or spelt nearly so."""
+        """Return the existing file most like a missing one: of the same name elsewhere in the skill, or spelt nearly so."""
         inside = [each.relative_to(self.package.folder).as_posix() for each in candidates if each.is_relative_to(self.package.folder)]
         wanted = inside[0] if inside else path
         known = list(self.files.kinds)

@@ -102,7 +102,7 @@ def _head(page: Markdown, token: Token, slugs: dict[str, int]) -> None:
 
 
 def slug_of(heading: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """Return the anchor that GitHub gives a heading."""
     text = heading.strip().lower()
     kept = "".join(char for char in text if char in "-_ " or char.isalnum() or unicodedata.category(char) in ("Mn", "Mc"))
     return kept.replace(" ", "-")
@@ -168,7 +168,7 @@ def _html(page: Markdown, content: str, lines: list[str], first: int) -> None:
 
 
 def _row(lines: list[str], first: int, text: str) -> int:
-    """The line at or below ``first`` (from 0) that holds the text: a code span or a link may go over several."""
+    """Return the line at or below ``first`` (from 0) that holds the text: a code span or a link may go over several."""
     for number in range(first, min(first + 20, len(lines))):
         if text in lines[number]:
             return number

@@ -100,7 +100,7 @@ class _Check:
             self.found += check_agreement(self.declared, page, project)
 
     def _parse(self, name: str, text: str, page: Page | None) -> Markdown:
-        """A Markdown file without its frontmatter, and without lines that only a machine can have written."""
+        """Return a Markdown file without its frontmatter, and without lines that only a machine can have written."""
         if name == self.package.page:
             text = page.markdown() if page is not None else without_frontmatter(text)
         lines = text.split("\n")

@@ -51,7 +51,7 @@ class Page:
         return value if isinstance(value, str) else None
 
     def line(self, number: int) -> str:
-        """A line of the frontmatter; nothing where YAML counts more lines than there are line feeds (it knows other breaks)."""
+        """Return a line of the frontmatter; nothing where YAML counts more lines than there are line feeds (it knows other breaks)."""
         return self.raw[number - 1] if number <= len(self.raw) else ""
 
     def place(self, *steps: str) -> tuple[int | None, int | None]:
@@ -59,7 +59,7 @@ class Page:
         return self.front.place_of(steps)
 
     def markdown(self) -> str:
-        """The page with its frontmatter blanked, so that lines count as in the file."""
+        """Return the page with its frontmatter blanked, so that lines count as in the file."""
         return "\n".join(["" for _ in range(self.body_line - 1)] + list(self.body))
 
 
@@ -97,7 +97,7 @@ def _dashes(file: str, lines: list[str]) -> Iterator[Finding]:
 
 
 def _syntax(file: str, front: Document, lines: list[str]) -> Iterator[Finding]:
-    """What YAML stumbles over; with the quoted line where that is all it takes."""
+    """Return what YAML stumbles over; with the quoted line where that is all it takes."""
     quoted = {number: text for number, line in enumerate(lines[1:], 2) if (text := quoted_line(line)) is not None}
     changed = ["", *[quoted.get(number, line) for number, line in enumerate(lines[1:], 2)]]
     helps = bool(quoted) and parse_yaml("\n".join(changed)).whole
@@ -130,7 +130,7 @@ def without_frontmatter(text: str) -> str:
 
 
 def quoted_line(line: str) -> str | None:
-    """The line ``key: value`` with its value quoted, where the value holds what YAML does not take unquoted; None otherwise."""
+    """Return the line ``key: value`` with its value quoted, where the value holds what YAML does not take unquoted; None otherwise."""
     match = _TOP_LINE.match(line)
     if match is None or not _PLAIN_START.match(match[2]) or not (": " in match[2] or match[2].endswith(":")):
         return None
@@ -138,7 +138,7 @@ def quoted_line(line: str) -> str | None:
 
 
 def quote(value: str) -> str:
-    """A value in the double quotes of YAML."""
+    """Return a value in the double quotes of YAML."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -62,7 +62,7 @@ _ORDER = rf"(?:^\s*(?:[-*+]\s+|\d+[.)]\s+)?|\byou\s+(?:must|should|need\s+to)\s+
 
 
 def _into(files: str) -> str:
-    """A shell command that writes into one of some files."""
+    """Return a shell command that writes into one of some files."""
     return (
         rf"(?:>>|[\w\"'`)\]]\s*>)\s*[~\w./-]{{0,200}}{files}(?!\.?\w)|\bsed\b[^\n]{{0,200}}\s(?:-\w*i\w*|--in-place)\b[^\n]{{0,200}}{files}(?!\.?\w)"
         rf"|\btee\s+(?:-a\s+)?[~\w./\"'-]{{0,200}}{files}(?!\.?\w)|\b(?:cp|mv)\s+[^\s|;&]+\s+[^\n|;&]{{0,40}}?{files}(?!\.?\w)"

@@ -75,7 +75,7 @@ class Package:
 
 
 def kind_of(path: Path) -> Kind:
-    """What lies at ``path``, without following a link."""
+    """Return what lies at ``path``, without following a link."""
     try:
         mode = path.lstat().st_mode
     except (OSError, ValueError):
@@ -88,7 +88,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def is_inside(folder: Path, path: Path) -> bool:
-    """Whether ``path`` stays in ``folder``, also where it is a link."""
+    """Return whether ``path`` stays in ``folder``, also where it is a link."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
@@ -96,12 +96,12 @@ def is_inside(folder: Path, path: Path) -> bool:
 
 
 def repository_of(path: Path) -> Path | None:
-    """The nearest folder at or around ``path`` that holds a ``.git``; None outside of any repository."""
+    """Return the nearest folder at or around ``path`` that holds a ``.git``; None outside of any repository."""
     return next((folder for folder in (path, *path.parents) if kind_of(folder / ".git") != "missing"), None)
 
 
 def plugin_of(package: Package) -> Path | None:
-    """The nearest folder around a skill that is a plugin, within its root."""
+    """Return the nearest folder around a skill that is a plugin, within its root."""
     for folder in package.folder.parents:
         if any(kind_of(folder / mark) != "missing" for mark in PLUGIN_MARKS):
             return folder
@@ -111,7 +111,7 @@ def plugin_of(package: Package) -> Path | None:
 
 
 def package_at(path: Path) -> Package | None:
-    """The package that ``path`` names: its folder, or one of its files (the nearest folder around it); None without one."""
+    """Return the package that ``path`` names: its folder, or one of its files (the nearest folder around it); None without one."""
     folder = path if path.is_dir() and path.name not in (MANIFEST, PAGE) else path.parent
     for parent in (folder, *folder.parents):
         package = Package(parent, root=repository_of(parent))
@@ -161,7 +161,7 @@ def find_packages(top: Path, *, is_excluded: Callable[[Path], bool]) -> Below:
 
 
 def list_folder(folder: Path) -> list[tuple[str, Kind]] | Fault:
-    """The names in a folder in a stable order, each with its kind; what keeps it from being listed is the fault."""
+    """Return the names in a folder in a stable order, each with its kind; what keeps it from being listed is the fault."""
     try:
         with os.scandir(folder) as entries:
             return sorted((entry.name, _kind(entry)) for entry in entries)

@@ -95,7 +95,7 @@ def _version(package: Package, text: str, top: JsonObject, project: JsonObject) 
 
 
 def _version_file(top: JsonObject) -> str | None:
-    """The file that hatch or setuptools takes the version from."""
+    """Return the file that hatch or setuptools takes the version from."""
     tool = _map(top.get("tool"))
     hatch = _map(_map(tool.get("hatch")).get("version")).get("path")
     if isinstance(hatch, str):
@@ -136,7 +136,7 @@ def _read_plugin(package: Package) -> tuple[Project, list[Finding]]:
 
 
 def _line(text: str, key: str, *, raw: bool = False) -> int:
-    """The first line that sets ``key``; 1 where none does."""
+    """Return the first line that sets ``key``; 1 where none does."""
     match = re.search(rf"^\s*{key}" if raw else rf"^\s*{re.escape(key)}\s*=", text, re.MULTILINE)
     return 1 if match is None else text.count("\n", 0, match.end()) + 1
 

@@ -72,7 +72,7 @@ def find(paths: Iterable[str], *, config: Config, changed: bool) -> Found:
 
 
 def _covered(folder: Path, packages: Sequence[Package]) -> bool:
-    """Whether a skill around the folder tells by itself that it cannot be listed."""
+    """Return whether a skill around the folder tells by itself that it cannot be listed."""
     return any(folder != package.folder and folder.is_relative_to(package.folder) for package in packages if not package.is_project)
 
 

@@ -51,7 +51,7 @@ def _advice(source: str) -> Ground:
 
 
 def _everywhere(source: str) -> dict[str, Ground]:
-    """What no host can use: an error by whichever set of rules."""
+    """Return what no host can use: an error by whichever set of rules."""
     return dict.fromkeys(("spec", "claude", "hermes", "netclaw", "openclaw", CONTRACT), _error(source))
 
 

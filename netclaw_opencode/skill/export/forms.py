@@ -124,7 +124,7 @@ def _is_earlier_feed(files: Mapping[str, bytes]) -> bool:
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:
-    """A zip that depends on its files alone; not compressed, since compressors differ."""
+    """Return a zip that depends on its files alone; not compressed, since compressors differ."""
     raw = io.BytesIO()
     with zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):

@@ -16,7 +16,7 @@ _END = b"\n---\n"
 
 
 def sealed(files: Mapping[str, bytes], skill: str = SKILL) -> dict[str, bytes]:
-    """The files with the mark in ``skill``, whose frontmatter ends with its metadata."""
+    """Return the files with the mark in ``skill``, whose frontmatter ends with its metadata."""
     head, end, body = files[skill].partition(_END)
     if not end or not head.startswith(b"---\n"):
         raise ValueError(f"{skill} has no frontmatter")
@@ -25,7 +25,7 @@ def sealed(files: Mapping[str, bytes], skill: str = SKILL) -> dict[str, bytes]:
 
 
 def is_sealed(files: Mapping[str, bytes], skill: str = SKILL) -> bool:
-    """Whether these are the files of an export, every one as it was written and none beside them."""
+    """Return whether these are the files of an export, every one as it was written and none beside them."""
     text = files.get(skill, b"")
     found = _MARK.search(text.partition(_END)[0] + b"\n")
     if found is None:

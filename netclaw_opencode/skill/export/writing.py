@@ -41,7 +41,7 @@ def write(export: Export, to: Path) -> tuple[Path, bool]:
 
 
 def _place(to: Path, root: str) -> Path:
-    """Where the export's folder belongs."""
+    """Return where the export's folder belongs."""
     base = to.expanduser().absolute()
     if base.exists() and not base.is_dir():
         raise InvalidInput("invalid_input", f"--to {str(to)!r} is not a folder")

@@ -32,7 +32,7 @@ def private_settings() -> Iterator[Settings]:
 
 
 def private_environment(environ: Mapping[str, str], home: Path, *, config: Mapping[str, object]) -> dict[str, str]:
-    """The variables of a process that shares nothing with the user's OpenCode but the program."""
+    """Return the variables of a process that shares nothing with the user's OpenCode but the program."""
     from netclaw_opencode.offline import keep_from_installing
 
     folders = {

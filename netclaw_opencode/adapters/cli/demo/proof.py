@@ -22,7 +22,7 @@ class Claim:
 
 
 def family_of(pid: int | None) -> list[psutil.Process]:
-    """A process and everything below it, as it is now; psutil remembers their start times."""
+    """Return a process and everything below it, as it is now; psutil remembers their start times."""
     if pid is None:
         return []
     try:

@@ -43,7 +43,7 @@ class Stage:
 
     @classmethod
     def for_this_process(cls, deadline_seconds: float) -> Stage:
-        """A stage on stdout, with a live line on stderr where a person sees it."""
+        """Return a stage on stdout, with a live line on stderr where a person sees it."""
         return cls(deadline_seconds=deadline_seconds, live=live_line(None))
 
     def open(self, prompt: str, *, model: str | None, folder: str) -> None:

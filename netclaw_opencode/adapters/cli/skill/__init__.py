@@ -88,7 +88,7 @@ COMMANDS = (
 
 
 def commands() -> list[click.Command]:
-    """The commands of the group, each of which imports its module when it is called."""
+    """Return the commands of the group, each of which imports its module when it is called."""
     return [click.Command(row.name, callback=_lazy(row.function), params=list(row.params()), help=row.help) for row in COMMANDS]
 
 

@@ -50,7 +50,7 @@ class Checked:
     templates: tuple[Path, ...] = ()
 
     def count(self, severity: Severity) -> int:
-        """How many findings of a severity all packages have."""
+        """Return how many findings of a severity all packages have."""
         return sum(report.count(severity) for report in self.reports)
 
     @property
@@ -64,7 +64,7 @@ class Checked:
         return any(found.code in ("path_missing", "no_skill") for report in self.reports for found in report.findings)
 
     def shown(self, report: PackageReport) -> list[Finding]:
-        """The findings of a package that are shown."""
+        """Return the findings of a package that are shown."""
         return [found for found in report.findings if self.advice or found.severity != "advice"]
 
     def placed(self) -> Iterator[tuple[str, Finding]]:
@@ -76,7 +76,7 @@ class Checked:
 
 
 def path_of(report: PackageReport, file: str = "") -> str:
-    """A file of a package as a reader at the working directory would name it."""
+    """Return a file of a package as a reader at the working directory would name it."""
     path = report.folder / file
     for here, there in ((Path.cwd(), path), (Path.cwd().resolve(), report.folder.resolve() / file)):
         if there.is_relative_to(here):
@@ -105,7 +105,7 @@ def text(checked: Checked) -> str:
 
 
 def summary(checked: Checked) -> list[str]:
-    """How often each code was found, and the whole in one sentence; nothing that was left out stays unsaid."""
+    """Return how often each code was found, and the whole in one sentence; nothing that was left out stays unsaid."""
     if not checked.reports:
         return ["no skill among the paths"]
     counts = Counter((found.severity, found.code) for report in checked.reports for found in report.findings)
@@ -201,7 +201,7 @@ def github(checked: Checked) -> str:
 
 
 def annotation(message: str) -> str:
-    """An error of GitHub that belongs to no file."""
+    """Return an error of GitHub that belongs to no file."""
     return f"::error title=skill validate::{_message(message)}"
 
 

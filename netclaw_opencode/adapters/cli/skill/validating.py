@@ -101,7 +101,7 @@ def _validate(paths: tuple[str, ...], flags: Flags) -> int:
 
 
 def _config(paths: tuple[str, ...], flags: Flags) -> Config:
-    """The configuration of the repository that the first path lies in, with what the command line adds."""
+    """Return the configuration of the repository that the first path lies in, with what the command line adds."""
     if flags.config is not None:
         config = read_config(Path(flags.config).absolute())
         if config is None:
@@ -124,7 +124,7 @@ def _check(found: Found, hosts: tuple[str, ...], config: Config, flags: Flags) -
 
 
 def _tell(error: click.UsageError, *, annotate: bool) -> int:
-    """The two forms for machines have no place for an envelope."""
+    """Return the two forms for machines have no place for an envelope."""
     output.notice([error.format_message()])
     if annotate:
         output.write_line(annotation(error.format_message()))

@@ -59,7 +59,7 @@ VIEWS = {
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console that adds nothing of its own: no markup, no highlighting, no wrapping unless it is a terminal."""
+    """Return a console that adds nothing of its own: no markup, no highlighting, no wrapping unless it is a terminal."""
     width = None if stream.isatty() else 4096
     return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=width is not None, width=width)
 
@@ -88,7 +88,7 @@ def print_piece(console: Console, piece: RenderableType) -> None:
 
 
 def render(envelope: Mapping[str, object], *, shown_live: bool = False) -> list[RenderableType]:
-    """The pieces of an envelope, top to bottom."""
+    """Return the pieces of an envelope, top to bottom."""
     action = str(envelope.get("action", ""))
     if envelope.get("ok") is not True:
         return list(errors.error(action, part(envelope, "error")))

@@ -32,7 +32,7 @@ def batch(data: Data) -> Iterator[RenderableType]:
         table = listing("running", "since", "attempt", "last seen")
         for row in running[:_SHOWN]:
             table.add_row(
-                *map(Text, (word(row, "id"), seconds(number(row, "seconds")), f"{number(row, 'attempts'):g}", word(row, "doing")))
+                *map(Text, (word(row, "id"), seconds(number(row, "elapsed_seconds")), f"{number(row, 'attempts'):g}", word(row, "doing")))
             )
         yield table
     yield facts(
@@ -41,7 +41,7 @@ def batch(data: Data) -> Iterator[RenderableType]:
         *(("failed by", f"{name}: {count}") for name, count in part(data, "failures").items()),
         ("cost", f"${number(data, 'cost_usd'):.4f}"),
         ("pace", f"{number(data, 'per_minute'):g} a minute" if "per_minute" in data else ""),
-        ("time left", seconds(number(data, "seconds_left")) if "seconds_left" in data else ""),
+        ("time left", seconds(number(data, "left_seconds")) if "left_seconds" in data else ""),
         ("workers", f"{number(data, 'workers'):g}"),
         ("results", word(data, "results_file")),
         *(("note", note) for note in words(data, "notes")),

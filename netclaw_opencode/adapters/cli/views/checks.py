@@ -11,7 +11,7 @@ from netclaw_opencode.adapters.cli.views.reading import Data, facts, headline, n
 
 
 def availability(data: Data) -> Iterator[RenderableType]:
-    """The report, whether it stands in a result or in the details of an error."""
+    """Return the report, whether it stands in a result or in the details of an error."""
     binary, server, providers = part(data, "binary"), part(data, "server"), part(data, "providers")
     connected = words(providers, "connected")
     yield _check(binary.get("found"), "OpenCode " + word(binary, "version", "is not installed"), word(binary, "path"))
@@ -82,7 +82,7 @@ def policy(data: Data) -> Iterator[RenderableType]:
 
 
 def is_report(details: Data) -> bool:
-    """Whether the details of an error hold an availability report."""
+    """Return whether the details of an error hold an availability report."""
     return bool(part(details, "binary") and part(details, "server"))
 
 

@@ -15,7 +15,7 @@ _SHOWN_APART = frozenset({"problems", "binary", "server", "providers", "elapsed_
 
 
 def error(action: str, problem: Data) -> Iterator[RenderableType]:
-    """The ``error`` object of an envelope."""
+    """Return the ``error`` object of an envelope."""
     code = word(problem, "code")
     details = part(problem, "details")
     if checks.is_report(details):

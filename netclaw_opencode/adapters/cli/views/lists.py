@@ -39,7 +39,7 @@ def statuses(data: Data) -> Iterator[RenderableType]:
 
 
 def state(row: Data) -> Text:
-    """The state of a session with what it waits for."""
+    """Return the state of a session with what it waits for."""
     name = word(row, "state")
     shown = Text(name, style=_STATE_STYLES.get(name, ""))
     if name == "retry":
@@ -49,14 +49,14 @@ def state(row: Data) -> Text:
 
 
 def last_turn(row: Data) -> str:
-    """How the last turn of a session ended."""
+    """Return how the last turn of a session ended."""
     turn = part(row, "last_turn")
     code = word(turn, "code")
     return word(turn, "state") + (f" ({code})" if code else "")
 
 
 def pending(row: Data) -> Iterator[RenderableType]:
-    """The permissions and questions that block a session, with the command that answers each."""
+    """Return the permissions and questions that block a session, with the command that answers each."""
     for request in parts(row, "pending"):
         session = word(request, "session_id") or word(row, "session_id")
         if word(request, "kind") == "permission":
@@ -100,7 +100,7 @@ def events(data: Data) -> Iterator[RenderableType]:
 
 
 def events_end(data: Data) -> Iterator[RenderableType]:
-    """How a watch ended; the events themselves were shown as they came."""
+    """Return how a watch ended; the events themselves were shown as they came."""
     ends = {"limit": "the asked number is reached", "time": "the asked time is over", "idle": "the session is idle"}
     line = f"{plural(number(data, 'count'), 'event')}; ended because {ends.get(word(data, 'ended'), word(data, 'ended'))}"
     dropped = number(data, "dropped")

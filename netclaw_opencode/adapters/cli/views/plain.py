@@ -14,7 +14,7 @@ _WIDEST = 120
 
 
 def anything(value: object, indent: int = 0) -> Iterator[RenderableType]:
-    """The lines of a JSON value."""
+    """Return the lines of a JSON value."""
     pad = "  " * indent
     if indent > _DEEPEST:
         yield Text(pad + one_line(str(value)))
@@ -44,7 +44,7 @@ def _entry(pad: str, label: str, item: object, indent: int) -> Iterator[Renderab
 
 
 def _flat(item: object) -> str | None:
-    """A short list or object of plain values on one line."""
+    """Return a short list or object of plain values on one line."""
     if isinstance(item, Mapping):
         values, pieces = list(item.values()), [f"{one_line(str(key))} {_scalar(value)}" for key, value in item.items()]
     elif isinstance(item, (list, tuple)):

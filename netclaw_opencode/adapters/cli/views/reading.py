@@ -19,41 +19,41 @@ _LONGEST = 2000
 
 
 def part(data: Data, key: str) -> Data:
-    """The object under a key; empty if there is none."""
+    """Return the object under a key; empty if there is none."""
     value = data.get(key)
     return value if isinstance(value, Mapping) else {}
 
 
 def parts(data: Data, key: str) -> list[Data]:
-    """The objects in the list under a key."""
+    """Return the objects in the list under a key."""
     return [item for item in _sequence(data.get(key)) if isinstance(item, Mapping)]
 
 
 def words(data: Data, key: str) -> list[str]:
-    """The texts in the list under a key, each on one line."""
+    """Return the texts in the list under a key, each on one line."""
     return [one_line(str(item), _LONGEST) for item in _sequence(data.get(key))]
 
 
 def word(data: Data, key: str, default: str = "") -> str:
-    """The value under a key as one harmless line."""
+    """Return the value under a key as one harmless line."""
     value = data.get(key)
     return default if value is None else one_line(str(value), _LONGEST)
 
 
 def text(data: Data, key: str) -> str:
-    """The value under a key as harmless text with its line breaks."""
+    """Return the value under a key as harmless text with its line breaks."""
     value = data.get(key)
     return "" if value is None else escape_controls(str(value))
 
 
 def number(data: Data, key: str) -> float:
-    """The number under a key; 0 if there is none."""
+    """Return the number under a key; 0 if there is none."""
     value = data.get(key)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
 
 
 def seconds(value: float) -> str:
-    """A duration to read."""
+    """Return a duration to read."""
     if value < 60:
         return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
     minutes, rest = divmod(round(value), 60)
@@ -73,7 +73,7 @@ def model_of(data: Data) -> str:
 
 
 def headline(mark: str, style: str, message: str) -> Text:
-    """A line that begins with a coloured mark."""
+    """Return a line that begins with a coloured mark."""
     return Text.assemble((mark, f"bold {style}"), " ", (message, "bold"))
 
 
@@ -89,7 +89,7 @@ def facts(*rows: tuple[str, str]) -> Table:
 
 
 def listing(*columns: str) -> Table:
-    """A table with a head line and no frame."""
+    """Return a table with a head line and no frame."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")

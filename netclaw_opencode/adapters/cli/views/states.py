@@ -82,7 +82,7 @@ def deleted(data: Data) -> Iterator[RenderableType]:
 
 
 def stopped_line(stopped: Data, what: str) -> Text:
-    """Whether something was stopped, and whether that was seen."""
+    """Return whether something was stopped, and whether that was seen."""
     if stopped.get("aborted") is not True:
         return headline("✓", "green", f"{what} was not running ({word(stopped, 'was')})")
     if stopped.get("confirmed") is True:

@@ -65,7 +65,7 @@ def turn(data: Data) -> Iterator[RenderableType]:
 
 
 def plan_and_implementation(data: Data) -> Iterator[RenderableType]:
-    """The two turns of ``run_plan_and_implement``, one after the other."""
+    """Return the two turns of ``run_plan_and_implement``, one after the other."""
     yield Text("Plan", style="bold reverse")
     yield from turn(part(data, "plan"))
     yield Text("")
@@ -96,7 +96,7 @@ def changed_file(file: Data) -> Iterator[RenderableType]:
 
 
 def tools(calls: list[Data]) -> Table:
-    """The tool calls in their order."""
+    """Return the tool calls in their order."""
     table = Table.grid(padding=(0, 1))
     for call in calls:
         mark, style = _TOOL_MARKS.get(word(call, "status"), ("…", "yellow"))
@@ -145,7 +145,7 @@ def usage_line(usage: Data) -> str:
 
 
 def evidence_line(evidence: Data) -> str:
-    """Why the result is taken as finished."""
+    """Return why the result is taken as finished."""
     if not evidence:
         return ""
     answer, prompt = word(evidence, "assistant_message_id"), word(evidence, "parent_id")
@@ -156,7 +156,7 @@ def evidence_line(evidence: Data) -> str:
 
 
 def answered_line(answered: Data) -> str:
-    """What the agent asked for, what it was answered, and by whom."""
+    """Return what the agent asked for, what it was answered, and by whom."""
     of_permission = " ".join((word(answered, "permission"), ", ".join(words(answered, "patterns")))).strip()
     asked = of_permission or "; ".join(words(answered, "questions"))
     chosen = answered.get("chosen")
@@ -174,7 +174,7 @@ def check_line(run: Data) -> str:
 
 
 def work_line(work: Data) -> str:
-    """Where isolated work is, and how it stands."""
+    """Return where isolated work is, and how it stands."""
     if not work:
         return ""
     if word(work, "state") == "applied" and work.get("removed") is True:
@@ -184,7 +184,7 @@ def work_line(work: Data) -> str:
 
 
 def thinking_line(thinking: Data) -> str:
-    """Which variant stood in for the thinking budget."""
+    """Return which variant stood in for the thinking budget."""
     line = f"variant {word(thinking, 'variant')}"
     if "requested_budget_tokens" in thinking:
         line += f" for a budget of {number(thinking, 'requested_budget_tokens'):,.0f} tokens"

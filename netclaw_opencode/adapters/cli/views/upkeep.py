@@ -37,7 +37,7 @@ def _session(item: Data, *, dry_run: bool) -> str:
 
 
 def recovery(data: Data) -> Iterator[RenderableType]:
-    """What became of the server, and whose turns were given up."""
+    """Return what became of the server, and whose turns were given up."""
     server = part(data, "server")
     done = "started afresh" if server.get("restarted") is True else "left as it is"
     yield headline("✓", "green", f"server {word(server, 'url')} was {word(server, 'was')}, {done}")

@@ -31,7 +31,7 @@ def works(data: Data) -> Iterator[RenderableType]:
 
 
 def applied(data: Data) -> Iterator[RenderableType]:
-    """What was brought in."""
+    """Return what was brought in."""
     yield headline("✓", "green", f"applied {word(data, 'work_id')} to {word(data, 'source')}: {plural(len(words(data, 'files')), 'file')}")
     yield facts(
         ("files", ", ".join(words(data, "files"))),
@@ -43,7 +43,7 @@ def applied(data: Data) -> Iterator[RenderableType]:
 
 
 def discarded(data: Data) -> Iterator[RenderableType]:
-    """What is gone."""
+    """Return what is gone."""
     branch = f" and the branch {word(data, 'branch')}" if word(data, "branch") else ""
     yield headline("✓", "green", f"removed {word(data, 'path')}{branch}")
 
