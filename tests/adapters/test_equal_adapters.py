@@ -325,9 +325,10 @@ RUNS: dict[str, Callable[[Acting], Json]] = {
     "check_policy": lambda _: {"permission": "bash", "pattern": "rm -rf /"},
     "cleanup": lambda _: {"dry_run": True},
     "doctor": lambda _: {},
+    "list_work": lambda _: {},
     "recover": lambda _: {},
 }
-APART = {"start_server", "stop_server", "install_opencode", "explain"} | {name for name in ACTIONS if "batch" in name or "_work" in name}
+APART = {"start_server", "stop_server", "install_opencode", "explain", *(n for n in ACTIONS if n.endswith("_work") or "batch" in n)}
 """Run by tests of their own: they need a server, a file or a database of this test's making."""
 assert set(RUNS) | APART == set(ACTIONS), "no action of the manifest is left out"
 
