@@ -69,7 +69,13 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         output |= {
             "session_kept": task.keep or job.handed_back,
             "cleanup": {"session_deleted": job.deleted, "stopped_confirmed": not job.handed_back},
-            "notes": [*read.texts(output, "notes"), *job.notes, *capping.note_of(task.budget)],
+            # That a call joined another's task says more than what follows from it.
+            "notes": [
+                *(() if job.new else job.notes),
+                *read.texts(output, "notes"),
+                *(job.notes if job.new else ()),
+                *capping.note_of(task.budget),
+            ],
         }
         if done.attempts:
             output["attempts"] = done.attempts
