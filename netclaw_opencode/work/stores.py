@@ -58,6 +58,7 @@ def open_store(root: Path, repository: Repository | None, home: Home, git: Git) 
         excludes=repository.excludes if repository is not None else b"",
         attributes=repository.attributes if repository is not None else b"",
     )
+    _remove_abandoned(indexes)
     store = Store(git, place, root, indexes / new_index())
     if repository is None:
         with suppress(FileNotFoundError):
@@ -130,7 +131,22 @@ def _is_alive(pid: int) -> bool:
 
 
 def new_index() -> str:
-    return f"{os.getpid()}-{secrets.token_hex(8)}"
+    return f"{os.getpid()}-{_pid_namespace()}-{secrets.token_hex(8)}"
+
+
+def _pid_namespace() -> int:
+    """Return the number of this process's PID namespace; 0 where there is none."""
+    with suppress(OSError):
+        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - the link leads to no path
+    return 0
+
+
+def _remove_abandoned(indexes: Path) -> None:
+    """Remove the indexes of processes that were killed. One of another container is not known to be gone, and stays for two days."""
+    for path in indexes.iterdir():
+        pid, namespace, *_ = [*path.name.split("-"), "", ""]
+        if pid.isdigit() and namespace == str(_pid_namespace()) and not _is_alive(int(pid)):
+            path.unlink(missing_ok=True)
 
 
 def sweep(home: Home) -> None:

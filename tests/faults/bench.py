@@ -119,8 +119,9 @@ def litter(state_dir: Path) -> list[str]:
     kept = ("server.json", "server.log", "trusted.json", "opened-", "schemas", "snapshots", "patches", "statement", "work")
     if not state_dir.is_dir():
         return []
-    # What is kept of files outlives a call; the index of a snapshot does not.
-    indexes = [str(item.relative_to(state_dir)) for item in state_dir.glob("snapshots/*/indexes/*")]
+    # What is kept of files outlives a call; the index of a snapshot does not, but that of a killed process stays until the next call there.
+    found = state_dir.glob("snapshots/*/indexes/*")
+    indexes = [str(item.relative_to(state_dir)) for item in found if psutil.pid_exists(int(item.name.partition("-")[0]))]
     return sorted([*indexes, *(item.name for item in state_dir.iterdir() if not item.name.startswith(kept))])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from netclaw_opencode.actions import tasks
+from netclaw_opencode.actions import attempts
 from netclaw_opencode.driver import stopping
 from netclaw_opencode.offline import Hang, OfflineModel, Text, ToolCall
 from netclaw_opencode.opencode.process import terminating
@@ -54,7 +54,7 @@ def test_r49_server_is_killed_mid_turn(own: Own) -> None:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less time for stopping and removing, where the fault makes it run out anyway."""
     monkeypatch.setattr(stopping, "STOP_SECONDS", 1.5)
-    monkeypatch.setattr(tasks, "_REMOVE_SECONDS", 1.5)
+    monkeypatch.setattr(attempts, "_REMOVE_SECONDS", 1.5)
     monkeypatch.setattr(terminating, "TERM_SECONDS", 1.0)
 
 

@@ -105,7 +105,7 @@ def test_s07_six_canaries_on_the_command_line(bench: Bench, tmp_path: Path) -> N
         assert done.returncode == (0 if task == "a good task" else 1), done
         told |= {f"stdout of {task}": done.stdout, f"stderr of {task}": done.stderr}
     state = tmp_path / "state"
-    told |= {f"file {path.name}": path.read_text(encoding="utf-8") + " " for path in state.rglob("*") if path.is_file()}
+    told |= {f"file {path.name}": path.read_text(encoding="utf-8", errors="replace") + " " for path in state.rglob("*") if path.is_file()}
     assert_silent(bench, told)
 
 

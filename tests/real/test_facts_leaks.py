@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,12 +45,17 @@ def test_every_kind_of_leak_is_named(raw: RawOpenCode, opencode_server: OpenCode
 
 
 def test_the_demo_script_does_its_task_with_opencodes_own_tools(raw: RawOpenCode, scripted: OfflineModel, workdir: Path) -> None:
-    """On the real server the demo's script writes a module, runs its doctests and tells the output."""
+    """On the real server the demo's script writes a module with a defect, and mends it when it is told what failed."""
     demo = demo_script(pause_seconds=0.0)
-    scripted.when("Write slugify.py", *demo.default)
+    scripted.when("Write slugify.py", demo.step_for)
+    scripted.when("this check fails", demo.step_for)
     session_id = raw.create()
-    answer = raw.message(session_id, "Write slugify.py with doctests").json()
+    raw.message(session_id, "Write slugify.py with doctests")
+    check = [sys.executable, "slugify.py"]
+    red = subprocess.run(check, cwd=workdir, capture_output=True, encoding="utf-8", check=False)
+    assert (red.returncode, "2 of 3 doctests pass" in red.stdout) == (1, True)
+    raw.message(session_id, "this check fails")
+    green = subprocess.run(check, cwd=workdir, capture_output=True, encoding="utf-8", check=False)
+    assert (green.returncode, "3 of 3 doctests pass" in green.stdout) == (0, True)
     assert [state["status"] for state in raw.tool_states(session_id)] == ["completed", "completed"]
-    assert "3 of 3 doctests pass" in str(raw.tool_states(session_id)[1]["output"])
-    assert "3 of 3 doctests pass" in next(part["text"] for part in answer["parts"] if part["type"] == "text")
     assert [path.name for path in workdir.iterdir()] == ["slugify.py"]

@@ -241,7 +241,8 @@ def test_rule_nothing_left_on_the_server(acting: Acting, settings: Settings, tmp
     left = {
         "sessions": sorted({str(item["id"]) for item in all_sessions(acting.raw.wire)} - before),
         "turns": list(acting.raw.statuses()),
-        "files": [str(path) for path in tmp_path.rglob("*") if path.is_file()],
+        # What is known of a folder's files is kept, for the next task in it.
+        "files": [str(path) for path in tmp_path.rglob("*") if path.is_file() and "snapshots" not in path.parts],
     }
     assert rules.kinds_left(left) == ()
     wait_until(lambda: not acting.running(), what="the end of the title calls")
