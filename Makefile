@@ -62,7 +62,7 @@ schemas: ready-dev
 skill: ready-dev
 	@rm -rf build/skill && mkdir -p build/skill/opencode-driver && cp SKILL.md build/skill/opencode-driver
 	$(BIN)/agentskills validate build/skill/opencode-driver
-	$(BIN)/netclaw-opencode skill validate --strict --import . examples/permission_policy
+	$(BIN)/netclaw-opencode skill validate --strict --import --format text . examples/permission_policy
 
 # Warnings are errors, broken links among them; then every link of the finished pages is followed. No address on the web is visited.
 site: ready-dev
