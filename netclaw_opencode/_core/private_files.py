@@ -157,6 +157,14 @@ def require_private_folder(folder: Path) -> Path:
     return folder
 
 
+def make_private_folder(root: Path, *names: str) -> Path:
+    """Make a folder below ``root`` and return it; each one on the way from there is this user's alone (``require_private_folder``)."""
+    folder = require_private_folder(root)
+    for name in names:
+        folder = require_private_folder(folder / name)
+    return folder
+
+
 def require_own_folder(folder: Path, status: os.stat_result) -> None:
     """Raise ``ActionFailed`` (``state_corrupt``) if others could enter or replace the folder."""
     if stat.S_ISLNK(status.st_mode):
@@ -226,6 +234,7 @@ __all__ = [
     "append_private",
     "create_private",
     "is_full",
+    "make_private_folder",
     "open_for_appending",
     "open_private",
     "read_private",

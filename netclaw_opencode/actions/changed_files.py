@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.private_files import make_private_folder
 from netclaw_opencode.driver import results
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.settings import is_loopback
 from netclaw_opencode.work import applying, changes, snapshots, stores
-from netclaw_opencode.work.folders import make_private
 from netclaw_opencode.work.git import Git, GitError
 
 if TYPE_CHECKING:
@@ -125,6 +125,11 @@ class ChangeWatch:
     def began(self) -> bool:
         """Whether there is a snapshot from before."""
         return self._before is not None
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a snapshot was to be taken before the turn, with or without success."""
+        return bool(self._directory)
 
     async def begin(self, directory: str, *, server_url: str, left_seconds: float) -> None:
         """Take the first snapshot, once; what keeps it from being taken is told in the result.
@@ -237,7 +242,7 @@ class ChangeWatch:
                 snapshots.forget(self._before)
 
     def _without(self) -> Report:
-        note = f"no snapshot of the directory ({self._problem}): files_changed holds only what OpenCode tells"
+        note = f"no snapshot of the directory ({self._problem}): of what changed, only what OpenCode tells is known"
         return Report([], {"method": "tools"}, [note])
 
     def _compare(self, before: Snapshot, git: Git, span: Span | None) -> tuple[Changes, Patch | None, list[str]]:
@@ -247,7 +252,7 @@ class ChangeWatch:
             mine, others = self._of_task(found, span)
             patch = None
             if mine.files:
-                folder = make_private(self._settings.state_dir, "patches")
+                folder = make_private_folder(self._settings.state_dir, "patches")
                 mine, patch = changes.write_patch(mine, folder / f"{time.time_ns() // 10**9}-{secrets.token_hex(4)}.patch")
                 _sweep_patches(folder)
             self._last_tree = after
@@ -356,7 +361,7 @@ async def watched(watch: ChangeWatch) -> AsyncIterator[ChangeWatch]:
     try:
         yield watch
     except DriverError as error:
-        if watch.began and "message_id" in error.details:
+        if watch.was_asked and "message_id" in error.details:
             error.details |= details_of(await watch.end(None))
         raise
     finally:
@@ -364,9 +369,13 @@ async def watched(watch: ChangeWatch) -> AsyncIterator[ChangeWatch]:
 
 
 def details_of(report: Report) -> dict[str, object]:
-    """Return the changes in an error's details: names without diffs, and where the patch is."""
-    files = [{name: item[name] for name in ("path", "status", "by")} for item in report.files[:_MOST_TOLD]]
-    return {"files_changed": files, "changes": report.summary}
+    """Return the changes in an error's details: names without diffs, where the patch is, and what is not known of them."""
+    details: dict[str, object] = {"changes": report.summary}
+    if report.found is not None:
+        details["files_changed"] = [{name: item[name] for name in ("path", "status", "by")} for item in report.files[:_MOST_TOLD]]
+    if report.notes:
+        details["notes"] = report.notes
+    return details
 
 
 def _may_change_anything(span: Span) -> bool:

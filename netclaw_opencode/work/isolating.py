@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from netclaw_opencode._core.private_files import make_private_folder
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
 from netclaw_opencode.work import applying, copies, repositories, snapshots, worktrees
 from netclaw_opencode.work.changes import shown
-from netclaw_opencode.work.folders import make_private
 from netclaw_opencode.work.git import Git, GitError, Store, write_repository
 from netclaw_opencode.work.ledger import Ledger, Work
 from netclaw_opencode.work.repositories import Repository
@@ -249,7 +249,7 @@ def _tree_without(snapshot: Snapshot, work: Work) -> str:
 
 def _meeting(bench: Bench, work: Work, current: Snapshot) -> tuple[Store, str]:
     """A repository that has the objects of both sides, with the folder as its work tree; and the folder's own tree."""
-    folder = make_private(bench.ledger.folder(work.id), "store", "meeting")
+    folder = make_private_folder(bench.ledger.folder(work.id), "store", "meeting")
     repository = current.repository
     objects = [path / "objects" for path in bench.ledger.folder(work.id).glob("snapshots/*/sha*")]
     write_repository(

@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
 
+from netclaw_opencode._core.file_lock import try_lock
+from netclaw_opencode._core.private_files import make_private_folder, open_private, replace_private
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
-from netclaw_opencode.work.folders import make_private, write_json
 
 State = Literal["preparing", "running", "waiting", "finished", "failed", "applying", "applied"]
 """``preparing`` to ``failed`` are what the caller left it in; ``applying`` is written before the user's files are."""
@@ -94,7 +94,7 @@ class Ledger:
     def begin(self, *, isolation: Literal["worktree", "copy"], source: Path, root: Path, **more: str) -> Work:
         """Enter new work, before anything of it is made."""
         work_id = f"work_{secrets.token_hex(6)}"
-        folder = make_private(self.state_dir, _FOLDER, work_id)
+        folder = make_private_folder(self.state_dir, _FOLDER, work_id)
         # The agent sees the name that the folder has for the user.
         name = root.name if re.fullmatch(r"[\w.-]{1,100}", root.name) and root.name not in (_RECORD, _LOCK, "store", "backup") else "tree"
         work = Work(
@@ -111,7 +111,7 @@ class Ledger:
 
     def write(self, work: Work) -> None:
         """Write a record, whole or not at all."""
-        write_json(self.folder(work.id) / _RECORD, {"version": _VERSION, **asdict(work)})
+        replace_private(self.folder(work.id) / _RECORD, json.dumps({"version": _VERSION, **asdict(work)}, indent=1).encode())
 
     def change(self, work: Work, **facts: object) -> Work:
         """Return the work with these facts, written."""
@@ -181,10 +181,10 @@ class Ledger:
     def _acquire(self, work_id: str) -> int | None:
         folder = self.folder(work_id)
         try:
-            handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            handle = open_private(folder / _LOCK, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise ActionFailed("work_not_found", f"there is no work {work_id} in {self.state_dir}", details={"work_id": work_id}) from error
-        if _locked(handle):
+        if try_lock(handle):
             return handle
         os.close(handle)
         return None
@@ -202,27 +202,6 @@ def _parsed(wire: Mapping[str, object]) -> Work:
     if not ID.fullmatch(work.id):
         raise ValueError("its id is no id")
     return work
-
-
-if sys.platform != "win32":
-    import fcntl
-
-    def _locked(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-else:  # pragma: no cover - not tested here; see docs/safety.md
-    import msvcrt
-
-    def _locked(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
 
 
 __all__ = ["Ledger", "State", "Work"]

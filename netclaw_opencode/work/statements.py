@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import cast
 
 from netclaw_opencode._core.documents import read_json
+from netclaw_opencode._core.private_files import make_private_folder, replace_private
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.work import checking, repositories
 from netclaw_opencode.work.checking import Check, Run
-from netclaw_opencode.work.folders import make_private, write_json, write_private
 from netclaw_opencode.work.git import Git, GitError, Store, write_repository
 from netclaw_opencode.work.stores import Home
 
@@ -54,7 +54,7 @@ def write_statement(state_dir: Path, facts: Mapping[str, object], *, git: Git) -
         facts: ``subject``, ``check``, ``usage``, ``times`` and the rest of the schema, as far as it is not made here.
         git: For its version.
     """
-    folder = make_private(state_dir, "statements")
+    folder = make_private_folder(state_dir, "statements")
     versions = {**cast("JsonObject", facts.get("versions") or {}), "git": git_version(git), "python": platform.python_version()}
     document: dict[str, object] = {
         "form": FORM,
@@ -66,7 +66,7 @@ def write_statement(state_dir: Path, facts: Mapping[str, object], *, git: Git) -
     }
     document["seal"] = _seal(document, _key(state_dir))
     path = folder / f"{document['id']}.json"
-    write_json(path, document)
+    replace_private(path, (json.dumps(document, indent=1) + "\n").encode())
     _sweep(folder)
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
@@ -79,10 +79,10 @@ def _seal(document: Mapping[str, object], key: bytes) -> str:
 
 def _key(state_dir: Path) -> bytes:
     """The key of this state folder; made once."""
-    path = make_private(state_dir) / _KEY
+    path = make_private_folder(state_dir) / _KEY
     with suppress(FileNotFoundError):
         return path.read_bytes()
-    write_private(path, secrets.token_bytes(32))
+    replace_private(path, secrets.token_bytes(32))
     return path.read_bytes()
 
 
@@ -153,7 +153,7 @@ def verify(document: JsonObject, home: Home, git: Git, *, environ: Mapping[str, 
     subject = cast("JsonObject", document["subject"])
     patch = cast("JsonObject", subject.get("patch") or {})
     seen = _patch_state(patch)
-    folder = Path(tempfile.mkdtemp(dir=make_private(home.state_dir, "verifying")))
+    folder = Path(tempfile.mkdtemp(dir=make_private_folder(home.state_dir, "verifying")))
     try:
         root = Path(str(subject["root"]))
         tree = folder / (root.name or "tree")

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from netclaw_opencode._core.private_files import make_private_folder
 from netclaw_opencode.work import repositories
-from netclaw_opencode.work.folders import make_private
 from netclaw_opencode.work.git import Git, GitError, Store, write_repository
 from netclaw_opencode.work.repositories import Repository
 
@@ -43,11 +43,11 @@ class Home:
 def open_store(root: Path, repository: Repository | None, home: Home, git: Git) -> Store:
     """The store of a folder, with a new index that holds what is known already."""
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:20]
-    folder = make_private(home.state_dir, _STORES, name)
+    folder = make_private_folder(home.state_dir, _STORES, name)
     (folder / _USED).touch(mode=0o600)
     if not (folder / _MADE).exists():
         (folder / _MADE).touch(mode=0o600)
-    indexes = make_private(home.state_dir, _STORES, name, "indexes")
+    indexes = make_private_folder(home.state_dir, _STORES, name, "indexes")
     settings = repository.settings if repository is not None else repositories.settings_of_user(git, home.home, home.config_home)
     # A folder may become a repository of another kind of object: then it has another store.
     place = folder / ("sha256" if settings.get("extensions.objectformat") == "sha256" else "sha1")

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from netclaw_opencode._core.private_files import make_private_folder
 from netclaw_opencode.errors import ActionFailed, InvalidInput
-from netclaw_opencode.work.folders import make_private
 from netclaw_opencode.work.git import Git, GitError, Store, write_repository
 from netclaw_opencode.work.ledger import Work
 from netclaw_opencode.work.repositories import Repository
@@ -83,7 +83,7 @@ def make(work: Work, repository: Repository, git: Git, *, carried: Carried | Non
 
 def _bare(work: Work, repository: Repository, *, alternates: tuple[Path, ...] = ()) -> Path:
     """A repository of ours beside the tree, with the user's plain settings and nothing that can run."""
-    folder = make_private(Path(work.tree).parent, "store", "git")
+    folder = make_private_folder(Path(work.tree).parent, "store", "git")
     write_repository(
         folder,
         settings=repository.settings,

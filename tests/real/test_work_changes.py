@@ -94,3 +94,12 @@ def test_without_git_the_old_form_stands_with_a_note(acting: Acting, tmp_path: P
     done = acting.data("run_task", prompt="no git here")
     assert ([item["path"] for item in done["files_changed"]], done["changes"]) == (["tool.txt"], {"method": "tools"})
     assert [note for note in done["notes"] if "git was not found on PATH" in note]
+
+
+def test_an_error_says_that_what_changed_is_not_known(acting: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a snapshot an error names no files: it does not say that none changed, and says why."""
+    monkeypatch.setattr("netclaw_opencode.work.git.shutil.which", lambda *_arguments, **_named: None)
+    acting.raw.model.when("no git, no end", bash("echo x > x.txt"), Hang())
+    details = acting.error("run_task", prompt="no git, no end", deadline_seconds=stretched(4))["details"]
+    assert ("files_changed" in details, details["changes"]) == (False, {"method": "tools"})
+    assert [note for note in details["notes"] if "git was not found on PATH" in note]

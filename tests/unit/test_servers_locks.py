@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from netclaw_opencode._core import file_lock
 from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.opencode.process import locks
 
@@ -117,7 +118,7 @@ def test_nothing_is_left_and_the_file_is_private(tmp_path: Path) -> None:
 
 def test_a_lock_whose_file_was_taken_away_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between opening and locking the last holder may remove the file: that lock is nobody's, so it is tried again."""
-    real = locks._try_lock
+    real = file_lock.try_lock
     removed: list[int] = []
 
     def locked_too_late(handle: int) -> bool:
@@ -126,7 +127,7 @@ def test_a_lock_whose_file_was_taken_away_is_not_believed(tmp_path: Path, monkey
             (tmp_path / "server.lock").unlink()
         return real(handle)
 
-    monkeypatch.setattr(locks, "_try_lock", locked_too_late)
+    monkeypatch.setattr(file_lock, "try_lock", locked_too_late)
 
     async def run() -> None:
         async with locks.hold(tmp_path, "server", within_seconds=60) as mine:

@@ -6,14 +6,13 @@ Lock files stand beside the state file. The kernel frees a lock when its process
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 
-from netclaw_opencode._core import time_budget
+from netclaw_opencode._core import file_lock, time_budget
 from netclaw_opencode._core.private_files import open_private, require_private_folder, state_corrupt
 
 _PAUSE_SECONDS = 0.05
@@ -63,7 +62,7 @@ def _try_acquire(path: Path) -> int | None:
     except OSError as error:
         raise state_corrupt(path, f"the lock cannot be opened ({error.strerror})", cause=error) from error
     try:
-        if _try_lock(handle) and os.fstat(handle).st_ino == path.stat().st_ino:
+        if file_lock.try_lock(handle) and os.fstat(handle).st_ino == path.stat().st_ino:
             return handle
     except FileNotFoundError:
         # Its last holder removed it between our opening and our locking.
@@ -72,22 +71,4 @@ def _try_acquire(path: Path) -> int | None:
     return None
 
 
-if sys.platform != "win32":
-    import fcntl
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-else:  # pragma: no cover - not tested here; see docs/safety.md
-    import msvcrt
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
+__all__ = ["hold", "remove_stale"]
