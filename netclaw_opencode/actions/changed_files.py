@@ -361,7 +361,7 @@ async def watched(watch: ChangeWatch) -> AsyncIterator[ChangeWatch]:
     try:
         yield watch
     except DriverError as error:
-        if watch.was_asked and "message_id" in error.details:
+        if watch.was_asked and error.message_id is not None:
             error.details |= details_of(await watch.end(None))
         raise
     finally:
