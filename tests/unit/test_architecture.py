@@ -48,6 +48,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     # Git, folders and the caller's own check: it knows no server.
     "work": CORE,
     "opencode": CORE | {"records"},
+    # Pages are made from what the records hold; they ask nobody.
+    "report": CORE | {"records"},
     "skill": CORE | {"manifest"},
     "manifest": CORE,
     "records": CORE,
