@@ -14,7 +14,7 @@ from typing import Any
 MODELS = Path(__file__).resolve().parents[2] / ".tools" / "models"
 
 
-def check(document: Mapping[str, object]) -> Any:
+def check(document: Mapping[str, object]) -> Any:  # noqa: ANN401 - the models have no stubs
     """Return the document as Harbor's model; it raises pydantic's error where it does not fit."""
     assert (MODELS / "harbor" / "models" / "trajectories").is_dir(), f"{MODELS} has no models of Harbor: run make ready-dev"
     sys.path.append(str(MODELS))
