@@ -85,7 +85,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that no other writer of batches runs beside; an error takes all of it back."""
-        with self._reachable(), self.engine.connect() as connection, connection.begin():
+        with self.reachable(), self.engine.connect() as connection, connection.begin():
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
@@ -95,17 +95,21 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A look that blocks nobody."""
-        with self._reachable(), self.engine.connect() as connection:
+        with self.reachable(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _reachable(self) -> Iterator[None]:
+    def reachable(self) -> Iterator[None]:
+        """Turn what the database's driver raises where it cannot be used into ``ServerProblem`` (``database_unavailable``)."""
         import sqlalchemy as sa
 
         try:
             yield
         except sa.exc.OperationalError as error:
-            raise ServerProblem("database_unavailable", f"the database {self.shown} cannot be used: {_reason(error)}") from error
+            message = f"the database {self.shown} cannot be used: {_reason(error)}"
+            # Whatever is written is one transaction: nothing of it is there.
+            next_ = "make room on its disk, then try again: nothing was written" if _is_full(error) else None
+            raise ServerProblem("database_unavailable", message, next=next_) from error
 
     def prepare(self, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         """Bring the tables to the form that this version knows; looks only where that has been done.
@@ -250,6 +254,12 @@ def _require_extra() -> None:
             next="pip install 'netclaw-opencode[batch]'",
             details={"extra": "batch", "missing": missing},
         )
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the disk of the database is full: SQLite's words, or Postgres' code."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", None) == "53100" or "disk is full" in str(cause)
 
 
 def _reason(error: Exception) -> str:
