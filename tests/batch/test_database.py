@@ -249,6 +249,8 @@ def test_an_old_worker_and_a_new_one_in_containers_of_their_own(postgres: Postgr
     assert gate.wait_reached(2 * MACHINE_SECONDS, count=2), place.logs()
     # Not by its pid: a process of another namespace cannot be looked up. One beat of an observer may lie before the last beat.
     assert time.monotonic() - killed_at > LEASE_SECONDS - 2 * BEAT_SECONDS
+    # What the recipes' probes look for.
+    assert list((place.home / "new").glob("batches/pools/*/*/server.json"))
     gate.open()
     place.when(batch, "done")
     # What an old worker does first when it starts anew: it looks whether it may work with these tables.
