@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.records.trajectory import Trajectory
 from netclaw_opencode.report.charts import show_legend, show_spending, show_time_line
+from netclaw_opencode.report.colours import limit_colours
 from netclaw_opencode.report.markup import Child, element, write_document
 from netclaw_opencode.report.prose import show_prose
 from netclaw_opencode.report.sections import (
@@ -42,7 +43,8 @@ def render(trajectory: Trajectory) -> str:
     is known.
     """
     facts = trajectory.result if trajectory.result is not None else part(trajectory.error or {}, "details")
-    sections = [(name, title, body) for name, title, body in _sections(trajectory, facts) if body]
+    with limit_colours():
+        sections = [(name, title, body) for name, title, body in _sections(trajectory, facts) if body]
     links = (element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections)
     body = [
         element("a", "To the content", href="#content", class_="skip"),

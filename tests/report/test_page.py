@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from netclaw_opencode.records.trajectory import ModelCall, Prompt, Session, ToolCall, Trajectory
-from netclaw_opencode.report.colours import colour_lines, language_named, language_of
+from netclaw_opencode.report.colours import colour_lines, language_named, language_of, limit_colours
 from netclaw_opencode.report.diffs import show_diff
 from netclaw_opencode.report.markup import clean, element, to_html
 from netclaw_opencode.report.page import render
@@ -202,6 +203,19 @@ def test_code_has_the_colours_of_its_language() -> None:
     assert ["".join(text for _, text in line) for line in lines] == ["def f():  # why", '    """a', 'b"""', ""]
     assert ("k", "def") in lines[0] and ("f", "f") in lines[0] and ("c", "# why") in lines[0] and ("s", 'b"""') in lines[2]
     assert colour_lines(f"x = '{LONG}'", "python") == [[("", f"x = '{LONG}'")]]
+
+
+def test_colours_cost_a_bounded_time() -> None:
+    """A text that takes the patterns of its language minutes keeps its lines without colours; a page as a whole has a limit too."""
+    hostile_lines = "int x;\n" + "\n" * 50_000
+    began = time.thread_time()
+    with limit_colours(0.2):
+        found = [colour_lines(hostile_lines, "cpp") for _ in range(3)]
+        late = colour_lines("int x;", "cpp")
+    # Without the limit each of them takes several times as long; there is room for the token at which the time was over.
+    assert time.thread_time() - began < 5
+    assert all(["".join(text for _, text in line) for line in lines] == hostile_lines.split("\n") for lines in found)
+    assert found[0][0] != [("", "int x;")] and late == [[("", "int x;")]]
 
 
 def test_prose_keeps_its_form_and_loses_its_links() -> None:
