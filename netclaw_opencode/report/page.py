@@ -39,8 +39,8 @@ _LEGEND = (
 def render(trajectory: Trajectory) -> str:
     """Return the whole page of a task.
 
-    What a failed task had done is read from its error's details. The lines of a flight record, ``story``, are the story where no step
-    is known.
+    What a failed task had done is read from its error's details. Of a flight record its lines, ``story``, are the story, since its steps
+    have no texts.
     """
     facts = trajectory.result if trajectory.result is not None else part(trajectory.error or {}, "details")
     with limit_colours():
@@ -71,7 +71,7 @@ def _sections(trajectory: Trajectory, facts: JsonObject) -> Iterator[tuple[str, 
     if known and not parts(facts, "files_changed"):
         change.insert(0, element("p", "No file was changed.", class_="muted"))
     yield "change", "Change", change
-    yield "time", "Time line", _time(trajectory)
+    yield "time", "Time line", _time(trajectory, linked=not words(facts, "story"))
     spending = show_spending(trajectory)
     yield "spending", spending[0] if spending else "", [element("div", spending[1], class_="chart")] if spending else []
     lines = words(facts, "story")
@@ -90,8 +90,8 @@ def _listed(found: Iterator[Element], kind: str = "plain-list") -> list[Element]
     return [element("ul", shown, class_=kind)] if shown else []
 
 
-def _time(trajectory: Trajectory) -> list[Element]:
-    chart = show_time_line(trajectory)
+def _time(trajectory: Trajectory, *, linked: bool) -> list[Element]:
+    chart = show_time_line(trajectory, linked=linked)
     if chart is None:
         return []
     return [element("div", chart, class_="chart"), show_legend(_LEGEND)]

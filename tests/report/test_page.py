@@ -114,7 +114,7 @@ def test_a_page_of_nothing() -> None:
 
 
 def test_a_flight_record_is_a_story_of_lines() -> None:
-    """Without steps the lines of the record are the story, for a task that was done and for one that failed."""
+    """The lines of the record are the story, for a task that was done and for one that failed; its steps make the time line alone."""
     lines = ["  0.11 s  created session ses_1", "  0.13 s  sent message <msg_1> once"]
     for trajectory in (
         replace(NOTHING, result={"story": lines}),
@@ -122,6 +122,17 @@ def test_a_flight_record_is_a_story_of_lines() -> None:
     ):
         page = render(trajectory)
         assert sections_of(page) == ["Story", "Evidence"] and all(line in text_of(page) for line in lines)
+
+    timed = Reader(render(replace(out_of_time(), result={"story": lines})))
+    assert "Time line" in timed.text and lines[0] in timed.text and "MessageAbortedError" not in timed.text
+    assert {str(each["href"]) for tag, each in timed.tags if tag == "a"} <= {
+        "#content",
+        "#time",
+        "#story",
+        "#evidence",
+        "#left-out",
+        "#answer",
+    }
 
 
 def test_hostile_texts_stay_text() -> None:
