@@ -28,7 +28,7 @@ from netclaw_opencode.jsontypes import JsonObject
 FORM = 1
 MOST_BYTES = 16 * 1024 * 1024
 """A larger file is none of ours: documents are made to stay below it."""
-_MOST_FILES, _LONGEST_DAYS = 500, 7
+_MOST_FILES, _LONGEST_DAYS = 10_000, 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,30 @@ def _target(environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     return endpoint, dict(parse_env_headers(headers, liberal=True))
 
 
+class _Silence:
+    """A logger that tells nobody else while somebody sends; tasks of one process may send at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._told = True
+
+    def enter(self, logger: logging.Logger) -> None:
+        with self._lock:
+            if not self._users:
+                self._told, logger.propagate = logger.propagate, False
+            self._users += 1
+
+    def leave(self, logger: logging.Logger) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                logger.propagate = self._told
+
+
+_silence = _Silence()
+
+
 @contextmanager
 def _told_problem() -> Iterator[list[str]]:
     """Collect what the exporter logs in this thread: it tells the reason of a failure nowhere else."""
@@ -139,13 +163,13 @@ def _told_problem() -> Iterator[list[str]]:
                 told.append(record.getMessage()[:300])
 
     logger, collector = logging.getLogger(_LOGGER), Collector()
-    propagated, logger.propagate = logger.propagate, False
     logger.addHandler(collector)
+    _silence.enter(logger)
     try:
         yield told
     finally:
+        _silence.leave(logger)
         logger.removeHandler(collector)
-        logger.propagate = propagated
 
 
 def _finished(spans: Sequence[Span], trajectory: Trajectory, environ: Mapping[str, str]) -> list[ReadableSpan]:

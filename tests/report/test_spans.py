@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 
 import pytest
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
@@ -82,6 +83,7 @@ def test_a_collector_that_is_not_there_or_refuses_is_named(caplog: pytest.LogCap
     with pytest.raises(ActionFailed) as nobody:
         spans.send(example(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, with_texts=False, limit_seconds=1)
     assert nobody.value.details["endpoint"] == "http://127.0.0.1:9/v1/traces" and caplog.records == []
+    assert logging.getLogger("opentelemetry.exporter.otlp").propagate, "what others send is logged as before"
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,3 +199,13 @@ def test_addresses_that_no_server_should_have_are_refused(scheme: str, host: str
     with pytest.raises(Refused) as caught:
         Settings.from_environment({**HOME, "OPENCODE_API_URL": f"{scheme}://{host}"})
     assert caught.value.code == "insecure_url"
+
+
+def test_switches_are_on_or_off() -> None:
+    """Transcripts are on and spans are off unless a variable says otherwise; another word is refused by the variable's name."""
+    plain = Settings.from_environment(HOME)
+    assert (plain.trajectory, plain.otel) == (True, False)
+    turned = Settings.from_environment({**HOME, "OPENCODE_DRIVER_TRAJECTORY": "off", "OPENCODE_DRIVER_OTEL": "on"})
+    assert (turned.trajectory, turned.otel) == (False, True)
+    with pytest.raises(InvalidInput, match="OPENCODE_DRIVER_OTEL 'yes' must be on or off"):
+        Settings.from_environment({**HOME, "OPENCODE_DRIVER_OTEL": "yes"})
