@@ -52,6 +52,8 @@ class Settings:
     record: Path | None = None
     trajectory: bool = True
     """Whether tasks leave a transcript in the state folder."""
+    otel: bool = False
+    """Whether tasks are sent as spans to a collector of OpenTelemetry."""
     roots: tuple[Path, ...] = ()
     """Folders in (or below) which sessions may work; none named: anywhere but the system's and the bare home directory."""
     trust: tuple[Path, ...] = ()
@@ -100,6 +102,7 @@ class Settings:
             audit=_absolute(environ, "OPENCODE_DRIVER_AUDIT"),
             record=_absolute(environ, "OPENCODE_DRIVER_RECORD"),
             trajectory=_switch(environ, "OPENCODE_DRIVER_TRAJECTORY", default=True),
+            otel=_switch(environ, "OPENCODE_DRIVER_OTEL", default=False),
             roots=_folders(environ, "OPENCODE_DRIVER_ROOTS"),
             trust=_folders(environ, "OPENCODE_DRIVER_TRUST"),
             required_plugins=_names(environ, "OPENCODE_DRIVER_REQUIRED_PLUGINS"),

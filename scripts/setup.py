@@ -47,7 +47,9 @@ LEVELS = {
 """What .venv can hold, each level with what is below it, and what to call it. Each has a file of pinned packages (`make lock`)."""
 
 REQUIREMENTS = {level: ROOT / ".ci" / f"requirements-{level}.txt" for level in LEVELS}
-INPUTS = (ROOT / "pyproject.toml", *REQUIREMENTS.values(), ROOT / "netclaw_opencode" / "__init__.py")
+MODELS = ROOT / ".ci" / "requirements-models.txt"
+"""Models of other programs by which tests check what is written for these; unpacked into ``.tools/models``, apart from ``.venv``."""
+INPUTS = (ROOT / "pyproject.toml", *REQUIREMENTS.values(), MODELS, ROOT / "netclaw_opencode" / "__init__.py")
 
 BROWSERS = (
     *("chromium-headless-shell", "chromium", "google-chrome", "google-chrome-stable", "chromium-browser"),
@@ -124,6 +126,10 @@ def install(level: str) -> None:
         step.run([*pip, "--require-hashes", *files])
         # What builds the package is among the pinned ones, so that nothing without a hash is fetched.
         step.run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
+        if level != "run":
+            # Only their modules of models are imported, which run on every Python; the programs as a whole want a newer one.
+            apart = ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--upgrade", f"--target={TOOLS / 'models'}"]
+            step.run([*pip, *apart, "--require-hashes", f"--requirement={MODELS}"])
     (VENV / f"ready-{level}").write_text(key, encoding="utf-8")
 
 

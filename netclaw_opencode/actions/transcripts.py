@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _AFTER_FAILURE_SECONDS = 2.0
 _AFTER_CANCEL_SECONDS = 1.0
 _WRITE_SECONDS = 3.0
+_SEND_SECONDS = 3.0
 _SHARE = 0.3
 """Of the time that a failed call has left: its session is still to be removed."""
 _SHOWN_IN_STEPS = frozenset({"text", "messages", "tools"})
@@ -110,30 +111,31 @@ class Recording:
 @asynccontextmanager
 async def recording(action: str, context: ActionContext) -> AsyncIterator[Recording]:
     """A call whose transcript is kept; an error gets it as ``details.trajectory``, a result by ``finish``."""
-    found = Recording(action, context.settings.trajectory, now())
+    settings = context.settings
+    found = Recording(action, settings.trajectory or settings.otel, now())
     try:
         yield found
     except BaseException as error:
         if found.transcript.sessions:
             with anyio.CancelScope(shield=True):
-                problem = await _write(found, context, outcome=_outcome_of(error), error=error)
+                problems = await _write(found, context, outcome=_outcome_of(error), error=error)
             if isinstance(error, DriverError):
                 error.details |= {"trajectory": found.path} if found.path is not None else {}
-                if problem is not None:
+                if problems:
                     notes = error.details.get("notes")
-                    error.details["notes"] = [*(notes if isinstance(notes, list) else []), problem]
+                    error.details["notes"] = [*(notes if isinstance(notes, list) else []), *problems]
         raise
 
 
 async def finish(found: Recording, context: ActionContext, output: dict[str, object]) -> dict[str, object]:
     """Write the transcript of a call that succeeded, and return its output with ``trajectory``."""
     if found.transcript.sessions:
-        problem = await _write(found, context, outcome=str(output.get("state", "completed")), output=output)
+        problems = await _write(found, context, outcome=str(output.get("state", "completed")), output=output)
         if found.path is not None:
             output["trajectory"] = found.path
-        if problem is not None:
+        if problems:
             notes = output.get("notes")
-            output["notes"] = [*(notes if isinstance(notes, list) else []), problem]
+            output["notes"] = [*(notes if isinstance(notes, list) else []), *problems]
     return output
 
 
@@ -145,14 +147,22 @@ def _outcome_of(error: BaseException) -> str:
 
 async def _write(
     found: Recording, context: ActionContext, *, outcome: str, output: JsonObject | None = None, error: BaseException | None = None
-) -> str | None:
-    """Write the document; return why it could not be written."""
+) -> list[str]:
+    """Write the document and send its spans, as the settings say; return what went wrong."""
     document = found.end(outcome=outcome, output=output, error=error.to_wire() if isinstance(error, DriverError) else None)
     settings, secrets = context.settings, context.secrets
-    why: str | None = "not in time"
-    with anyio.move_on_after(time_budget.remaining_up_to(_WRITE_SECONDS)):
-        found.path, why = await anyio.to_thread.run_sync(_write_document, document, settings, secrets, abandon_on_cancel=True)
-    return f"the trajectory could not be written: {why}" if why is not None else None
+    problems = []
+    if settings.trajectory:
+        why: str | None = "not in time"
+        with anyio.move_on_after(time_budget.remaining_up_to(_WRITE_SECONDS)):
+            found.path, why = await anyio.to_thread.run_sync(_write_document, document, settings, secrets, abandon_on_cancel=True)
+        problems += [f"the trajectory could not be written: {why}"] if why is not None else []
+    if settings.otel:
+        why = "not in time"
+        with anyio.move_on_after(time_budget.remaining_up_to(_SEND_SECONDS + 1)):
+            why = await anyio.to_thread.run_sync(_send, document, settings, secrets, abandon_on_cancel=True)
+        problems += [f"the spans were not sent: {why}"] if why is not None else []
+    return problems
 
 
 def _write_document(document: Trajectory, settings: Settings, secrets: tuple[str, ...]) -> tuple[str | None, str | None]:
@@ -160,6 +170,16 @@ def _write_document(document: Trajectory, settings: Settings, secrets: tuple[str
         return str(write_trajectory(settings.state_dir, document, hide=secrets)), None
     except (DriverError, OSError, ValueError) as error:
         return None, error.message if isinstance(error, DriverError) else str(error)
+
+
+def _send(document: Trajectory, settings: Settings, secrets: tuple[str, ...]) -> str | None:
+    from netclaw_opencode.report import spans
+
+    try:
+        spans.send(document.hide(secrets), settings.environ, with_texts=spans.wants_texts(settings.environ), limit_seconds=_SEND_SECONDS)
+        return None
+    except (DriverError, OSError, ValueError) as error:
+        return error.message if isinstance(error, DriverError) else str(error)
 
 
 def _is_silent(error: BaseException | None) -> bool:

@@ -1536,6 +1536,54 @@ class AsyncOpenCode(AsyncClient):
         )
         return await self._perform(request)
 
+    async def report(
+        self,
+        *,
+        file: str | None = None,
+        record: Path | None = None,
+        call: str | None = None,
+        format: Literal["html", "atif", "otel"] = "html",
+        output: str | None = None,
+        include_texts: bool = False,
+    ) -> results.ReportResult:
+        """Make a page, an ATIF trajectory or OpenTelemetry spans of what a task did.
+
+        Needs no server. Reads what a task left (its result, its transcript, or a flight record) and makes one file of
+        it: a page for people, or a trajectory in ATIF for Harbor and other tools; or sends spans by the conventions for
+        generative AI to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, without texts unless asked. Works for
+        tasks that failed or ran out of time, too.
+
+        Args:
+            file: Absolute path of what a task left: its result (the envelope as JSON, of success or error), or its
+                transcript (trajectory).
+            record: Path of the flight record (what OPENCODE_DRIVER_RECORD or --record named).
+            call: Only the calls of this id, as explain showed it.
+            format: html: a page for people. atif: a trajectory for Harbor and other tools. otel: spans, sent to a
+                collector.
+            output: Absolute path of the new file, .html or .json; report.html or trajectory.json in the current folder
+                if left out. Only an earlier report is replaced.
+            include_texts: For otel: put prompts, answers and texts of tools into the spans.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, ExportFailedError, ReportFailedError.
+        """
+        request = Request(
+            "report",
+            arguments.given(
+                {
+                    "file": file,
+                    "record": arguments.path(record),
+                    "call": call,
+                    "format": format,
+                    "output": output,
+                    "include_texts": include_texts,
+                },
+                {"format": "html", "include_texts": False},
+            ),
+            results.ReportResult,
+        )
+        return await self._perform(request)
+
     async def reply_permission(
         self, permission_id: str, session_id: str, answer: Literal["once", "always", "reject"], *, message: str | None = None
     ) -> results.ReplyPermissionResult:

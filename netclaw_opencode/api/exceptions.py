@@ -74,7 +74,7 @@ class InvalidPolicyError(InvalidInputError, code="invalid_policy"):
 class ExtraMissingError(InvalidInputError, code="extra_missing"):
     """A part of this package that is installed on request is missing.
 
-    What helps: pip install 'netclaw-opencode[batch]'
+    What helps: pip install 'netclaw-opencode[batch,otel]'
     """
 
 
@@ -554,6 +554,20 @@ class CleanupIncompleteError(ActionError, code="cleanup_incomplete"):
     """
 
 
+class ReportFailedError(ActionError, code="report_failed"):
+    """The file of a report cannot be written.
+
+    What helps: Name another output.
+    """
+
+
+class ExportFailedError(ActionError, code="export_failed"):
+    """The collector of OpenTelemetry did not take the spans.
+
+    What helps: Check OTEL_EXPORTER_OTLP_ENDPOINT, and that the collector runs.
+    """
+
+
 class WorkFailedError(ActionError, code="work_failed"):
     """Isolated work could not be prepared, committed or brought in; your folder is as it was.
 
@@ -626,6 +640,7 @@ __all__ = [
     "DatabaseUnavailableError",
     "DeadlineError",
     "EmptyOutputError",
+    "ExportFailedError",
     "ExtraMissingError",
     "IdempotencyConflictError",
     "InsecureUrlError",
@@ -655,6 +670,7 @@ __all__ = [
     "ProviderUnavailableError",
     "QuestionPendingError",
     "RefusedError",
+    "ReportFailedError",
     "RequestNotFoundError",
     "RequestTimeoutError",
     "ResponseTooLargeError",

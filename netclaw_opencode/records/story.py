@@ -94,6 +94,14 @@ def read(path: Path) -> Reading:
     return Reading([teller.end() for teller in tellers.values()], list(_notes(damaged=damaged, foreign=foreign, cut=cut, full=full)))
 
 
+def read_lines(path: Path) -> Iterator[JsonObject]:
+    """Yield the lines of a record that can be read, in order."""
+    for raw in _raw_lines(path):
+        line = _parse_line(raw)
+        if line is not None:
+            yield line
+
+
 def _notes(*, damaged: int, foreign: int, cut: bool, full: bool) -> Iterator[str]:
     if cut:
         yield "the last line is cut off: the process was ended while it wrote it"
@@ -346,4 +354,4 @@ def _seconds_of(line: str) -> float:
     return float(line.partition(" ")[0])
 
 
-__all__ = ["Reading", "Story", "read"]
+__all__ = ["Reading", "Story", "read", "read_lines"]

@@ -152,6 +152,10 @@ class Trajectory:
         wire["left_out"] = list(self.left_out)
         return wire
 
+    def hide(self, secrets: tuple[str, ...]) -> Trajectory:
+        """Return the transcript without these texts."""
+        return Trajectory.from_wire(redact_json(self.to_wire(), secrets=secrets)) if secrets else self
+
     @classmethod
     def from_wire(cls, wire: object, *, source: str = "the document") -> Trajectory:
         """Read a document.

@@ -40,7 +40,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "plugin": CORE | {"actions", "hookspecs", "manifest"},
     "hookspecs": CORE | {"actions"},
     # What the driver returns is made of frozen types of the wire; the wire itself stays out of reach.
-    "actions": CORE | {"batch", "doctor", "driver", "opencode", "records", "work"},
+    "actions": CORE | {"batch", "doctor", "driver", "opencode", "records", "report", "work"},
     # A batch runs its tasks as anybody does, through the registry: by a host that the worker command hands in.
     "batch": CORE | {"opencode"},
     "doctor": CORE | {"driver", "opencode"},
@@ -72,6 +72,7 @@ ONLY_IN: Mapping[str, set[str]] = {
     "pytest": {"testing"},
     "yaml": {"_core.documents"},
     "markdown_it": {"report.prose", "skill.check.markdown"},
+    "opentelemetry": {"report.spans"},
     "pygments": {"report.colours"},
     "jsonschema": {"_core.validation"},
     "referencing": {"_core.validation"},
@@ -82,7 +83,12 @@ ONLY_IN: Mapping[str, set[str]] = {
 }
 
 BROUGHT_BY = {"mcp_types": "mcp", "referencing": "jsonschema"}
-DISTRIBUTIONS = {"yaml": "pyyaml", "httpx_sse": "httpx-sse", "markdown_it": "markdown-it-py"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "httpx_sse": "httpx-sse",
+    "markdown_it": "markdown-it-py",
+    "opentelemetry": "opentelemetry-exporter-otlp-proto-http",
+}
 MADE = {
     *(".git", ".venv", ".tools", "build", "dist", "__pycache__"),
     *(".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"),

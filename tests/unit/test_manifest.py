@@ -26,7 +26,7 @@ ORIGINAL = {
     *("abort_session", "delete_session", "list_sessions", "list_providers"),
 }
 AROUND = {
-    *("list_work", "apply_work", "discard_work", "verify_work"),
+    *("list_work", "apply_work", "discard_work", "verify_work", "report"),
     *("start_server", "stop_server", "wait_for_session", "get_session_result", "run_task"),
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
     *("doctor", "install_opencode"),

@@ -27,7 +27,7 @@ _SETTINGS = {
 }
 BESIDE_ACTIONS: Mapping[str, Mapping[str, str]] = {"server": {"trust": "Trust what a folder makes OpenCode run, after a look at it."}}
 """Commands that are no actions: only a person calls them."""
-_POSITIONAL = {"verify_work": "statement"}
+_POSITIONAL = {"report": "file", "verify_work": "statement"}
 """Arguments that may be given without their flag."""
 _EPILOG = (
     f"Each action has its own help, such as {PROGRAM} run run-task --help. Unless stdout is a terminal, the output is one JSON envelope. "
@@ -145,11 +145,16 @@ class _Action(click.Command):
         if not self.params:
             from netclaw_opencode.adapters.cli.flags import options_of
 
-            streams = self._entry.name == "watch_events"
-            self.params = [*options_of(self.flags), _format_option("lines" if streams else None), _limit_option(), *self._record_option()]
+            self.params = [*options_of(self.flags), *self._format_option(), _limit_option(), *self._record_option()]
             if self._entry.name in _POSITIONAL:
                 self.params.append(click.Argument(["positional"], required=False, metavar="[FILE]"))
         return super().get_params(ctx)
+
+    def _format_option(self) -> list[click.Parameter]:
+        # Of an action that has a format of its own the flag is that one; its result is text on a terminal, otherwise JSON.
+        if any(flag.name == "--format" for flag in self.flags):
+            return []
+        return [_format_option("lines" if self._entry.name == "watch_events" else None)]
 
     def _record_option(self) -> list[click.Parameter]:
         # What reads a record has a flag of that name already, and must not write to it.

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from netclaw_opencode.manifest import ActionEntry
 
 
+_PATHS: Mapping[str, tuple[str, ...]] = {
+    "explain": ("record",),
+    "report": ("file", "record", "output"),
+    "verify_work": ("statement",),
+}
+"""Arguments that are paths, which a shell means from where it stands."""
+
+
 class EventLines:
     """A ``running.View`` that prints each event as it comes: JSON lines, or lines to read."""
 
@@ -61,10 +69,9 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
     notices: list[str] = []
     try:
         arguments = arguments_from(given, flags, notices=notices)
-        if "record" in arguments:
-            arguments["record"] = str(_absolute(arguments["record"]))
-        if entry.name == "verify_work" and "statement" in arguments:
-            arguments["statement"] = str(_absolute(arguments["statement"]))
+        for name in _PATHS.get(entry.name, ()):
+            if name in arguments:
+                arguments[name] = str(_absolute(arguments[name]))
         record = _absolute(given["record_to"]) if given.get("record_to") is not None else None
     except DriverError as error:
         return output.show_error(entry.name, error, asked, limit=limit)
@@ -91,7 +98,7 @@ def _absolute(path: object) -> Path:
     try:
         return Path(str(path)).absolute()
     except FileNotFoundError as error:
-        raise InvalidInput("invalid_input", "the current folder does not exist any more; name the record by its whole path") from error
+        raise InvalidInput("invalid_input", "the current folder does not exist any more; name the file by its whole path") from error
 
 
 def list_actions(asked: str | None, limit: int | None = None) -> int:

@@ -21,6 +21,8 @@ RESOURCES = "opencode-driver://actions/"
 """What the address of an action's resource begins with; its name follows."""
 LONGEST_DESCRIPTION = 210
 """Characters of a tool's description, its summary included."""
+_BATCHES = ".batches:"
+"""In the place of a handler that does nothing without the extra ``batch``."""
 _BATCH_LIBRARY = "dbos"
 """What the extra ``batch`` brings and nothing else does."""
 
@@ -58,7 +60,7 @@ def listed_tools(manifest: Manifest) -> Mapping[str, ToolDescription]:
     from importlib.util import find_spec
 
     has_batches = find_spec(_BATCH_LIBRARY) is not None
-    return {name: tool for name, tool in tools_of(manifest).items() if has_batches or "extra_missing" not in manifest.actions[name].errors}
+    return {name: tool for name, tool in tools_of(manifest).items() if has_batches or _BATCHES not in manifest.actions[name].handler}
 
 
 def tools_of(manifest: Manifest) -> Mapping[str, ToolDescription]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.recover import RecoverLost, RecoverResult, RecoverServer, RecoverSkipped
     from netclaw_opencode.api.results.reply_permission import ReplyPermissionResult
     from netclaw_opencode.api.results.reply_question import ReplyQuestionResult
+    from netclaw_opencode.api.results.report import ReportResult, ReportTask
     from netclaw_opencode.api.results.retry_batch import RetryBatchResult
     from netclaw_opencode.api.results.run_batch import RunBatchResult
     from netclaw_opencode.api.results.run_plan_and_implement import (
@@ -149,6 +150,8 @@ HOMES: Mapping[str, str] = {
     "RecoverSkipped": "recover",
     "ReplyPermissionResult": "reply_permission",
     "ReplyQuestionResult": "reply_question",
+    "ReportResult": "report",
+    "ReportTask": "report",
     "RetryBatchResult": "retry_batch",
     "RunBatchResult": "run_batch",
     "RunPlanAndImplementAttempt": "run_plan_and_implement",
@@ -246,6 +249,8 @@ __all__ = [
     "RecoverSkipped",
     "ReplyPermissionResult",
     "ReplyQuestionResult",
+    "ReportResult",
+    "ReportTask",
     "Result",
     "RetryBatchResult",
     "RunBatchResult",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.opencode.wire.http import HttpClient
     from netclaw_opencode.opencode.wire.types import Message, Session
 
-_FIRST = 4
-"""A prompt, a call of a tool, and the answer; one more for the next."""
+_FIRST = 16
+"""A task of a dozen steps is read at once; its messages are seldom larger than a tool's output may be, which OpenCode bounds."""
 _PAGE_BYTES = 256 * 1024
 """About as much as a page of older messages is made to hold; a single message may be larger."""
 _MOST_IN_PAGE = 100

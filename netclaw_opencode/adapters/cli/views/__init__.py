@@ -13,7 +13,7 @@ from typing import TextIO
 
 from rich.console import Console, RenderableType
 
-from netclaw_opencode.adapters.cli.views import batches, checks, errors, lists, plain, states, turns, upkeep, works
+from netclaw_opencode.adapters.cli.views import batches, checks, errors, lists, plain, reports, states, turns, upkeep, works
 from netclaw_opencode.adapters.cli.views.reading import Data, part
 
 VIEWS = {
@@ -37,6 +37,7 @@ VIEWS = {
     "recover": upkeep.recovery,
     "reply_permission": states.answered,
     "reply_question": states.answered,
+    "report": reports.report,
     "run_plan_and_implement": turns.plan_and_implementation,
     "run_task": turns.turn,
     "send_message": turns.turn,
