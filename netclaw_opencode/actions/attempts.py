@@ -201,6 +201,7 @@ async def _one(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[
             retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
             budget=task.budget,
+            transcript=task.recording.transcript if task.recording.is_on else None,
         )
         if result.is_waiting:
             job.handed_back = True
@@ -258,8 +259,7 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
 async def _record(task: Task, connection: Connection, job: Job, error: BaseException | None = None) -> None:
     """Read what the session holds, before it is removed."""
     part = task.part if not task.attempt else f"{task.part}, try {task.attempt + 1}"
-    after = SessionTag.read(job.session).forked_through
-    await task.recording.read(connection, job.session, part=part, after=after, parent_id=task.parent_id, error=error)
+    await task.recording.read(connection, job.session, part=part, parent_id=task.parent_id, error=error)
 
 
 def _tell_of_proof(error: DriverError) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.permissions import RequestHandler
     from netclaw_opencode.driver.spending import Budget
     from netclaw_opencode.driver.stopping import StopReport
+    from netclaw_opencode.driver.transcript import Transcript
     from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.watcher import DirectoryState
     from netclaw_opencode.opencode.wire.events import Subscription
@@ -67,6 +68,7 @@ class Turns:
         retries: RetryLimit | None = None,
         untouched: bool = False,
         budget: Budget | None = None,
+        transcript: Transcript | None = None,
     ) -> results.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
@@ -75,11 +77,11 @@ class Turns:
         it earlier (``provider_retrying``). On cancellation it is stopped and verified too, and a ``stopping`` event
         says so, before the cancellation goes on. A turn that another call sent (the same ``message_id``) is only waited for: it is
         that call's to stop. A turn that reaches a cap of ``budget`` is stopped likewise. Every other ending than success, or than
-        a request that is handed back, raises its error.
+        a request that is handed back, raises its error. ``transcript`` gets all that is read of it.
         """
         clock = self._connection.clock
         async with self._connection.watcher(session.directory).follow(session.id) as news:
-            turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
+            turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id, transcript=transcript)
             turn.retries = retries or turn.retries
             if budget is not None and budget.caps:
                 turn.meter = Meter(self._connection, session, turn.message_id, budget)
