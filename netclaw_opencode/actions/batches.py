@@ -17,12 +17,12 @@ import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.actions.batch_following import REST, Follower
 from netclaw_opencode.batch import claims, leases, looking, starting, submitting
 from netclaw_opencode.batch.database import Database
 from netclaw_opencode.batch.files import ResultsFile
 from netclaw_opencode.batch.items import Reader
 from netclaw_opencode.errors import CODES, InvalidInput
-from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.opencode.models import parse_model
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LOOK_SECONDS = 0.5
-"""How often a wait looks; a look takes some milliseconds."""
 _COMING_SECONDS = 10.0
 """A worker that was just started shows itself after one to three seconds, and later on a busy machine."""
 _PAGE = 200
@@ -44,8 +42,6 @@ _WORKER_STARTS = 3
 """So many workers are started one after the other for a batch whose workers end before it."""
 _PROVIDER_SECONDS = 60.0
 """How long a provider may refuse a task of a batch before the task waits outside, where it holds no place and no directory."""
-_REST = frozenset({"paused", "halted", "cancelled", "done"})
-"""States in which nothing changes by itself."""
 
 
 @dataclass(slots=True)
@@ -94,18 +90,18 @@ async def _follow(
 ) -> JsonObject:
     """Follow a batch until nothing changes by itself; a worker that ends before it is followed by another one."""
     batch, told, starts = submission.submitted.batch, 0, 1
+    follower = Follower(database, batch, context)
     while True:
-        summary = await _off_loop(looking.batch, database, batch)
+        summary = await follower.look()
         told = await _off_loop(_write_results, database, batch, file, told)
-        context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
-        if summary["state"] in _REST or context.clock() >= ends:
+        if summary["state"] in REST or context.clock() >= ends:
             return summary
         if submission.child is not None and submission.child.poll() is not None and summary["workers"] == 0:
             if starts == _WORKER_STARTS:
                 raise starting.ended_early(submission.child, context.settings)
             starts += 1
             submission.child = await _off_loop(partial(starting.start, context.settings, concurrency=submission.concurrency))
-        await anyio.sleep(min(_LOOK_SECONDS, max(0.05, ends - context.clock())))
+        await follower.pause(ends)
 
 
 async def get_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -121,14 +117,14 @@ async def wait_for_batch(arguments: JsonObject, context: ActionContext) -> JsonO
     ends = began + time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
     async with _database(context) as database:
+        follower = Follower(database, str(arguments["batch_id"]), context)
         while True:
-            summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
-            context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
+            summary = await follower.look()
             changed = cursor is not None and _cursor(summary) != cursor
             alone = summary["workers"] == 0 and context.clock() >= began + _COMING_SECONDS
-            if changed or alone or summary["state"] in _REST or context.clock() >= ends:
+            if changed or alone or summary["state"] in REST or context.clock() >= ends:
                 break
-            await anyio.sleep(min(_LOOK_SECONDS, max(0.05, ends - context.clock())))
+            await follower.pause(ends)
     return {
         **summary,
         "cursor": _cursor(summary),
@@ -188,18 +184,6 @@ async def list_batches(arguments: JsonObject, context: ActionContext) -> JsonObj
     async with _database(context) as database:
         found = await _off_loop(partial(looking.every, database, limit=read.integer(arguments, "limit", 20)))
     return {"batches": found, "count": len(found)}
-
-
-def progress_line(summary: JsonObject) -> str:
-    """One line on how far a batch is."""
-    counts = cast("dict[str, int]", summary["counts"])
-    parts = [f"{counts['completed']} of {summary['total']} completed", f"{counts['running']} running"]
-    parts += [f"{counts[name]} {name}" for name in ("failed", "cancelled") if counts[name]]
-    running = cast("list[dict[str, object]]", summary["running"])
-    parts += [f"${summary['cost_usd']:.2f}"] if summary["cost_usd"] else []
-    parts += [f"{summary['left_seconds']} s left"] if "left_seconds" in summary else []
-    parts += [f"{running[-1]['id']}: {running[-1]['doing']}"] if running and "doing" in running[-1] else []
-    return ", ".join(parts)
 
 
 @asynccontextmanager
@@ -345,7 +329,7 @@ def _notes(submission: _Submission, summary: JsonObject) -> list[str]:
 def _notes_of(summary: JsonObject) -> list[str]:
     note = time_budget.current().note()
     notes = [note] if note is not None and not summary["done"] else []
-    if summary["workers"] == 0 and not summary["done"] and summary["state"] not in _REST:
+    if summary["workers"] == 0 and not summary["done"] and summary["state"] not in REST:
         notes.append("no worker lives, so nothing is run: netclaw-opencode worker --until-done")
     return notes
 
