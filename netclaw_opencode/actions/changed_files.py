@@ -25,6 +25,7 @@ from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.settings import is_loopback
 from netclaw_opencode.work import applying, changes, snapshots, stores
 from netclaw_opencode.work.git import Git, GitError
+from netclaw_opencode.work.keeping import Keep, sweep
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.verdict import Span
@@ -40,7 +41,7 @@ _COMMIT_SECONDS = 30.0
 """Time for the last look at isolated work and for its commit: its files are nowhere else."""
 _MOST_TOLD = 200
 """Changed files that an error names."""
-_MOST_PATCHES, _LONGEST_DAYS = 200, 30
+_KEPT_PATCHES = Keep("*.patch", most=200, days=30)
 _CONFINED_TOOLS = frozenset(
     {
         *("read", "glob", "grep", "list", "ls", "lsp", "todowrite", "todoread", "webfetch", "websearch", "codesearch", "question"),
@@ -254,7 +255,7 @@ class ChangeWatch:
             if mine.files:
                 folder = make_private_folder(self._settings.state_dir, "patches")
                 mine, patch = changes.write_patch(mine, folder / f"{time.time_ns() // 10**9}-{secrets.token_hex(4)}.patch")
-                _sweep_patches(folder)
+                sweep(folder, _KEPT_PATCHES)
             self._last_tree = after
             if self._place is not None:
                 self._place.finish(before, after, patch, git)
@@ -381,15 +382,6 @@ def details_of(report: Report) -> dict[str, object]:
 def _may_change_anything(span: Span) -> bool:
     """Return whether a tool ran that could have written anywhere: a command, a sub-agent, a tool of a plugin or of an MCP server."""
     return any(use.tool not in _CONFINED_TOOLS for step in span.steps for use in step.tools)
-
-
-def _sweep_patches(folder: Path) -> None:
-    """Remove patches beyond the newest ones, and old ones."""
-    oldest = time.time() - _LONGEST_DAYS * 86400
-    for place, path in enumerate(sorted(folder.glob("*.patch"), reverse=True)):
-        with suppress(OSError):
-            if place >= _MOST_PATCHES or path.stat().st_mtime < oldest:
-                path.unlink()
 
 
 __all__ = ["ChangeWatch", "Report", "details_of", "find_git", "home_of", "watched"]
