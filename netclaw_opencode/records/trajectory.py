@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.private_files import make_private_folder, replace_private
+from netclaw_opencode._core.private_files import make_private_folder, replace_private, sweep_files
+from netclaw_opencode._core.redaction import redact_json
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import InvalidInput
@@ -26,7 +27,8 @@ from netclaw_opencode.jsontypes import JsonObject
 
 FORM = 1
 MOST_BYTES = 16 * 1024 * 1024
-"""A larger file is none of ours: documents are made to stay below half of it."""
+"""A larger file is none of ours: documents are made to stay below it."""
+_MOST_FILES, _LONGEST_DAYS = 500, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +218,22 @@ def _schemas() -> tuple[JsonObject, Mapping[str, JsonObject]]:
     return {**schema, "properties": properties}, kinds
 
 
-def write_trajectory(state_dir: Path, trajectory: Trajectory) -> Path:
-    """Write a transcript into the state folder, whole or not at all, and return where it is.
+def write_trajectory(state_dir: Path, trajectory: Trajectory, *, hide: tuple[str, ...] = ()) -> Path:
+    """Write a transcript into the state folder, whole or not at all, and return where it is; old ones go.
+
+    Args:
+        state_dir: The state folder.
+        trajectory: The transcript.
+        hide: Secrets that must not stand in it.
 
     Raises:
         ActionFailed: ``state_corrupt``: it cannot be written there.
     """
     folder = make_private_folder(state_dir, "trajectories")
     path = folder / f"trajectory_{time.time_ns() // 10**9}-{secrets.token_hex(4)}.json"
-    replace_private(path, json.dumps(trajectory.to_wire(), ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    text = json.dumps(redact_json(trajectory.to_wire(), secrets=hide), ensure_ascii=False, allow_nan=False)
+    replace_private(path, text.encode("utf-8", "replace") + b"\n")
+    sweep_files(folder, "trajectory_*.json", most=_MOST_FILES, longest_days=_LONGEST_DAYS)
     return path
 
 

@@ -65,7 +65,7 @@ class BatchRow:
             attempts=int(number(item, "attempts")),
             seconds=number(item, "elapsed_seconds"),
             cost_usd=number(usage, "cost_usd") if usage else None,
-            tokens=int(number(usage, "total")) if usage else None,
+            tokens=int(number(usage, "total") or number(usage, "tokens")) if usage else None,
             files_changed=len(parts(found, "files_changed")) if "files_changed" in found else None,
             verified=verified if isinstance(verified, bool) else False if word(error, "code") == "check_failed" else None,
             text=word(data, "text") or word(error, "message"),

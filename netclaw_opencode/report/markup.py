@@ -40,6 +40,11 @@ def _show(found: re.Match[str]) -> str:
     return "\u2421" if code == 0x7F else f"[U+{code:04X}]"
 
 
+def shorten(text: str, longest: int) -> str:
+    """Return the beginning of a text, and how much was left out."""
+    return text if len(text) <= longest else f"{text[:longest]} … {len(text) - longest:,} more characters"
+
+
 def element(tag: str, /, *children: Child, **attributes: str | float | bool | None) -> Element:
     """Return an element. ``class_`` is the attribute class, ``data_id`` is data-id; True is a bare attribute, None and False are none."""
     made = Element(tag)
@@ -108,4 +113,4 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-__all__ = ["Child", "append", "clean", "element", "to_html", "write_document"]
+__all__ = ["Child", "append", "clean", "element", "shorten", "to_html", "write_document"]

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from netclaw_opencode.errors import CODES
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.records.trajectory import Trajectory
 
 _ENDINGS = {
     "completed": "Completed",
     "waiting": "Waiting for an answer",
     "cancelled": "Cancelled",
     "running": "Running",
-    "unknown": "Not known",
+    "unknown": "How it ended is not known",
 }
 
 
@@ -98,6 +99,15 @@ def at_time(value: str) -> str:
         return value
 
 
+def elapsed_seconds(trajectory: Trajectory) -> float | None:
+    """Return how long the call took; None if its times cannot be read."""
+    try:
+        began, ended = (datetime.fromisoformat(each) for each in (trajectory.began_at, trajectory.ended_at))
+        return max(0.0, (ended - began).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
 def model_name(model: JsonObject) -> str:
     """Return ``provider/model`` with its variant."""
     name = "/".join(filter(None, (word(model, "providerID"), word(model, "modelID"))))
@@ -108,6 +118,7 @@ __all__ = [
     "at_time",
     "count",
     "duration",
+    "elapsed_seconds",
     "first_line",
     "items",
     "model_name",
