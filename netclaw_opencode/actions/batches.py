@@ -17,10 +17,11 @@ import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.actions import batch_outputs
 from netclaw_opencode.actions.batch_following import REST, Follower
+from netclaw_opencode.actions.batch_outputs import Outputs
 from netclaw_opencode.batch import claims, leases, looking, starting, submitting
 from netclaw_opencode.batch.database import Database
-from netclaw_opencode.batch.files import ResultsFile
 from netclaw_opencode.batch.items import Reader
 from netclaw_opencode.errors import CODES, InvalidInput
 from netclaw_opencode.opencode.models import parse_model
@@ -37,7 +38,6 @@ T = TypeVar("T")
 
 _COMING_SECONDS = 10.0
 """A worker that was just started shows itself after one to three seconds, and later on a busy machine."""
-_PAGE = 200
 _WORKER_STARTS = 3
 """So many workers are started one after the other for a batch whose workers end before it."""
 _PROVIDER_SECONDS = 60.0
@@ -70,38 +70,60 @@ async def run_batch(arguments: JsonObject, context: ActionContext) -> JsonObject
     """Take the tasks in and follow them to their end; the batch outlives the call."""
     began = context.clock()
     limit = time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 43200), stops=False)
-    given = read.text(arguments, "results_file") or (f"{arguments['file']}.results.jsonl" if "file" in arguments else None)
-    async with _database(context) as database:
-        file = await _off_loop(ResultsFile, Path(given).expanduser().absolute()) if given is not None else None
+    paths = batch_outputs.paths_in(arguments)
+    if "file" in arguments:
+        paths.setdefault("results_file", Path(f"{arguments['file']}.results.jsonl").expanduser().absolute())
+    async with _database(context) as database, batch_outputs.opened(paths, database, context) as outputs:
         submission = await _off_loop(_submit, arguments, context.settings, database)
-        summary = await _follow(submission, context, database, file=file, ends=began + limit)
+        await outputs.begin(submission.submitted.batch)
+        summary = await _follow(submission, context, database, outputs=outputs, ends=began + limit)
     return {
         **summary,
         **submission.to_wire(),
-        **({"results_file": str(file.path)} if file is not None else {}),
+        **outputs.to_wire(),
         "waited_seconds": round(context.clock() - began, 3),
         "next": _next(summary),
-        "notes": _notes(submission, summary),
+        "notes": [*_notes(submission, summary), *outputs.notes()],
     }
 
 
-async def _follow(
-    submission: _Submission, context: ActionContext, database: Database, *, file: ResultsFile | None, ends: float
-) -> JsonObject:
+async def _follow(submission: _Submission, context: ActionContext, database: Database, *, outputs: Outputs, ends: float) -> JsonObject:
     """Follow a batch until nothing changes by itself; a worker that ends before it is followed by another one."""
-    batch, told, starts = submission.submitted.batch, 0, 1
+    batch, starts = submission.submitted.batch, 1
     follower = Follower(database, batch, context)
     while True:
         summary = await follower.look()
-        told = await _off_loop(_write_results, database, batch, file, told)
+        written = await outputs.write(summary)
         if summary["state"] in REST or context.clock() >= ends:
+            await outputs.write_all(summary)
             return summary
         if submission.child is not None and submission.child.poll() is not None and summary["workers"] == 0:
             if starts == _WORKER_STARTS:
                 raise starting.ended_early(submission.child, context.settings)
             starts += 1
             submission.child = await _off_loop(partial(starting.start, context.settings, concurrency=submission.concurrency))
-        await follower.pause(ends)
+        if written:
+            await follower.pause(ends)
+
+
+async def export_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Write the results of a batch as files, as far as it is."""
+    paths = batch_outputs.paths_in(arguments)
+    if not paths:
+        raise InvalidInput("invalid_input", f"say what to write: {', '.join(batch_outputs.FIELDS)}, one of them or several")
+    async with _database(context) as database, batch_outputs.opened(paths, database, context) as outputs:
+        summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
+        await outputs.begin(str(summary["batch_id"]))
+        await outputs.write_all(summary)
+    ended = sum(cast("dict[str, int]", summary["counts"])[state] for state in looking.ENDED)
+    return {
+        "batch_id": summary["batch_id"],
+        "done": summary["done"],
+        "total": summary["total"],
+        "written": ended,
+        **outputs.to_wire(),
+        "notes": outputs.notes(),
+    }
 
 
 async def get_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -266,17 +288,6 @@ def _ensure_worker(settings: Settings, database: Database, *, concurrency: int) 
     if looking.workers(database, machine=machine) or not looking.unfinished(database, machine=machine, only=None):
         return None
     return starting.start(settings, concurrency=concurrency)
-
-
-def _write_results(database: Database, batch: str, file: ResultsFile | None, after: int) -> int:
-    """Append what has ended since; returns the number of the newest result that was written."""
-    if file is None:
-        return after
-    while True:
-        page, after, more = looking.results(database, batch, after=after, limit=_PAGE)
-        file.add(page)
-        if not more:
-            return after
 
 
 def _require_codes(field: str, codes: list[str]) -> None:

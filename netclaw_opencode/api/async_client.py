@@ -1707,6 +1707,8 @@ class AsyncOpenCode(AsyncClient):
         start_worker: bool = True,
         wait: Seconds = 43200,
         results_file: str | None = None,
+        predictions: str | None = None,
+        results_folder: str | None = None,
     ) -> AsyncBatchRun:
         """Run many tasks, several at once, and follow them to their end.
 
@@ -1736,6 +1738,8 @@ class AsyncOpenCode(AsyncClient):
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
             results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
+            predictions: Write each task's patch to this file in SWE-bench's form (.json or .jsonl).
+            results_folder: Write result, patch, transcript and page of each task into this folder, and index.html.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1761,6 +1765,8 @@ class AsyncOpenCode(AsyncClient):
                     "start_worker": start_worker,
                     "wait_seconds": arguments.seconds(wait),
                     "results_file": results_file,
+                    "predictions": predictions,
+                    "results_folder": results_folder,
                 },
                 {
                     "add": False,
@@ -1902,6 +1908,33 @@ class AsyncOpenCode(AsyncClient):
             "get_batch_results",
             arguments.given({"batch_id": batch_id, "after": after, "limit": limit, "state": state}, {"after": 0, "limit": 20}),
             results.BatchResultsResult,
+        )
+        return await self._perform(request)
+
+    async def export_batch(
+        self, batch_id: str, *, results_file: str | None = None, predictions: str | None = None, results_folder: str | None = None
+    ) -> results.ExportBatchResult:
+        """Write the results of a batch as files.
+
+        As far as the batch is: results as lines, predictions, or a folder with a page for each task. Called again, it
+        adds what is new.
+
+        Args:
+            batch_id: The batch's id or name.
+            results_file: Append each result to this file as a JSON line.
+            predictions: Write each task's patch to this file in SWE-bench's form (.json or .jsonl).
+            results_folder: Write result, patch, transcript and page of each task into this folder, and index.html.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError.
+        """
+        request = Request(
+            "export_batch",
+            arguments.given(
+                {"batch_id": batch_id, "results_file": results_file, "predictions": predictions, "results_folder": results_folder}, {}
+            ),
+            results.ExportBatchResult,
         )
         return await self._perform(request)
 

@@ -1707,6 +1707,8 @@ class OpenCode(SyncClient):
         start_worker: bool = True,
         wait: Seconds = 43200,
         results_file: str | None = None,
+        predictions: str | None = None,
+        results_folder: str | None = None,
     ) -> results.RunBatchResult:
         """Run many tasks, several at once, and follow them to their end.
 
@@ -1734,6 +1736,8 @@ class OpenCode(SyncClient):
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
             results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
+            predictions: Write each task's patch to this file in SWE-bench's form (.json or .jsonl).
+            results_folder: Write result, patch, transcript and page of each task into this folder, and index.html.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1759,6 +1763,8 @@ class OpenCode(SyncClient):
                     "start_worker": start_worker,
                     "wait_seconds": arguments.seconds(wait),
                     "results_file": results_file,
+                    "predictions": predictions,
+                    "results_folder": results_folder,
                 },
                 {
                     "add": False,
@@ -1792,6 +1798,8 @@ class OpenCode(SyncClient):
         start_worker: bool = True,
         wait: Seconds = 43200,
         results_file: str | None = None,
+        predictions: str | None = None,
+        results_folder: str | None = None,
     ) -> BatchRun:
         """Run many tasks, several at once, and follow them to their end.
 
@@ -1821,6 +1829,8 @@ class OpenCode(SyncClient):
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
             results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
+            predictions: Write each task's patch to this file in SWE-bench's form (.json or .jsonl).
+            results_folder: Write result, patch, transcript and page of each task into this folder, and index.html.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1846,6 +1856,8 @@ class OpenCode(SyncClient):
                     "start_worker": start_worker,
                     "wait_seconds": arguments.seconds(wait),
                     "results_file": results_file,
+                    "predictions": predictions,
+                    "results_folder": results_folder,
                 },
                 {
                     "add": False,
@@ -1987,6 +1999,33 @@ class OpenCode(SyncClient):
             "get_batch_results",
             arguments.given({"batch_id": batch_id, "after": after, "limit": limit, "state": state}, {"after": 0, "limit": 20}),
             results.BatchResultsResult,
+        )
+        return self._perform(request)
+
+    def export_batch(
+        self, batch_id: str, *, results_file: str | None = None, predictions: str | None = None, results_folder: str | None = None
+    ) -> results.ExportBatchResult:
+        """Write the results of a batch as files.
+
+        As far as the batch is: results as lines, predictions, or a folder with a page for each task. Called again, it
+        adds what is new.
+
+        Args:
+            batch_id: The batch's id or name.
+            results_file: Append each result to this file as a JSON line.
+            predictions: Write each task's patch to this file in SWE-bench's form (.json or .jsonl).
+            results_folder: Write result, patch, transcript and page of each task into this folder, and index.html.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError.
+        """
+        request = Request(
+            "export_batch",
+            arguments.given(
+                {"batch_id": batch_id, "results_file": results_file, "predictions": predictions, "results_folder": results_folder}, {}
+            ),
+            results.ExportBatchResult,
         )
         return self._perform(request)
 

@@ -86,6 +86,13 @@ def ended_since(database: Database, batch_id: str, *, after: int, limit: int) ->
     return ended, int(str(found[-1]["number"])) if found else after
 
 
+def model_of(database: Database, batch_id: str, item: str) -> str:
+    """The model that a task was to use, as ``provider/model``; empty if the server's default was."""
+    with database.read() as connection:
+        found = row(connection, "SELECT model FROM netclaw_items WHERE batch = :batch AND id = :item", batch=batch_id, item=item)
+    return str(found["model"]) if found is not None else ""
+
+
 def unfinished(database: Database, *, machine: str, only: str | None) -> int:
     """How many items are left that a worker of this machine may have to do with."""
     mine = "AND i.batch = :only" if only is not None else ""
@@ -195,4 +202,4 @@ def _estimate(connection: Connection, batch_id: str, *, now: int, left: int) -> 
     return {"per_minute": round(per_minute, 2), **({"left_seconds": round(60 * left / per_minute)} if left else {})}
 
 
-__all__ = ["ENDED", "STATES", "batch", "ended_since", "every", "id_of", "newest", "results", "unfinished", "workers"]
+__all__ = ["ENDED", "STATES", "batch", "ended_since", "every", "id_of", "model_of", "newest", "results", "unfinished", "workers"]

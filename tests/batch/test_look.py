@@ -1,4 +1,7 @@
-"""A batch to look at: the table on a real terminal, the quiet lines of a pipe."""
+"""A batch to look at: the table on a real terminal, the quiet lines of a pipe, and the files with patches and pages.
+
+One scene, with a worker and its OpenCode server.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 
 import pytest
 
+from netclaw_opencode import OpenCode
 from netclaw_opencode.offline import Gated, Status, Text, ToolCall
 from netclaw_opencode.testing.waiting import wait_until
 from tests.batch.conftest import BatchPlace
@@ -34,7 +38,9 @@ def test_a_terminal_has_a_table_and_a_pipe_has_quiet_lines(place: BatchPlace) ->
     lines = [json.dumps({"id": each, "prompt": each, "directory": directory, "priority": first}) for each, directory, first in rows]
     tasks.write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = [*PROGRAM, "run", "run-batch", "--file", str(tasks), "--no-start-worker"]
-    with Terminal(command, environ={**place.environ, "TERM": "xterm"}, columns=100, rows=12) as terminal:
+    place_of_files, preds = place.home / "out", place.home / "preds.json"
+    files = ["--results-folder", str(place_of_files), "--predictions", str(preds)]
+    with Terminal([*command, *files], environ={**place.environ, "TERM": "xterm"}, columns=100, rows=12) as terminal:
         terminal.wait_for(lambda shown: any("0 of 3, 3 waiting" in line for line in shown))
         batches = place.call("list_batches")["batches"]
         assert isinstance(batches, list)
@@ -69,3 +75,21 @@ def test_a_terminal_has_a_table_and_a_pipe_has_quiet_lines(place: BatchPlace) ->
     assert [first, rest[-1].partition(" ended")[0]] == ["netclaw-opencode: failed: bad (provider_auth)", "netclaw-opencode: 3 of 3"]
     assert all(line.isprintable() for line in said.splitlines())
     assert place.ended(worker) == 0, place.logs()
+    # The worker and its server are gone; what the tasks have left is not.
+    predicted = {each["instance_id"]: each for each in json.loads(preds.read_text("utf-8"))}
+    assert {name: bool(each["model_patch"]) for name, each in predicted.items()} == {"held": False, "edit": True, "bad": False}
+    assert predicted["edit"]["model_name_or_path"] == "offline/scripted"
+    items = place_of_files / "items"
+    assert (items / "edit" / "change.patch").read_text("utf-8") == predicted["edit"]["model_patch"]
+    assert json.loads((items / "edit" / "trajectory.json").read_text("utf-8"))["outcome"] == "completed"
+    assert "+++ b/new.txt" in predicted["edit"]["model_patch"] and "new.txt" in (items / "edit" / "report.html").read_text("utf-8")
+    index = (place_of_files / "index.html").read_text("utf-8")
+    assert all(f'href="./items/{name}/report.html"' in index and (items / name / "report.html").exists() for name in predicted)
+    before = (items / "edit" / "result.json").stat().st_ino
+    with OpenCode(place.settings) as oc:
+        followed = oc.stream_batch(
+            file=str(tasks), start_worker=False, results_folder=str(place_of_files), predictions=str(place.home / "p.jsonl")
+        )
+        assert sorted(item.id for item in followed) == sorted(predicted)
+    assert (items / "edit" / "result.json").stat().st_ino == before
+    assert {json.loads(line)["instance_id"] for line in (place.home / "p.jsonl").read_text("utf-8").splitlines()} == set(predicted)

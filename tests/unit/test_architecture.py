@@ -40,7 +40,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "plugin": CORE | {"actions", "hookspecs", "manifest"},
     "hookspecs": CORE | {"actions"},
     # What the driver returns is made of frozen types of the wire; the wire itself stays out of reach.
-    "actions": CORE | {"batch", "doctor", "driver", "opencode", "records", "work"},
+    "actions": CORE | {"batch", "doctor", "driver", "opencode", "records", "report", "work"},
     # A batch runs its tasks as anybody does, through the registry: by a host that the worker command hands in.
     "batch": CORE | {"opencode"},
     "doctor": CORE | {"driver", "opencode"},
