@@ -11,9 +11,11 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
+from netclaw_opencode._core.file_lock import try_lock
 from netclaw_opencode.batch import kept
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.jsontypes import JsonObject
@@ -45,6 +47,7 @@ class Predictions:
         if path.suffix not in SUFFIXES:
             raise InvalidInput("invalid_input", f"predictions {path}: the name must end in {' or '.join(SUFFIXES)}, which say its form")
         try:
+            self._remove_left()
             if path.exists():
                 with path.open("rb") as file:
                     self._places = dict(_places(file))
@@ -88,6 +91,7 @@ class Predictions:
         places: dict[str, tuple[int, int]] = {}
         try:
             with temporary.open("xb") as file:
+                try_lock(file.fileno())
                 file.write(b"[\n" if as_list else b"")
                 for number, (item, line) in enumerate(self._lines()):
                     file.write(b",\n" if as_list and number else b"")
@@ -104,6 +108,13 @@ class Predictions:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _remove_left(self) -> None:
+        """Remove what a call that was killed has left beside the file; one that lives holds a lock on what it writes."""
+        for left in self.path.parent.glob(f".{escape(self.path.name)}.????????"):
+            with suppress(OSError), left.open("rb") as file:
+                if try_lock(file.fileno()):
+                    left.unlink()
 
     def _lines(self) -> Iterator[tuple[str, bytes]]:
         """Every prediction, those of the file first."""

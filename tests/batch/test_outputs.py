@@ -221,11 +221,13 @@ def test_a_folder_and_predictions_hold_every_task(desk: Desk) -> None:
     assert claims.retry(desk.database, batch, []) == 1
     desk.flow.admit(concurrency=1000)
     desk.flow.run("failed", desk.done(b"whole\n"))
+    (desk.home / ".preds.json.0123abcd").write_text("[", encoding="utf-8")
     (place / ".writing-0123").mkdir()
     (place / ".writing-0123" / "result.json").write_text("{", encoding="utf-8")
     with (place / "batch.jsonl").open("ab") as file:
         file.write(b'{"id": "cut o')
     desk.export(batch, results_folder=place, predictions=preds)
+    assert sorted(path.name for path in desk.home.iterdir()) == ["out", "preds.json", "r.jsonl", "state"]
     after = listing(place)
     changed_files = {name for name in after if after[name] != before.get(name)}
     assert changed_files == {
