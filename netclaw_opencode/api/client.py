@@ -1729,15 +1729,14 @@ class OpenCode(SyncClient):
             max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
             stop_after_failures: How many tasks may fail before nothing more starts.
-            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings.
+            retry_codes: Errors after which a task is tried again. Left out: those of the surroundings.
             retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
             results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
-            predictions: Write each task's patch to this file in SWE-bench's form (.json or .jsonl).
-            results_folder: Write result, patch, transcript and page of each task into this folder, and index.html.
+            predictions: File for each task's patch in SWE-bench's form (.json, .jsonl).
+            results_folder: Folder for each task's patch and page, and an index of them.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1822,15 +1821,14 @@ class OpenCode(SyncClient):
             max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
             stop_after_failures: How many tasks may fail before nothing more starts.
-            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings.
+            retry_codes: Errors after which a task is tried again. Left out: those of the surroundings.
             retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
             results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
-            predictions: Write each task's patch to this file in SWE-bench's form (.json or .jsonl).
-            results_folder: Write result, patch, transcript and page of each task into this folder, and index.html.
+            predictions: File for each task's patch in SWE-bench's form (.json, .jsonl).
+            results_folder: Folder for each task's patch and page, and an index of them.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1906,8 +1904,7 @@ class OpenCode(SyncClient):
             max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
             stop_after_failures: How many tasks may fail before nothing more starts.
-            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings.
+            retry_codes: Errors after which a task is tried again. Left out: those of the surroundings.
             retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
@@ -1983,7 +1980,7 @@ class OpenCode(SyncClient):
     ) -> results.BatchResultsResult:
         """Return how the tasks of a batch ended, in pages.
 
-        In the order in which the tasks ended, each once: what run_task returned, or the error.
+        In the order of their ends: what run_task returned, or the error.
 
         Args:
             batch_id: The batch's id or name.
@@ -2007,14 +2004,13 @@ class OpenCode(SyncClient):
     ) -> results.ExportBatchResult:
         """Write the results of a batch as files.
 
-        As far as the batch is: results as lines, predictions, or a folder with a page for each task. Called again, it
-        adds what is new.
+        As far as it is; called again, it adds what is new.
 
         Args:
             batch_id: The batch's id or name.
             results_file: Append each result to this file as a JSON line.
-            predictions: Write each task's patch to this file in SWE-bench's form (.json or .jsonl).
-            results_folder: Write result, patch, transcript and page of each task into this folder, and index.html.
+            predictions: File for each task's patch in SWE-bench's form (.json, .jsonl).
+            results_folder: Folder for each task's patch and page, and an index of them.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
