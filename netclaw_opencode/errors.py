@@ -316,6 +316,7 @@ _ROWS = (
     ErrorCode("context_overflow", 1, False, "The prompt and history exceed the model's context.", "Send less, or choose a model with a larger context."),
     ErrorCode("abort_unconfirmed", 1, True, "The abort was sent, but the session is not seen stopped.", "netclaw-opencode run abort-session"),
     ErrorCode("cleanup_incomplete", 1, True, "The work is done, but something of it could not be removed.", "netclaw-opencode run delete-session"),
+    ErrorCode("report_failed", 1, False, "The file of a report cannot be written.", "Name another output."),
     ErrorCode("work_failed", 1, False, "Isolated work could not be prepared, committed or brought in; your folder is as it was.", "Read the message; it is git's or the system's own reason."),
     ErrorCode("work_conflict", 1, False, "The work and the folder have changed the same; nothing was written.", "Look at the conflicts in details, mend them in the work's path, then apply_work."),
     ErrorCode("work_not_found", 1, False, "There is no such isolated work, or its files are gone.", "netclaw-opencode inspect list-work"),

@@ -21,7 +21,7 @@ from netclaw_opencode import __version__
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.batch import looking
 from netclaw_opencode.batch.files import ResultsFile
-from netclaw_opencode.batch.folder import ResultsFolder, require_usable
+from netclaw_opencode.batch.folder import RESULT, ResultsFolder, require_usable
 from netclaw_opencode.batch.predictions import Predictions
 from netclaw_opencode.errors import DriverError
 from netclaw_opencode.facts import ProgressEvent
@@ -128,18 +128,23 @@ class Outputs:
         """The path of each file by its field."""
         return {name: str(path) for name, path in self._paths.items()}
 
+    def problems(self) -> list[str]:
+        """What could not be written."""
+        found = [f"{place.problem}; the same command again writes what is missing" for place in self._places if place.problem]
+        for place in self._places:
+            if isinstance(place.output, ResultsFolder):
+                found += _note(place.output.unwritten, "could not be written into the folder; the same command again tries once more")
+        return found
+
     def notes(self) -> list[str]:
-        """What could not be written, and what was not there to be written."""
+        """What was not there to be written."""
         notes = []
         for place in self._places:
-            output = place.output
-            if place.problem:
-                notes.append(f"{place.problem}; the same command again writes what is missing")
-            if isinstance(output, ResultsFolder):
-                notes += _note(output.unwritten, "could not be written into the folder; the same command again tries once more")
-                notes += _note({item: "; ".join(gone) for item, gone in output.missing.items()}, "not with all files in the folder")
-            if isinstance(output, Predictions):
-                notes += _note(output.missing, "not with the patch of the result in the predictions")
+            if isinstance(place.output, ResultsFolder):
+                gone = {item: "; ".join(missing) for item, missing in place.output.missing.items()}
+                notes += _note(gone, "not with all files in the folder")
+            if isinstance(place.output, Predictions):
+                notes += _note(place.output.missing, "not with the patch of the result in the predictions")
         return notes
 
     def _model_of(self, item: str) -> str:
@@ -163,7 +168,7 @@ class Outputs:
                 place.renew_at = began + max(_RENEW_SECONDS, took / _RENEW_SHARE)
             place.problem = ""
         except OSError as error:
-            problem = f"{place.field} {place.path} could not be written: {error.strerror or error}; the batch goes on"
+            problem = f"{place.field} {place.path} could not be written: {error.strerror or error}"
             if problem != place.problem:
                 self._troubles.append(problem)
             place.problem, place.rest_until = problem, time.monotonic() + _AGAIN_SECONDS
@@ -208,7 +213,7 @@ class _Pages:
 
 def _trajectory(result: JsonObject, transcript: bytes | None) -> Trajectory:
     """The transcript of a task; what its result tells, if there is none or it cannot be read."""
-    missing = "the steps of this task: no transcript of it is kept"
+    missing = f"the steps of this task: no transcript of it is kept; its answer stands in {RESULT}"
     if transcript is not None:
         try:
             return Trajectory.from_wire(json.loads(transcript))

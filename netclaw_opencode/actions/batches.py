@@ -23,7 +23,7 @@ from netclaw_opencode.actions.batch_outputs import Outputs
 from netclaw_opencode.batch import claims, leases, looking, starting, submitting
 from netclaw_opencode.batch.database import Database
 from netclaw_opencode.batch.items import Reader
-from netclaw_opencode.errors import CODES, InvalidInput
+from netclaw_opencode.errors import CODES, ActionFailed, InvalidInput
 from netclaw_opencode.opencode.models import parse_model
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ async def run_batch(arguments: JsonObject, context: ActionContext) -> JsonObject
         **outputs.to_wire(),
         "waited_seconds": round(context.clock() - began, 3),
         "next": _next(summary),
-        "notes": [*_notes(submission, summary), *outputs.notes()],
+        "notes": [*_notes(submission, summary), *outputs.problems(), *outputs.notes()],
     }
 
 
@@ -115,6 +115,13 @@ async def export_batch(arguments: JsonObject, context: ActionContext) -> JsonObj
         summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
         await outputs.begin(str(summary["batch_id"]))
         await outputs.write_all(summary)
+    if outputs.problems():
+        raise ActionFailed(
+            "report_failed",
+            "; ".join(outputs.problems()),
+            next="make room, or name another place, and call again",
+            details={"batch_id": summary["batch_id"], **outputs.to_wire(), "notes": outputs.notes()},
+        )
     ended = sum(cast("dict[str, int]", summary["counts"])[state] for state in looking.ENDED)
     return {
         "batch_id": summary["batch_id"],

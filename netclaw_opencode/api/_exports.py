@@ -135,6 +135,7 @@ HOMES: Mapping[str, str] = {
     "RefusedError": "netclaw_opencode.api.exceptions",
     "ReplyPermissionResult": "netclaw_opencode.api.results",
     "ReplyQuestionResult": "netclaw_opencode.api.results",
+    "ReportFailedError": "netclaw_opencode.api.exceptions",
     "RequestNotFoundError": "netclaw_opencode.api.exceptions",
     "RequestTimeoutError": "netclaw_opencode.api.exceptions",
     "ResponseTooLargeError": "netclaw_opencode.api.exceptions",

@@ -1924,7 +1924,7 @@ class AsyncOpenCode(AsyncClient):
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
-                BatchNotFoundError.
+                BatchNotFoundError, ReportFailedError.
         """
         request = Request(
             "export_batch",

@@ -2014,7 +2014,7 @@ class OpenCode(SyncClient):
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
-                BatchNotFoundError.
+                BatchNotFoundError, ReportFailedError.
         """
         request = Request(
             "export_batch",

@@ -554,6 +554,13 @@ class CleanupIncompleteError(ActionError, code="cleanup_incomplete"):
     """
 
 
+class ReportFailedError(ActionError, code="report_failed"):
+    """The file of a report cannot be written.
+
+    What helps: Name another output.
+    """
+
+
 class WorkFailedError(ActionError, code="work_failed"):
     """Isolated work could not be prepared, committed or brought in; your folder is as it was.
 
@@ -655,6 +662,7 @@ __all__ = [
     "ProviderUnavailableError",
     "QuestionPendingError",
     "RefusedError",
+    "ReportFailedError",
     "RequestNotFoundError",
     "RequestTimeoutError",
     "ResponseTooLargeError",

@@ -25,13 +25,14 @@ import anyio
 import pytest
 
 from netclaw_opencode.actions.batch_outputs import Outputs
-from netclaw_opencode.batch import claims, folder, looking
+from netclaw_opencode.batch import claims, folder, leases, looking
 from netclaw_opencode.batch.database import Database
 from netclaw_opencode.batch.items import Item
 from netclaw_opencode.errors import InvalidInput
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.host import Host
 from netclaw_opencode.settings import Settings
+from netclaw_opencode.testing.waiting import wait_until
 from tests.batch.conftest import ROOT
 from tests.batch.test_flow import Flow
 from tests.support.trajectories import example
@@ -280,7 +281,7 @@ def test_a_limit_on_the_size_of_files_loses_nothing(desk: Desk) -> None:
     command = [sys.executable, "-m", "netclaw_opencode", "run", "export-batch", "--batch-id", batch]
     command += ["--results-folder", str(place), "--predictions", str(preds)]
 
-    def ran(limit: int) -> dict[str, object]:
+    def ran(limit: int, exit_code: int) -> dict[str, object]:
         made = subprocess.run(
             command,
             env=desk.environ,
@@ -288,22 +289,50 @@ def test_a_limit_on_the_size_of_files_loses_nothing(desk: Desk) -> None:
             check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)),
         )
-        data = json.loads(made.stdout)["data"]
-        assert made.returncode == 0 and isinstance(data, dict)
-        return data
+        envelope = json.loads(made.stdout)
+        assert (made.returncode, isinstance(envelope, dict)) == (exit_code, True), envelope
+        return dict(envelope)
 
-    notes = notes_of(ran(1024 * 1024))
-    assert len(notes) == 2
-    assert "predictions" in notes[0] and "could not be written: File too large" in notes[0] and "same command again" in notes[0]
-    assert "1 task(s) could not be written into the folder" in notes[1] and "large (File too large)" in notes[1]
+    error = ran(1024 * 1024, 1)["error"]
+    assert isinstance(error, dict) and error["code"] == "report_failed"
+    assert f"predictions {preds} could not be written: File too large; the same command again" in error["message"]
+    assert "1 task(s) could not be written into the folder" in error["message"] and "large (File too large)" in error["message"]
     assert sorted(listing(place)) == [
         *("batch.jsonl", "index.html", "items/small/change.patch", "items/small/report.html", "items/small/result.json"),
     ]
     assert sorted(path.name for path in desk.home.iterdir()) == ["out", "state"]
-    assert ran(resource.RLIM_INFINITY)["notes"] == []
+    assert notes_of(ran(resource.RLIM_INFINITY, 0)["data"]) == []  # type: ignore[arg-type]
     assert (place / "items" / "large" / "change.patch").read_bytes() == large
     assert read_as_swe_bench_does(preds)["large"]["model_patch"] == large.decode()
     assert 'href="./items/large/report.html"' in (place / "index.html").read_text("utf-8")
+
+
+def test_the_batch_goes_on_where_the_command_cannot_write(desk: Desk) -> None:
+    """run-batch follows to the end; a line on stderr and a note tell what is missing, and the same command again writes it."""
+    large = b"diff --git a/x b/x\n" + b"+x\n" * 1_000_000
+    tasks, preds = desk.home / "tasks.jsonl", desk.home / "preds.json"
+    tasks.write_text('{"id": "large", "prompt": "x"}\n', encoding="utf-8")
+    command = [sys.executable, "-m", "netclaw_opencode", "run", "run-batch", "--file", str(tasks), "--predictions", str(preds)]
+    with subprocess.Popen(
+        [*command, "--no-start-worker"],
+        env=desk.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * 1024, resource.RLIM_INFINITY)),  # noqa: PLW1509 - no thread runs yet
+    ) as following:
+        wait_until(lambda: looking.every(desk.database, limit=1), what="the batch")
+        wait_until(lambda: desk.flow.admit(machine=leases.machine()), what="the task")
+        desk.flow.run("large", desk.done(large))
+        told, said = following.communicate()
+    data = json.loads(told)["data"]
+    trouble = f"predictions {preds} could not be written: File too large"
+    assert (following.returncode, data["done"], read_as_swe_bench_does(preds)) == (0, True, {})
+    assert f"{trouble}; the same command again writes what is missing" in data["notes"]
+    assert said.splitlines() == [f"netclaw-opencode: {trouble}", "netclaw-opencode: 1 of 1 ended: 1 completed"]
+    assert len((desk.home / "tasks.jsonl.results.jsonl").read_text("utf-8").splitlines()) == 1
+    subprocess.run(command, env=desk.environ, capture_output=True, check=True)
+    assert read_as_swe_bench_does(preds)["large"]["model_patch"] == large.decode()
 
 
 def test_a_full_disk_is_told_once_and_what_is_missing_comes_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,14 +360,14 @@ def test_a_full_disk_is_told_once_and_what_is_missing_comes_later(desk: Desk, mo
     for _ in range(3):
         anyio.run(partial(outputs.write, summary, final=True))
     assert [event.message.split(" ")[0] for event in told] == list(paths) and all(event.facts["problem"] is True for event in told)
-    assert all("No space left on device; the batch goes on" in event.message for event in told)
-    assert len(outputs.notes()) == 3 and (desk.home / "r.jsonl").read_bytes() == b"" and not (desk.home / "preds.json").exists()
+    assert all(event.message.endswith("could not be written: No space left on device") for event in told)
+    assert len(outputs.problems()) == 3 and (desk.home / "r.jsonl").read_bytes() == b"" and not (desk.home / "preds.json").exists()
     assert len((desk.home / "out" / "batch.jsonl").read_bytes().splitlines()) == 1 and not (desk.home / "out" / "index.html").exists()
     assert not list((desk.home / "out").glob(".writing-*"))
     full.clear()
     anyio.run(partial(outputs.write, summary, final=True))
     outputs.close()
-    assert (outputs.notes(), len(told)) == ([], 3)
+    assert (outputs.problems(), outputs.notes(), len(told)) == ([], [], 3)
     assert len((desk.home / "r.jsonl").read_bytes().splitlines()) == len(read_as_swe_bench_does(desk.home / "preds.json")) == 5
     assert len(list((desk.home / "out" / "items").iterdir())) == 5 and (desk.home / "out" / "index.html").exists()
 
