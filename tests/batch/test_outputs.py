@@ -275,7 +275,7 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(desk: Desk) -> None:
 
 def test_a_limit_on_the_size_of_files_loses_nothing(desk: Desk) -> None:
     """What is too large is told and left out whole; the rest is there; without the limit the same command writes what is missing."""
-    large = b"diff --git a/x b/x\n" + b"+x\n" * 1_000_000
+    large = b"diff --git a/x b/x\n" + b"+x\n" * 400_000
     batch = desk.batch({"large": desk.done(large), "small": desk.done(b"small\n")})
     place, preds = desk.home / "out", desk.home / "preds.json"
     command = [sys.executable, "-m", "netclaw_opencode", "run", "export-batch", "--batch-id", batch]
@@ -309,7 +309,7 @@ def test_a_limit_on_the_size_of_files_loses_nothing(desk: Desk) -> None:
 
 def test_the_batch_goes_on_where_the_command_cannot_write(desk: Desk) -> None:
     """run-batch follows to the end; a line on stderr and a note tell what is missing, and the same command again writes it."""
-    large = b"diff --git a/x b/x\n" + b"+x\n" * 1_000_000
+    large = b"diff --git a/x b/x\n" + b"+x\n" * 400_000
     tasks, preds = desk.home / "tasks.jsonl", desk.home / "preds.json"
     tasks.write_text('{"id": "large", "prompt": "x"}\n', encoding="utf-8")
     command = [sys.executable, "-m", "netclaw_opencode", "run", "run-batch", "--file", str(tasks), "--predictions", str(preds)]
