@@ -97,13 +97,12 @@ class Outputs:
         if "results_folder" in paths:
             require_usable(paths["results_folder"])
 
-    async def begin(self, batch: str) -> None:
+    def begin(self, batch: str) -> None:
         """Take the batch, by its id; raises ``InvalidInput`` if the folder is another one's."""
         self._batch = batch
         if "results_folder" in self._paths:
             path = self._paths["results_folder"]
-            folder = await to_thread.run_sync(partial(ResultsFolder, path, batch_id=batch, pages=_Pages()))
-            self._places.append(_Place("results_folder", path, folder))
+            self._places.append(_Place("results_folder", path, ResultsFolder(path, batch_id=batch, pages=_Pages())))
 
     async def write(self, summary: JsonObject, *, final: bool = False) -> bool:
         """Write some of what has ended since; ``final``: what is written as a whole, too. Returns whether that is all there is."""

@@ -74,8 +74,8 @@ async def run_batch(arguments: JsonObject, context: ActionContext) -> JsonObject
     if "file" in arguments:
         paths.setdefault("results_file", Path(f"{arguments['file']}.results.jsonl").expanduser().absolute())
     async with _database(context) as database, batch_outputs.opened(paths, database, context) as outputs:
-        submission = await _off_loop(_submit, arguments, context.settings, database)
-        await outputs.begin(submission.submitted.batch)
+        # A folder of another batch is refused before anything is taken in.
+        submission = await _off_loop(partial(_submit, arguments, context.settings, database, before=outputs.begin))
         summary = await _follow(submission, context, database, outputs=outputs, ends=began + limit)
     return {
         **summary,
@@ -113,7 +113,7 @@ async def export_batch(arguments: JsonObject, context: ActionContext) -> JsonObj
         raise InvalidInput("invalid_input", f"say what to write: {', '.join(batch_outputs.FIELDS)}, one of them or several")
     async with _database(context) as database, batch_outputs.opened(paths, database, context) as outputs:
         summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
-        await outputs.begin(str(summary["batch_id"]))
+        await _off_loop(outputs.begin, str(summary["batch_id"]))
         await outputs.write_all(summary)
     if outputs.problems():
         raise ActionFailed(
@@ -232,7 +232,8 @@ async def _database(context: ActionContext) -> AsyncIterator[Database]:
             await _off_loop(database.close)
 
 
-def _submit(arguments: JsonObject, settings: Settings, database: Database) -> _Submission:
+def _submit(arguments: JsonObject, settings: Settings, database: Database, *, before: Callable[[str], None] | None = None) -> _Submission:
+    """Read, check and submit the input; ``before`` is called with the batch's id when the input is sound, and may refuse."""
     file, items = read.text(arguments, "file"), arguments.get("items")
     if (file is None) == (items is None):
         raise InvalidInput("invalid_input", "give the tasks by file or by items, and only by one of them")
@@ -261,6 +262,8 @@ def _submit(arguments: JsonObject, settings: Settings, database: Database) -> _S
         retry_limit=read.integer(arguments, "retry_limit", submitting.RETRY_LIMIT),
         shared_directories=read.flag(arguments, "shared_directories"),
     )
+    if before is not None:
+        before(submitting.batch_id(name))
     submitted = submitting.submit(database, name, found, options, add=read.flag(arguments, "add"), machine=leases.machine())
     submission = _Submission(submitted, concurrency)
     if read.flag(arguments, "start_worker", default=True):

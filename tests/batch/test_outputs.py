@@ -342,7 +342,7 @@ def test_a_full_disk_is_told_once_and_what_is_missing_comes_later(desk: Desk, mo
     paths = {"results_file": desk.home / "r.jsonl", "predictions": desk.home / "preds.json", "results_folder": desk.home / "out"}
     told: list[ProgressEvent] = []
     outputs = Outputs(paths, desk.database, told.append)
-    anyio.run(outputs.begin, batch)
+    outputs.begin(batch)
     real, full = os.fsync, [True]
     wrote = os.write
 
@@ -373,14 +373,15 @@ def test_a_full_disk_is_told_once_and_what_is_missing_comes_later(desk: Desk, mo
 
 
 def test_the_error_of_a_folder_comes_before_anything_is_taken_in(desk: Desk) -> None:
-    """run_batch with a foreign folder: no batch."""
+    """run_batch with a foreign folder, or another batch's: no batch."""
     (desk.home / "foreign").mkdir()
     (desk.home / "foreign" / "x").touch()
+    desk.export(desk.batch({"a": desk.done()}, "another"), results_folder=desk.home / "theirs")
     with Host(desk.settings, entry_points=False) as host:
-        envelope = host.call(
-            "run_batch", items=[{"prompt": "hello"}], name="one", start_worker=False, results_folder=str(desk.home / "foreign")
-        )
-        assert envelope["ok"] is False and "no folder of results" in str(envelope["error"])
-        assert host.call("list_batches")["data"] == {"batches": [], "count": 0}
+        for name, message in (("foreign", "is no folder of results"), ("theirs", "holds the results of another batch")):
+            place = str(desk.home / name)
+            envelope = host.call("run_batch", items=[{"prompt": "hello"}], name="one", start_worker=False, results_folder=place)
+            assert envelope["ok"] is False and message in str(envelope["error"])
+        assert host.call("list_batches")["data"]["count"] == 1  # type: ignore[index]
     with pytest.raises(InvalidInput, match="no folder of results"):
         folder.require_usable(desk.home / "foreign")
