@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import cast
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.private_files import make_private_folder, replace_private, sweep_files
+from netclaw_opencode._core.private_files import create_private, make_private_folder, replace_private
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
@@ -31,13 +31,14 @@ from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.work import checking, repositories
 from netclaw_opencode.work.checking import Check, Run
 from netclaw_opencode.work.git import Git, GitError, Store, write_repository
+from netclaw_opencode.work.keeping import Keep, sweep
 from netclaw_opencode.work.stores import Home
 
 FORM = "netclaw-opencode/statement"
 _VERSION = 1
 _KEY = "statement.key"
 _MOST_BYTES = 8 * 1024 * 1024
-_MOST, _LONGEST_DAYS = 500, 365
+_KEPT = Keep("statement_*.json", most=500, days=365)
 
 
 def git_version(git: Git) -> str:
@@ -66,7 +67,7 @@ def write_statement(state_dir: Path, facts: Mapping[str, object], *, git: Git) -
     document["seal"] = _seal(document, _key(state_dir))
     path = folder / f"{document['id']}.json"
     replace_private(path, (json.dumps(document, indent=1) + "\n").encode())
-    sweep_files(folder, "statement_*.json", most=_MOST, longest_days=_LONGEST_DAYS)
+    sweep(folder, _KEPT)
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
@@ -81,7 +82,12 @@ def _key(state_dir: Path) -> bytes:
     path = make_private_folder(state_dir) / _KEY
     with suppress(FileNotFoundError):
         return path.read_bytes()
-    replace_private(path, secrets.token_bytes(32))
+    made = path.with_name(f".{_KEY}.{secrets.token_hex(4)}")
+    create_private(made, secrets.token_bytes(32))
+    # Of two calls that make it at the same moment both must seal with the same one.
+    with suppress(FileExistsError):
+        os.link(made, path)
+    made.unlink()
     return path.read_bytes()
 
 
