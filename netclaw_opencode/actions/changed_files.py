@@ -147,8 +147,9 @@ class ChangeWatch:
             return
         work = partial(snapshots.take, Path(directory), self._home, list_ignored=self._list_ignored)
         self._before = await self._run(lambda git: work(git), max(0.0, left_seconds * _BEFORE_SHARE))
-        if self._before is not None and self._place is not None:
-            self._place.begin(self._before)
+        if self._place is not None:
+            # Without it nothing could be committed or applied.
+            self._place.begin(self.require("isolated work needs one"))
         if self._before is not None:
             self._others = stores.users_of(self._before.store)
             with suppress(OSError):
@@ -167,12 +168,11 @@ class ChangeWatch:
             self._problem = str(error)
             return None
 
-    def require(self) -> None:
-        """Refuse to go on without the first snapshot; raises ``ActionFailed`` (``work_failed``)."""
+    def require(self, why: str = "without one no file can be protected") -> Snapshot:
+        """Return the first snapshot; raises ``ActionFailed`` (``work_failed``) if there is none."""
         if self._before is None:
-            raise ActionFailed(
-                "work_failed", f"no snapshot of the directory ({self._problem}), so no file can be protected; nothing was sent"
-            )
+            raise ActionFailed("work_failed", f"no snapshot of the directory ({self._problem}), and {why}; nothing was sent")
+        return self._before
 
     async def put_back(self, protects: Callable[[str], bool]) -> list[str]:
         """Give the files that a caller protects the content that they had, and return their paths.

@@ -199,15 +199,16 @@ def write(store: Store, made: Plan, *, known: Mapping[bytes, tuple[int, ...] | N
         # What goes comes first: a folder may have to make room for a file, or a file for a folder.
         for path in sorted(made.wanted, key=lambda item: (made.wanted[item] != _ABSENT, item)):
             if identities(store, [path])[path] != known.get(path) and not _made_room(store, path, made):
-                raise ActionFailed("work_conflict", f"{shown(path)} was changed in this very moment; everything was put back")
+                raise ActionFailed("work_conflict", f"{_why_changed(path, made)}; everything was put back")
             _replace(store.root, path, staging, old / secrets.token_hex(8), gone=made.wanted[path] == _ABSENT, done=done)
     except BaseException as error:
         left = _put_back(done)
         if not left:
             shutil.rmtree(old, ignore_errors=True)
-        if isinstance(error, OSError):
+        if isinstance(error, (OSError, GitError)):
             put_back = f"could not be put back: {', '.join(left)}" if left else "all is as it was"
-            why = f"{error.filename or store.root}: {error.strerror}; {put_back}"
+            said = f"{error.filename or store.root}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            why = f"{said}; {put_back}"
             raise ActionFailed("work_failed", f"the changes could not be written ({why})") from error
         raise
     else:
@@ -238,6 +239,14 @@ def _made_room(store: Store, path: bytes, made: Plan) -> bool:
     return gone and not os.path.lexists(os.fsencode(store.root) + b"/" + path)
 
 
+def _why_changed(path: bytes, made: Plan) -> str:
+    """Say why a file is another than a moment ago: where the file system knows no case, we may have written it ourselves."""
+    same = next((other for other in made.wanted if other != path and shown(other).casefold() == shown(path).casefold()), None)
+    if same is None:
+        return f"{shown(path)} was changed in this very moment"
+    return f"{shown(same)} and {shown(path)} are one file in this folder: its file system knows no case"
+
+
 def _stage(store: Store, made: Plan, staging: Path) -> None:
     """Write the new contents beside, with line ends and modes as git would check them out."""
     index = Store(store.git, store.folder, store.root, staging / "index")
@@ -245,7 +254,7 @@ def _stage(store: Store, made: Plan, staging: Path) -> None:
     if not lines:
         return
     index.run("update-index", "-z", "--add", "--index-info", stdin=lines)
-    index.run("checkout-index", "-a", "-q", f"--prefix={staging}/files/")
+    index.run("checkout-index", "-a", "-q", "-f", f"--prefix={staging}/files/")
 
 
 def _replace(root: Path, path: bytes, staging: Path, old: Path, *, gone: bool, done: list[tuple[Path, Path | None]]) -> None:

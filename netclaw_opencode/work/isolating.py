@@ -146,7 +146,8 @@ def finish(bench: Bench, work: Work, before: Snapshot, after: Snapshot, *, messa
         if repository is None:
             raise worktrees.missing(work)
         objects = after.store.folder / "objects"
-        commit = worktrees.commit(work, repository, bench.git, objects=objects, index=after.store.index, message=message)
+        begun = replace(work, base_tree=before.tree)
+        commit = worktrees.commit(begun, repository, bench.git, objects=objects, index=after.store.index, message=message)
     return bench.ledger.change(work, base_tree=before.tree, final_tree=after.tree, commit=commit)
 
 
@@ -311,7 +312,9 @@ def unseen(bench: Bench, work: Work) -> str | None:
         return f"its files could not be compared ({error})"
     if work.state in ("running", "waiting") and not known:
         return "its task was killed before its first look at the files"
-    return told if now_tree != known and now_tree != work.final_tree else None
+    # A final tree that a killed call wrote down was in no result; one that waits for an answer was told so far.
+    seen = (known,) if work.state == "running" else (known, work.final_tree)
+    return told if now_tree not in seen else None
 
 
 def keep_patch(bench: Bench, work: Work, patch: Path) -> Work:

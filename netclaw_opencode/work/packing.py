@@ -14,12 +14,15 @@ import re
 import secrets
 import stat
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from netclaw_opencode.work.git import GitError
 
 if TYPE_CHECKING:
     from netclaw_opencode.work.git import Store
@@ -55,6 +58,9 @@ def add_files(store: Store, paths: Iterable[bytes]) -> list[bytes]:
     Args:
         store: A store without an index.
         paths: Files and links, by their path from the work tree's top.
+
+    Raises:
+        GitError: The time that git has is over.
     """
     kind = "sha256" if store.folder.name == "sha256" else "sha1"
     pack = _Pack(store.folder / "objects" / "pack", kind)
@@ -63,6 +69,8 @@ def add_files(store: Store, paths: Iterable[bytes]) -> list[bytes]:
     root = os.fsencode(store.root) + b"/"
     try:
         for path in sorted(set(paths)):
+            if time.monotonic() > store.git.ends:
+                raise GitError(f"{store.root} could not be read in the time that there was for it", timed_out=True)
             try:
                 found, content = _read(root + path)
             except FileNotFoundError:  # gone meanwhile
