@@ -68,8 +68,12 @@ def plan(store: Store, *, base: str, final: str, current: str) -> Plan:
     """
     made = Plan()
     theirs = dict(_differences(store, base, current))
+    links = tuple(path + b"/" for path, (_, entry) in theirs.items() if entry[0] == _GITLINK)
     for path, (old, new) in _differences(store, base, final).items():
-        now = theirs[path][1] if path in theirs else _current(store, path, old)
+        if path.startswith(links):  # a file of a submodule, which the folder's own tree does not hold
+            now = _current(store, path, _ABSENT)
+        else:
+            now = theirs[path][1] if path in theirs else _current(store, path, old)
         if _GITLINK in (old[0], new[0], now[0]):
             made.conflicts.append(Conflict(path, "it is a repository of its own"))
         elif now == new:
@@ -96,13 +100,13 @@ def _differences(store: Store, one: str, other: str) -> dict[bytes, tuple[Entry,
 
 
 def _current(store: Store, path: bytes, old: Entry) -> Entry:
-    """What the folder holds where its tree is no other than the base: the same, or an ignored file that no tree holds."""
+    """What the folder holds where its tree says nothing else than the base: the same, or a file that no tree of it holds."""
     place = Path(store.root, os.fsdecode(path))
     if old != _ABSENT or not os.path.lexists(place):
         return old
     if place.is_symlink() or not place.is_file():
         return ("ignored", "")
-    found = store.line("hash-object", "--", os.fsdecode(path))
+    found = store.line("hash-object", "-w", "--", os.fsdecode(path))
     return ("100755" if os.access(place, os.X_OK) else "100644", found)
 
 

@@ -194,6 +194,8 @@ class _Looked:
 
 def _taken(store: Store, repository: Repository | None, home: Home, *, before: Snapshot | None = None) -> Snapshot:
     """Bring the index up to date with the folder, and write its tree."""
+    if repository is not None and repository.has_submodules():
+        _open_links(store)
     looked = _Looked()
     looked.sort(_differing(store), store.root)
     if repository is not None and repository.has_submodules():
@@ -252,9 +254,24 @@ def _stamp(found: os.stat_result) -> Stamp:
 
 
 def _submodules(store: Store) -> list[bytes]:
+    return [path for path in _links(store) if _is_repository(store.root, path)]
+
+
+def _links(store: Store) -> list[bytes]:
+    """The paths at which the index has a repository of its own."""
     entries = store.run("ls-files", "-z", "-s").split(b"\0")
-    paths = [entry.partition(b"\t")[2] for entry in entries if entry.startswith(b"160000 ")]
-    return [path for path in paths if _is_repository(store.root, path)]
+    return [entry.partition(b"\t")[2] for entry in entries if entry.startswith(b"160000 ")]
+
+
+def _open_links(store: Store) -> None:
+    """Have the files of a submodule that is no repository here (a copy, a work tree of its own) looked at like any others."""
+    plain = []
+    for path in _links(store):
+        with suppress(OSError):
+            if not _is_repository(store.root, path) and os.listdir(path_in(store.root, path)):  # noqa: PTH208 - names are bytes
+                plain.append(path)
+    if plain:
+        store.run("update-index", "-z", "--force-remove", "--stdin", stdin=b"\0".join(plain) + b"\0")
 
 
 def _is_repository(root: Path, path: bytes) -> bool:
