@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.idempotency import read_key
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.actions import capping, changed_files
 from netclaw_opencode.actions.changed_files import ChangeWatch
@@ -62,7 +63,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     """Send and return once the turn is seen to run; the same idempotency key returns the turn that there is."""
     limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
-    key = keys.read_key(arguments, action="send_message_async")
+    key = read_key(arguments, action="send_message_async")
     ends = context.clock() + time_budget.remaining_up_to(_CALL_SECONDS, stopping=True)
     capping.require_no_caps(context)
     turns = await context.driver.turns()

@@ -66,6 +66,7 @@ class Turns:
         message_id: str | None = None,
         retries: RetryLimit | None = None,
         untouched: bool = False,
+        taken_over: bool = False,
         budget: Budget | None = None,
     ) -> results.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
@@ -74,13 +75,13 @@ class Turns:
         ``deadline_seconds`` + 15 s in total. A provider that keeps refusing beyond ``retries`` ends
         it earlier (``provider_retrying``). On cancellation it is stopped and verified too, and a ``stopping`` event
         says so, before the cancellation goes on. A turn that another call sent (the same ``message_id``) is only waited for: it is
-        that call's to stop. A turn that reaches a cap of ``budget`` is stopped likewise. Every other ending than success, or than
-        a request that is handed back, raises its error.
+        that call's to stop, unless that call is gone (``taken_over``). A turn that reaches a cap of ``budget`` is stopped likewise.
+        Every other ending than success, or than a request that is handed back, raises its error.
         """
         clock = self._connection.clock
         async with self._connection.watcher(session.directory).follow(session.id) as news:
             turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
-            turn.retries = retries or turn.retries
+            turn.retries, turn.taken_over = retries or turn.retries, taken_over
             turn.meter = Meter(self._connection, session, turn.message_id, budget) if budget is not None and budget.caps else None
             try:
                 verdict = Verdict("running")
@@ -100,8 +101,11 @@ class Turns:
                     while self._ended_by_refusal(turn, verdict):
                         await sending.go_on(self._connection, turn, prompt, words=permissions.GO_ON)
                         verdict = await self.follow(turn, news, until=ends)
+                    if turn.meter is not None and turn.taken_over and verdict.state == "completed":
+                        # It may have ended before this call: what follows it has what is left of its budget.
+                        await turn.meter.read()
             except anyio.get_cancelled_exc_class():
-                if turn.sent_by_us:
+                if turn.is_ours:
                     await self._stop(turn)
                 raise
             except DriverError as error:
@@ -193,11 +197,11 @@ class Turns:
                     with anyio.move_on_after(max(0.0, due)):
                         await self._wait_for_news(turn, news, every_event=enough is not None)
                 look_now = False
-                if turn.meter is not None and turn.sent_by_us and (over := turn.meter.stop_now()) is not None:
+                if turn.meter is not None and turn.is_ours and (over := turn.meter.stop_now()) is not None:
                     return over
                 try:
                     verdict = await self._look(turn)
-                    if turn.meter is not None and turn.sent_by_us:  # what another call sent is that call's to stop
+                    if turn.meter is not None and turn.is_ours:  # what another call sent is that call's to stop
                         verdict = await turn.meter.judge(verdict)
                 except DriverError as error:
                     await self._note_failed_look(turn, error)
@@ -318,7 +322,7 @@ class Turns:
             verdict = results.waiting_verdict(turn.pending)
         elif verdict.state != "failed":
             verdict = self._timeout_verdict(turn, verdict, deadline_seconds)
-            if not turn.sent_by_us:
+            if not turn.is_ours:
                 error = results.turn_error(self._connection, turn, verdict)
                 error.message += "; it was sent by another call and goes on"
                 raise error
@@ -330,7 +334,7 @@ class Turns:
 
     async def _stop_after(self, turn: Turn, error: DriverError) -> DriverError:
         """Return the error of a turn that could not be followed to its end, with what was done about it."""
-        if not turn.sent_by_us:
+        if not turn.is_ours:
             return error
         if error.code == "server_died":
             # Commands that its tools had started outlive it (F5); those of a server that is not ours are not touched.
