@@ -100,7 +100,7 @@ class Runs:
             self.problem = error
             await self.surely(partial(claims.give_back, self.database, claim))
             return "given back"
-        task.place = {"machine": self.machine, "state_dir": str(server.state_dir)}
+        task.place = {"machine": self.machine, "state_dir": str(server.folder)}
         if not await self.surely(partial(claims.note_server, self.database, claim, _place(task))):
             await self.pool.release(server, at_rest=True)
             return "void"

@@ -54,7 +54,7 @@ class Connection:
         health: Health,
         ours: bool,
         secrets: tuple[str, ...],
-        state_dir: Path,
+        locks_dir: Path,
         clock: Callable[[], float],
         end_orphans: Callable[[], Awaitable[int]],
         record: Recorder = NO_RECORD,
@@ -69,7 +69,7 @@ class Connection:
         self.ids = IdMaker(epoch_ms=http.server_time_ms)
         self.clock = clock
         self._secrets = secrets
-        self._state_dir = state_dir
+        self._locks_dir = locks_dir
         self._catalogues: OrderedDict[str, tuple[float, Catalogue]] = OrderedDict()
         self._created: OrderedDict[str, Session] = OrderedDict()
         self._tasks = tasks
@@ -86,7 +86,7 @@ class Connection:
     @asynccontextmanager
     async def locked(self, name: str, *, within_seconds: float = 0.0) -> AsyncIterator[bool]:
         """Hold a lock against other calls and processes of this user; False if another call keeps it."""
-        async with locks.hold(self._state_dir, name, within_seconds=within_seconds) as mine:
+        async with locks.hold(self._locks_dir, name, within_seconds=within_seconds) as mine:
             yield mine
 
     def sanitize(self, text: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from netclaw_opencode.work import packing, repositories
 from netclaw_opencode.work.git import Git, GitError, Store
@@ -133,6 +133,52 @@ def retake(before: Snapshot, home: Home, git: Git) -> Snapshot:
     if before.repository is None:
         remember_index(store)
     return replace(taken, seconds=time.monotonic() - began)
+
+
+def describe(snapshot: Snapshot) -> dict[str, object]:
+    """Return what must be kept of a snapshot, so that ``recall`` makes it again while the store has its files."""
+    kept: dict[str, object] = {
+        "root": str(snapshot.root),
+        "tree": snapshot.tree,
+        "big": {os.fsdecode(path): stamp for path, stamp in snapshot.big.items()},
+        "nested": {os.fsdecode(path): describe(inner) for path, inner in snapshot.nested.items()},
+    }
+    if snapshot.ignored_files is not None:
+        kept["ignored_files"] = {os.fsdecode(path): stamp for path, stamp in snapshot.ignored_files.items()}
+    return kept
+
+
+def recall(kept: Mapping[str, object], directory: Path, home: Home, git: Git) -> Snapshot:
+    """Return an earlier snapshot of the folder, ready for ``retake``.
+
+    Raises:
+        GitError: Its files are not kept any more, or the folder stands in another repository by now.
+        TooLargeError: As for ``take``.
+    """
+    now = take(directory, home, git, list_ignored="ignored_files" in kept)
+    try:
+        if str(now.root) != kept["root"]:
+            raise GitError(f"it was of {kept['root']}, and the folder is part of {now.root} now")
+        # Each file of it, not the tree alone: the store may have been made anew.
+        now.store.run("rev-list", "--objects", "--quiet", "--missing=error", "--no-object-names", str(kept["tree"]))
+        then = as_described(now, kept)
+        forget(*(inner for path, inner in now.nested.items() if path not in then.nested))
+        return then
+    except BaseException:
+        forget(now)
+        raise
+
+
+def as_described(now: Snapshot, kept: Mapping[str, object]) -> Snapshot:
+    """Return a snapshot with the files of an earlier one of the same folder; a repository within it that is gone is left out."""
+    inner = cast("Mapping[str, Mapping[str, object]]", kept["nested"])
+    nested = {path: as_described(now.nested[path], each) for name, each in inner.items() if (path := os.fsencode(name)) in now.nested}
+    ignored = _stamps(kept["ignored_files"]) if "ignored_files" in kept else None
+    return replace(now, tree=str(kept["tree"]), big=_stamps(kept["big"]), nested=nested, ignored_files=ignored)
+
+
+def _stamps(kept: object) -> dict[bytes, Stamp]:
+    return {os.fsencode(name): cast("Stamp", tuple(stamp)) for name, stamp in cast("Mapping[str, list[int]]", kept).items()}
 
 
 def forget(*snapshots: Snapshot) -> None:
@@ -290,4 +336,17 @@ def _nested(store: Store, paths: list[bytes], home: Home, before: Snapshot | Non
     return found
 
 
-__all__ = ["BIG_BYTES", "MOST_BYTES", "MOST_FILES", "Snapshot", "Stamp", "TooLargeError", "forget", "retake", "take"]
+__all__ = [
+    "BIG_BYTES",
+    "MOST_BYTES",
+    "MOST_FILES",
+    "Snapshot",
+    "Stamp",
+    "TooLargeError",
+    "as_described",
+    "describe",
+    "forget",
+    "recall",
+    "retake",
+    "take",
+]

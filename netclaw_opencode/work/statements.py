@@ -14,7 +14,6 @@ import platform
 import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import cast
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.private_files import make_private_folder, replace_private
+from netclaw_opencode._core.private_files import create_private, make_private_folder, replace_private
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
@@ -32,13 +31,14 @@ from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.work import checking, repositories
 from netclaw_opencode.work.checking import Check, Run
 from netclaw_opencode.work.git import Git, GitError, Store, write_repository
+from netclaw_opencode.work.keeping import Keep, sweep
 from netclaw_opencode.work.stores import Home
 
 FORM = "netclaw-opencode/statement"
 _VERSION = 1
 _KEY = "statement.key"
 _MOST_BYTES = 8 * 1024 * 1024
-_MOST, _LONGEST_DAYS = 500, 365
+_KEPT = Keep("statement_*.json", most=500, days=365)
 
 
 def git_version(git: Git) -> str:
@@ -67,7 +67,7 @@ def write_statement(state_dir: Path, facts: Mapping[str, object], *, git: Git) -
     document["seal"] = _seal(document, _key(state_dir))
     path = folder / f"{document['id']}.json"
     replace_private(path, (json.dumps(document, indent=1) + "\n").encode())
-    _sweep(folder)
+    sweep(folder, _KEPT)
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
@@ -82,17 +82,13 @@ def _key(state_dir: Path) -> bytes:
     path = make_private_folder(state_dir) / _KEY
     with suppress(FileNotFoundError):
         return path.read_bytes()
-    replace_private(path, secrets.token_bytes(32))
+    made = path.with_name(f".{_KEY}.{secrets.token_hex(4)}")
+    create_private(made, secrets.token_bytes(32))
+    # Of two calls that make it at the same moment both must seal with the same one.
+    with suppress(FileExistsError):
+        os.link(made, path)
+    made.unlink()
     return path.read_bytes()
-
-
-def _sweep(folder: Path) -> None:
-    oldest = time.time() - _LONGEST_DAYS * 86400
-    found = sorted(folder.glob("statement_*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for place, path in enumerate(found):
-        with suppress(OSError):
-            if place >= _MOST or path.stat().st_mtime < oldest:
-                path.unlink()
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,6 @@ def test_a_task_that_cannot_begin_leaves_no_work(in_git: Acting, requests_sent: 
     for wrong in (
         {"model": "offline/nothing"},
         {"base": "nowhere"},
-        {"idempotency_key": "key-1"},
         {"parent_id": "ses_00000000000000000000000000"},
         {"link_paths": ["../x"]},
     ):
