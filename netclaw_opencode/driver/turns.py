@@ -39,6 +39,8 @@ CLEANUP_SECONDS = 8.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 """Pauses between looks that fail, doubling."""
+_ERROR_WRITTEN_SECONDS = 10.0
+"""An error that was announced stands in its message at last after this: on a machine with many programs it took several seconds."""
 _PARTIAL_SECONDS = 1.5
 _LOCK_SECONDS = 15.0
 _STILL_RUNNING = frozenset({"runaway_turn", "provider_retrying", "turn_incomplete", "budget_exceeded", "stalled"})
@@ -189,7 +191,7 @@ class Turns:
         verdict = Verdict("running")
         # A turn that another call sent may have ended before the subscription: then no event comes any more.
         look_now = watching or not turn.sent_by_us
-        pause = _FIRST_PAUSE_SECONDS
+        pause, unwritten_since = _FIRST_PAUSE_SECONDS, None
         while not verdict.ended and clock() < until:
             with anyio.move_on_after(max(0.0, until - clock())):
                 if not look_now:
@@ -208,6 +210,13 @@ class Turns:
                     await anyio.sleep(pause)
                     look_now, pause = True, min(pause * 2, _LONGEST_PAUSE_SECONDS)
                     continue
+                if verdict.code == "interrupted" and turn.progress.announced:
+                    # The server says idle, then looks at the files (of a repository), and only then writes the error into the message.
+                    unwritten_since = unwritten_since if unwritten_since is not None else clock()
+                    if clock() < unwritten_since + _ERROR_WRITTEN_SECONDS:
+                        verdict, look_now = Verdict("running"), True
+                        await anyio.sleep(_FIRST_PAUSE_SECONDS)
+                        continue
                 pause = _FIRST_PAUSE_SECONDS
                 self._report_status(turn, news, verdict)
                 if verdict.state == "waiting":

@@ -137,7 +137,7 @@ def test_what_is_over_is_told_again_and_a_conflict_can_be_resolved(in_git: Actin
     repo, model = Path(in_git.directory), in_git.raw.model
     model.when("never green", bash("true"), Text("Done."))
     never = {"command": [f"echo run >> {tmp_path}/runs; false"], "shell": True, "attempts": 0}
-    asked = {"prompt": "never green", "directory": str(repo), "idempotency_key": "k-4", "check": never}
+    asked: Json = {"prompt": "never green", "directory": str(repo), "idempotency_key": "k-4", "check": never}
     first, second = (in_git.error("run_task", **asked) for _ in range(2))
     in_git.remember(first["details"]["session_id"])
     assert (second["code"], second["details"]["check"]) == ("check_failed", first["details"]["check"])
