@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netclaw_opencode._core.private_files import make_private_folder, read_private, replace_private, state_corrupt
+from netclaw_opencode._core.private_files import SAFE_DAYS, make_private_folder, read_private, replace_private, state_corrupt, sweep_files
 from netclaw_opencode.errors import Refused
-from netclaw_opencode.work.keeping import SAFE_DAYS, Keep, sweep
 from netclaw_opencode.work.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "keys"
 _VERSION = 1
-_KEPT = Keep("*.json", most=10_000, days=SAFE_DAYS)
+_MOST = 10_000
 
 
 @dataclass(slots=True)
@@ -69,7 +68,7 @@ class Keyed:
         self.key = key
         self._strict = strict
         self._path = folder(state_dir) / f"{key.digest[:32]}.json"
-        sweep(self._path.parent, _KEPT)
+        sweep_files(self._path.parent, "*.json", most=_MOST, longest_days=SAFE_DAYS)
         self.record = Record(key.request)
         self.read()
 
