@@ -11,12 +11,18 @@ import os
 import secrets
 import shlex
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from netclaw_opencode.errors import ActionFailed
 
+SAFE_DAYS = 7
+"""What tasks leave stays so long, however much it is (``sweep_files``)."""
+_DAY = 86400.0
+_SWEEP_SECONDS = 3600.0
+_SWEPT = ".swept"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # A link could lead anywhere, and a pipe without a reader would hang the call.
 _CAUTIOUS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -194,6 +200,35 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
+def sweep_files(folder: Path, pattern: str, *, most: int, longest_days: float) -> None:
+    """Remove files beyond the newest ``most`` ones, and those older than ``longest_days``; what cannot be removed stays.
+
+    Nothing goes within ``SAFE_DAYS``: a batch may have thousands of tasks, and whoever started it looks at each when all are done. A folder
+    is looked through once an hour at most, since it may hold very many files.
+
+    Args:
+        folder: The folder.
+        pattern: Which of its files, as a shell would say it.
+        most: How many may stay beyond ``SAFE_DAYS``.
+        longest_days: How long they may stay, in days.
+    """
+    now = time.time()
+    stamp = folder / _SWEPT
+    with suppress(OSError):
+        if 0 <= now - stamp.stat().st_mtime < _SWEEP_SECONDS:
+            return
+    with suppress(OSError):
+        stamp.touch(mode=0o600)
+    found: list[tuple[float, Path]] = []
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another process sweeps, too
+            found.append((now - path.lstat().st_mtime, path))
+    for place, (age, path) in enumerate(sorted(found)):
+        if age > longest_days * _DAY or (place >= most and age > SAFE_DAYS * _DAY):
+            with suppress(OSError):
+                path.unlink()
+
+
 @contextmanager
 def _open_folder(folder: Path) -> Iterator[tuple[Path, int | None]]:
     """Hold the folder open: a link that is put in its place meanwhile moves nothing. Yields the path of its files from there."""
@@ -231,6 +266,7 @@ def _remedy(path: Path, cause: OSError | None) -> str:
 
 
 __all__ = [
+    "SAFE_DAYS",
     "append_private",
     "create_private",
     "is_full",
@@ -243,4 +279,5 @@ __all__ = [
     "require_private_file",
     "require_private_folder",
     "state_corrupt",
+    "sweep_files",
 ]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netclaw_opencode._core.idempotency import Key
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.actions.isolation import Place
+    from netclaw_opencode.actions.transcripts import Recording
     from netclaw_opencode.driver.results import TurnResult
     from netclaw_opencode.driver.spending import Budget
     from netclaw_opencode.jsontypes import JsonObject
@@ -75,6 +76,9 @@ class Task:
     alone: bool = False
     """Whether no other call works on the task: what an earlier one began is this one's to hold to its caps and to stop."""
     budget: Budget = field(kw_only=True)
+    recording: Recording = field(kw_only=True)
+    part: str = "task"
+    """What its session is called in the transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +268,10 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         job.notes.append(JOINED)
     try:
         yield job
+        await _record(task, connection, job)
     except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await _record(task, connection, job, error)
         # Somebody else's prompt may run in it: then it is not ours alone any more.
         joined = isinstance(error, DriverError) and error.code == "prompt_joined"
         if not task.keep and not joined:
@@ -277,6 +284,13 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         raise
     if not (task.keep or task.hold or job.handed_back):
         await remove_session(connection, context, job, at_rest=True)
+
+
+async def _record(task: Task, connection: Connection, job: Job, error: BaseException | None = None) -> None:
+    """Read what the session holds, before it is removed."""
+    part = task.part if not task.attempt else f"{task.part}, try {task.attempt + 1}"
+    after = SessionTag.read(job.session).forked_through
+    await task.recording.read(connection, job.session, part=part, after=after, parent_id=task.parent_id, error=error)
 
 
 def _tell_of_proof(error: DriverError) -> None:

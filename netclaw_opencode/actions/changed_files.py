@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.private_files import make_private_folder
+from netclaw_opencode._core.private_files import make_private_folder, sweep_files
 from netclaw_opencode.actions.change_report import Report, Told, changed_ms, details_of
 from netclaw_opencode.driver import results
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.settings import is_loopback
 from netclaw_opencode.work import applying, changes, snapshots, stores
 from netclaw_opencode.work.git import Git, GitError
-from netclaw_opencode.work.keeping import Keep, sweep
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.verdict import Span
@@ -40,7 +39,7 @@ _BEFORE_SHARE = 0.1
 _AFTER_SECONDS = results.GATHER_SECONDS
 _COMMIT_SECONDS = 30.0
 """Time for the last look at isolated work and for its commit: its files are nowhere else."""
-_KEPT_PATCHES = Keep("*.patch", most=200, days=30)
+_MOST_PATCHES, _LONGEST_DAYS = 200, 30
 T = TypeVar("T")
 
 
@@ -274,7 +273,7 @@ class ChangeWatch:
             if mine.files:
                 folder = make_private_folder(self._settings.state_dir, "patches")
                 mine, patch = changes.write_patch(mine, folder / f"{time.time_ns() // 10**9}-{secrets.token_hex(4)}.patch")
-                sweep(folder, _KEPT_PATCHES)
+                sweep_files(folder, "*.patch", most=_MOST_PATCHES, longest_days=_LONGEST_DAYS)
             self._last_tree = after
             if self._place is not None:
                 self._place.finish(before, after, patch, git)

@@ -229,6 +229,7 @@ def _part(task: Task, number: int, held: list[Job]) -> Task:
         parent_id=held[-1].session.id if held else None,
         key=_part_of(task.key, number) if task.key is not None else None,
         needs_snapshot=False,
+        part=f"repair {number}",
     )
 
 

@@ -16,6 +16,7 @@ from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.driver.verdict import Verdict
 from netclaw_opencode.errors import ActionFailed, DriverError, Refused
 from netclaw_opencode.opencode.directories import Places
+from netclaw_opencode.work import keyed
 from netclaw_opencode.work.keyed import Keyed
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
             )
         except DriverError as error:
             if error.message_id is None:  # nothing was sent
-                known.forget()
+                keyed.forget(context.settings.state_dir, known.key)
             raise
     unseen = f"no snapshot of the directory ({watch.problem}): of what changes, only what OpenCode tells will be known"
     late = "the prompt was taken, and its turn is not seen to run yet: the server is slow to open the directory"

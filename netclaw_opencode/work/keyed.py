@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netclaw_opencode._core.private_files import make_private_folder, read_private, replace_private, state_corrupt
+from netclaw_opencode._core.private_files import SAFE_DAYS, make_private_folder, read_private, replace_private, state_corrupt, sweep_files
 from netclaw_opencode.errors import Refused
-from netclaw_opencode.work.keeping import SAFE_DAYS, Keep, sweep
+from netclaw_opencode.work.ledger import Ledger
 
 if TYPE_CHECKING:
     from netclaw_opencode._core.idempotency import Key
 
 _FOLDER = "keys"
 _VERSION = 1
-_KEPT = Keep("*.json", most=10_000, days=SAFE_DAYS)
+_MOST = 10_000
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Keyed:
         self.key = key
         self._strict = strict
         self._path = folder(state_dir) / f"{key.digest[:32]}.json"
-        sweep(self._path.parent, _KEPT)
+        sweep_files(self._path.parent, "*.json", most=_MOST, longest_days=SAFE_DAYS)
         self.record = Record(key.request)
         self.read()
 
@@ -118,14 +118,20 @@ class Keyed:
         if session_id not in self.record.sessions:
             self.note(sessions=[*self.record.sessions, session_id])
 
-    def forget(self) -> None:
-        """Remove the record: the key is not asked for any more."""
-        self._path.unlink(missing_ok=True)
-
 
 def folder(state_dir: Path) -> Path:
     """Return the folder of all records."""
     return make_private_folder(state_dir, _FOLDER)
+
+
+def forget(state_dir: Path, key: Key) -> None:
+    """Remove the record of a key that is not asked for any more."""
+    (folder(state_dir) / f"{key.digest[:32]}.json").unlink(missing_ok=True)
+
+
+def find_work(state_dir: Path, key: Key) -> str | None:
+    """Return the id of the isolated work of a key; None if there is none."""
+    return work_id_of(key) if Ledger(state_dir).has(work_id_of(key)) else None
 
 
 def work_id_of(key: Key) -> str:
@@ -133,4 +139,4 @@ def work_id_of(key: Key) -> str:
     return f"work_{key.part('work').digest[:12]}"
 
 
-__all__ = ["Keyed", "Record", "folder", "work_id_of"]
+__all__ = ["Keyed", "Record", "find_work", "folder", "forget", "work_id_of"]

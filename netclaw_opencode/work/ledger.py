@@ -137,6 +137,10 @@ class Ledger:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ActionFailed("state_corrupt", f"{path}: it is no record of work ({error})", details={"path": str(path)}) from error
 
+    def has(self, work_id: str) -> bool:
+        """Whether there is a record of this work."""
+        return (self.folder(work_id) / _RECORD).is_file()
+
     def works(self) -> tuple[list[Work], list[str]]:
         """Return every work, newest first, and the ids of those whose record cannot be read."""
         found: list[Work] = []

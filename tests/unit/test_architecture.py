@@ -41,13 +41,16 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "hookspecs": CORE | {"actions"},
     # What the driver returns is made of frozen types of the wire; the wire itself stays out of reach.
     "actions": CORE | {"batch", "doctor", "driver", "opencode", "records", "work"},
-    # A batch runs its tasks as anybody does, through the registry: by a host that the worker command hands in.
-    "batch": CORE | {"opencode"},
+    # A batch runs its tasks as anybody does, through the registry: by a host that the worker command hands in. What is remembered under the
+    # keys of its tasks it forgets itself.
+    "batch": CORE | {"opencode", "work.keyed"},
     "doctor": CORE | {"driver", "opencode"},
     "driver": CORE | {"opencode", "records"},
     # Git, folders and the caller's own check: it knows no server.
     "work": CORE,
     "opencode": CORE | {"records"},
+    # Pages are made from what the records hold; they ask nobody.
+    "report": CORE | {"records"},
     "skill": CORE | {"manifest"},
     "manifest": CORE,
     "records": CORE,
@@ -69,7 +72,8 @@ ONLY_IN: Mapping[str, set[str]] = {
     "psutil": {"opencode.process", "work.checking", "adapters.cli.demo", "testing"},
     "pytest": {"testing"},
     "yaml": {"_core.documents"},
-    "markdown_it": {"skill.check.markdown"},
+    "markdown_it": {"report.prose", "skill.check.markdown"},
+    "pygments": {"report.colours"},
     "jsonschema": {"_core.validation"},
     "referencing": {"_core.validation"},
     "dbos": {"batch.engine"},
