@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.actions import batch_outputs
+from netclaw_opencode.actions import batch_outputs, checked, isolation
 from netclaw_opencode.actions.batch_following import REST, Follower
 from netclaw_opencode.actions.batch_outputs import Outputs
 from netclaw_opencode.batch import claims, leases, looking, starting, submitting
@@ -283,13 +283,21 @@ class _Check:
         if given not in self._directories:
             self._directories[given] = read.workplace({"directory": given}, self._settings)
         read.require_sound(spec, self._settings)
-        checked: dict[str, object] = {**spec, "directory": self._directories[given]}
+        checked.read_check(spec)
+        wish = isolation.read_wish(spec)
+        if wish is not None and wish.isolation == "worktree" and not _in_repository(self._directories[given]):
+            raise InvalidInput("invalid_input", f"isolation: worktree: {given[:200]} is in no git repository; use isolation: copy")
+        found: dict[str, object] = {**spec, "directory": self._directories[given]}
         model = parse_model(spec.get("model", self._settings.model))
         if model is not None:
-            checked["model"] = str(model)
+            found["model"] = str(model)
         if "retry_budget_seconds" not in spec and "retry_attempts" not in spec:
-            checked["retry_budget_seconds"] = _PROVIDER_SECONDS
-        return checked
+            found["retry_budget_seconds"] = _PROVIDER_SECONDS
+        return found
+
+
+def _in_repository(directory: str) -> bool:
+    return any((folder / ".git").exists() for folder in (Path(directory), *Path(directory).parents))
 
 
 def _ensure_worker(settings: Settings, database: Database, *, concurrency: int) -> subprocess.Popen[bytes] | None:

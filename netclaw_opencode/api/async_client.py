@@ -959,7 +959,7 @@ class AsyncOpenCode(AsyncClient):
                 EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
                 ContextOverflowError, PermissionRequiredError, QuestionPendingError, ModelWithoutPriceError,
                 CheckFailedError, BudgetExceededError, StalledError, AbortUnconfirmedError, CleanupIncompleteError,
-                WorkFailedError, WorkConflictError, WorkNotFoundError.
+                WorkFailedError, WorkConflictError, WorkNotFoundError, WorkBusyError, WorkDirtyError.
         """
         request = Request(
             "run_task",

@@ -288,11 +288,14 @@ def _cost(envelope: JsonObject) -> float:
     """What a run has cost, as far as its result or its error tells."""
     data, error = envelope.get("data"), envelope.get("error")
     details = error.get("details") if isinstance(error, Mapping) else None
-    for place in (data, details):
-        usage = place.get("usage") if isinstance(place, Mapping) else None
-        cost = cast("Mapping[str, object]", usage).get("cost_usd") if isinstance(usage, Mapping) else None
-        if isinstance(cost, int | float):
-            return float(cost)
+    # Of a task that was over when its work could not be applied, the result stands in the error.
+    done = details.get("result") if isinstance(details, Mapping) else None
+    for place in (data, details, done):
+        for name in ("usage", "spent"):
+            usage = place.get(name) if isinstance(place, Mapping) else None
+            cost = cast("Mapping[str, object]", usage).get("cost_usd") if isinstance(usage, Mapping) else None
+            if isinstance(cost, int | float):
+                return float(cost)
     return 0.0
 
 

@@ -19,7 +19,7 @@ from typing import Protocol
 import anyio
 
 from netclaw_opencode._core.private_files import require_private_folder
-from netclaw_opencode.errors import DriverError
+from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.opencode import addresses, servers
 from netclaw_opencode.opencode.process import identity
@@ -101,6 +101,11 @@ class Pool:
         self._changing = anyio.Lock()
         self._adopting = anyio.Lock()
 
+    @property
+    def settings(self) -> Settings:
+        """The user's settings."""
+        return self._settings
+
     async def warm(self) -> None:
         """Start what is missing; raises ``DriverError`` where none can be started."""
         async with self._changing:
@@ -110,6 +115,8 @@ class Pool:
     async def acquire(self) -> Server:
         """A server with room for one more task; raises ``DriverError`` where none can be started."""
         async with self._changing:
+            if self._closed:
+                raise ServerProblem("server_unreachable", "this worker is ending, and starts no server any more")
             for server in [each for each in self._servers if not each.is_alive]:
                 server.retired = True
                 if not server.users:

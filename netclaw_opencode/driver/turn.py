@@ -151,6 +151,8 @@ class Turn:
     """Whether another call may have sent it."""
     sent: bool = False
     sent_by_us: bool = False
+    taken_over: bool = False
+    """Whether the call that sent it is gone, and this one has its place."""
     arrived: bool = False
     first_reading: int = 0
     """The first reading of the directory that says anything of the turn: those that began before the send are older than it."""
@@ -200,6 +202,11 @@ class Turn:
             sent_before=message_id is not None,
             transcript=transcript,
         )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this call's to hold to its caps and to stop."""
+        return self.sent_by_us or (self.taken_over and self.sent)
 
     @property
     def has_started(self) -> bool:

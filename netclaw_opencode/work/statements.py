@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import cast
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.private_files import create_private, make_private_folder, replace_private
+from netclaw_opencode._core.private_files import create_private, make_private_folder, replace_private, sweep_files
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
@@ -31,14 +31,13 @@ from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.work import checking, repositories
 from netclaw_opencode.work.checking import Check, Run
 from netclaw_opencode.work.git import Git, GitError, Store, write_repository
-from netclaw_opencode.work.keeping import Keep, sweep
 from netclaw_opencode.work.stores import Home
 
 FORM = "netclaw-opencode/statement"
 _VERSION = 1
 _KEY = "statement.key"
 _MOST_BYTES = 8 * 1024 * 1024
-_KEPT = Keep("statement_*.json", most=500, days=365)
+_MOST, _LONGEST_DAYS = 500, 365
 
 
 def git_version(git: Git) -> str:
@@ -67,7 +66,7 @@ def write_statement(state_dir: Path, facts: Mapping[str, object], *, git: Git) -
     document["seal"] = _seal(document, _key(state_dir))
     path = folder / f"{document['id']}.json"
     replace_private(path, (json.dumps(document, indent=1) + "\n").encode())
-    sweep(folder, _KEPT)
+    sweep_files(folder, "statement_*.json", most=_MOST, longest_days=_LONGEST_DAYS)
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 

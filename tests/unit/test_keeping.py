@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from netclaw_opencode._core import file_lock
+from netclaw_opencode._core.private_files import sweep_files
 from netclaw_opencode.opencode.trust import Trust
 from netclaw_opencode.opencode.trust.project_code import CodeFile
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.work import statements
-from netclaw_opencode.work.keeping import Keep, sweep
 
 DAY = 86400.0
 
@@ -30,14 +30,14 @@ def test_nothing_goes_within_a_week_however_many_there_are(tmp_path: Path) -> No
     young = [aged(tmp_path, f"{number}.patch", 6.9) for number in range(12)]
     older = [aged(tmp_path, f"older-{number}.patch", 8 + number) for number in range(3)]
     oldest = aged(tmp_path, "oldest.patch", 31)
-    sweep(tmp_path, Keep("*.patch", most=13, days=30))
+    sweep_files(tmp_path, "*.patch", most=13, longest_days=30)
     assert all(path.exists() for path in young)
     assert [path.exists() for path in (*older, oldest)] == [True, False, False, False]
     late = aged(tmp_path, "late.patch", 31)
-    sweep(tmp_path, Keep("*.patch", most=13, days=30))
+    sweep_files(tmp_path, "*.patch", most=13, longest_days=30)
     assert late.exists()  # the folder was looked through a moment ago
     os.utime(tmp_path / ".swept", (time.time() - DAY,) * 2)
-    sweep(tmp_path, Keep("*.patch", most=13, days=30))
+    sweep_files(tmp_path, "*.patch", most=13, longest_days=30)
     assert not late.exists()
 
 
