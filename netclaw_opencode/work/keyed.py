@@ -61,7 +61,8 @@ class Keyed:
     Args:
         state_dir: The state folder.
         key: The key and its request.
-        strict: Whether a record of another request is a conflict; else it counts for nothing, and the server decides.
+        strict: Whether a record of another request is a conflict, and one that cannot be read an error; else it counts for nothing, and
+            the server decides.
     """
 
     def __init__(self, state_dir: Path, key: Key, *, strict: bool = True) -> None:
@@ -99,6 +100,8 @@ class Keyed:
             names = {item.name for item in fields(Record)}
             record = Record(**{name: value for name, value in wire.items() if name in names})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if not self._strict:
+                return
             raise state_corrupt(self._path, f"it is no record of a task ({error})") from error
         if record.request != self.key.request:
             if not self._strict:

@@ -47,6 +47,7 @@ def test_what_is_written_is_read_by_the_next_call(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(ActionFailed, match="no record of a task"):
         Keyed(tmp_path, key())
+    assert not Keyed(tmp_path, key(), strict=False).has_begun
     keyed.forget(tmp_path, key())
     assert not Keyed(tmp_path, key()).has_begun and keyed.find_work(tmp_path, key()) is None
     work_id = keyed.work_id_of(key())
