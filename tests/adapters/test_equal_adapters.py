@@ -328,14 +328,7 @@ RUNS: dict[str, Callable[[Acting], Json]] = {
     "list_work": lambda _: {},
     "recover": lambda _: {},
 }
-APART = {
-    "start_server",
-    "stop_server",
-    "install_opencode",
-    "explain",
-    "report",
-    *(n for n in ACTIONS if n.endswith("_work") or "batch" in n),
-}
+APART = {n for n in ACTIONS if n.endswith(("_server", "_opencode", "_work", "explain", "report")) or "batch" in n}
 """Run by tests of their own: they need a server, a file or a database of this test's making."""
 assert set(RUNS) | APART == set(ACTIONS), "no action of the manifest is left out"
 
