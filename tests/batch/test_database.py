@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from netclaw_opencode.batch import leases, looking, submitting
 from netclaw_opencode.batch.database import Database, change, checked_url, row, rows
@@ -261,4 +262,20 @@ def test_an_old_worker_and_a_new_one_in_containers_of_their_own(postgres: Postgr
     results = place.results(batch)
     assert (results["held"]["state"], results["held"]["attempts"]) == ("completed", 2)
     assert beats() == {}
+    database.close()
+
+
+def test_a_large_submission_keeps_its_transaction_busy(tmp_path: Path) -> None:
+    """It is written in parts: a Postgres that saw the transaction idle while all of it is made ready would end the connection."""
+    database = Database(checked_url(str(tmp_path / "batches.sqlite3")))
+    database.prepare()
+    sizes: list[int] = []
+
+    def count(_connection: object, _cursor: object, statement: str, values: Sequence[object], *_more: object) -> None:
+        if statement.startswith("INSERT INTO netclaw_items"):
+            sizes.append(len(values))
+
+    sa.event.listen(database.engine, "before_cursor_execute", count)
+    submitting.submit(database, "large", [item(str(number)) for number in range(4500)], Options(), add=False, machine="here")
+    assert sizes == [2000, 2000, 500]
     database.close()
