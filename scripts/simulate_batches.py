@@ -109,7 +109,7 @@ class SimulatedWorker:
                 now = time.monotonic()
                 if now >= beat:
                     beat = now + _BEAT_SECONDS
-                    with self.database.write() as connection:
+                    with self.database.write(alone=False) as connection:
                         change(connection, "UPDATE netclaw_workers SET beat = beat + 1 WHERE id = :me", me=self.name)
                 for due, claim in [each for each in running if each[0] <= now]:
                     running.remove((due, claim))

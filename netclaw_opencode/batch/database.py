@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SETTING = "OPENCODE_DRIVER_BATCH_URL"
 _FILE = "batches.sqlite3"
 _LOCK_KEY = 0x6E65_7463_6C61_7721
-"""Key of the advisory lock that makes Postgres transactions of ours run one after the other, as SQLite does by itself."""
+"""Key of the advisory lock that makes choices, submissions and the like run one after the other on Postgres, as SQLite does by itself."""
 _BUSY_SECONDS = 30.0
 """How long SQLite waits for another writer; a writer of ours is done in milliseconds, a copy of the file may take longer."""
 _CONNECT_SECONDS = 10
@@ -87,12 +87,17 @@ class Database:
         return engine
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction that no other writer of batches runs beside; an error takes all of it back."""
+    def write(self, *, alone: bool = True) -> Iterator[Connection]:
+        """One transaction; an error takes all of it back.
+
+        Args:
+            alone: Whether no other writer of batches may run beside it on Postgres. What changes an item or a worker under a
+                condition that its row itself holds needs no such thing, and is not to wait for those that do. SQLite has one writer.
+        """
         with self.reachable(), self.engine.connect() as connection, connection.begin():
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
+            elif alone:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
             yield connection
 

@@ -134,10 +134,11 @@ def many_in_peace(folder: Path, share: float) -> Figure:
     grown = last.worker_mib - first.worker_mib
     store = (last.store_kib - first.store_kib) / max(1, last.done - first.done)
     most = max(each.server_mib for each in looks)
+    servers, workers = (", ".join(f"{getattr(each, name):.0f}" for each in looks) for name in ("server_mib", "worker_mib"))
     reading = (
         f"{results} in {time.monotonic() - began:.0f} s; from {first.done} to {last.done} tasks: worker {first.worker_mib:.0f} to "
-        f"{last.worker_mib:.0f} MiB, open files {first.files} to {last.files}, server at most {most:.0f} MiB "
-        f"({', '.join(f'{each.server_mib:.0f}' for each in looks)}), store {store:.1f} KiB for each task; left running {left}"
+        f"{last.worker_mib:.0f} MiB ({workers}), open files {first.files} to {last.files}, server at most {most:.0f} MiB ({servers}), "
+        f"store {store:.1f} KiB for each task; left running {left}"
     )
     held = (
         exit_code == 0
