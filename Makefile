@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint schemas skill site suite coverage bench simulate soak mutants dist lock clean ready ready-dev ready-mutants ready-opencode
+.PHONY: help demo test lint schemas skill site suite coverage bench simulate soak mutants dist lock clean ready ready-dev ready-mutants ready-opencode ready-browser ready-test
 
 # The first one that can make a virtual environment; PYTHON=/path/to/python overrides the choice.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -39,7 +39,7 @@ help:
 demo: ready ready-opencode
 	@$(WITH_OPENCODE) $(BIN)/netclaw-opencode demo
 
-test: lint schemas skill site suite
+test: ready-test lint schemas skill site suite
 
 lint: ready-dev
 	$(BIN)/ruff check --quiet
@@ -76,10 +76,10 @@ site: ready-dev
 
 # Four at a time: much of a test's time is waiting, for deadlines and for OpenCode. A file stays together, with one server for each worker.
 # stay in the order of tests/conftest.py, the slow ones first.
-suite: ready-dev ready-opencode
+suite: ready-dev ready-opencode ready-browser
 	$(WITH_OPENCODE) $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-coverage: ready-dev ready-opencode
+coverage: ready-dev ready-opencode ready-browser
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(WITH_OPENCODE) $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report > build/coverage/report.txt
@@ -125,3 +125,10 @@ ready-mutants:
 
 ready-opencode:
 	@$(SETUP) opencode
+
+ready-browser:
+	@$(SETUP) browser
+
+# All at once: the browser is fetched while the packages are installed.
+ready-test:
+	@$(SETUP) dev opencode browser

@@ -50,6 +50,8 @@ class Settings:
     policy: Path | None = None
     audit: Path | None = None
     record: Path | None = None
+    trajectory: bool = True
+    """Whether tasks leave a transcript in the state folder."""
     roots: tuple[Path, ...] = ()
     """Folders in (or below) which sessions may work; none named: anywhere but the system's and the bare home directory."""
     trust: tuple[Path, ...] = ()
@@ -97,6 +99,7 @@ class Settings:
             policy=_absolute(environ, "OPENCODE_DRIVER_POLICY"),
             audit=_absolute(environ, "OPENCODE_DRIVER_AUDIT"),
             record=_absolute(environ, "OPENCODE_DRIVER_RECORD"),
+            trajectory=_switch(environ, "OPENCODE_DRIVER_TRAJECTORY", default=True),
             roots=_folders(environ, "OPENCODE_DRIVER_ROOTS"),
             trust=_folders(environ, "OPENCODE_DRIVER_TRUST"),
             required_plugins=_names(environ, "OPENCODE_DRIVER_REQUIRED_PLUGINS"),
@@ -272,6 +275,15 @@ def results_dir(environ: Mapping[str, str]) -> Path:
 
 def _names(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
     return tuple(name for name in environ.get(variable, "").replace(" ", "").split(",") if name)
+
+
+def _switch(environ: Mapping[str, str], variable: str, *, default: bool) -> bool:
+    text = environ.get(variable)
+    if not text:
+        return default
+    if text not in ("on", "off"):
+        raise InvalidInput("invalid_input", f"{variable} {text[:40]!r} must be on or off")
+    return text == "on"
 
 
 def _folders(environ: Mapping[str, str], variable: str) -> tuple[Path, ...]:

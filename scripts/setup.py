@@ -7,6 +7,9 @@ still reads far enough to be told that it is too old. It writes nowhere else; pi
     setup.py dev        the same with the tools of the tests
     setup.py mutants    the same with the tool of `make mutants`
     setup.py opencode   .tools/opencode.path names an OpenCode that can be driven
+    setup.py browser    the machine has a Chromium or a Chrome; Debian's is installed if root may do that
+
+Several parts may be named at once; the browser is then fetched beside the others.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +49,15 @@ LEVELS = {
 REQUIREMENTS = {level: ROOT / ".ci" / f"requirements-{level}.txt" for level in LEVELS}
 INPUTS = (ROOT / "pyproject.toml", *REQUIREMENTS.values(), ROOT / "netclaw_opencode" / "__init__.py")
 
+BROWSERS = (
+    *("chromium-headless-shell", "chromium", "google-chrome", "google-chrome-stable", "chromium-browser"),
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+"""Where a browser for the tests of the pages is looked for, unless CHROME_PATH names one."""
+DEBIAN_BROWSERS = ("chromium-headless-shell", "chromium")
+"""Debian's packages, the smaller one first; older releases have only the second."""
+
 ELSEWHERE = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH", "npm_config_prefix")
 
 
@@ -54,14 +67,23 @@ class SetupFailed(Exception):
 
 def main(wanted: list[str]) -> int:
     """Do each named part of the set-up; what is ready already costs no time and prints nothing."""
-    parts: dict[str, Callable[[], None]] = {**{level: functools.partial(install, level) for level in LEVELS}, "opencode": find_opencode}
+    parts: dict[str, Callable[[], None]] = {
+        **{level: functools.partial(install, level) for level in LEVELS},
+        "opencode": find_opencode,
+        "browser": install_browser,
+    }
     if not wanted or any(name not in parts for name in wanted):
         print(__doc__, file=sys.stderr)
         return 2
     try:
         check_python()
-        for name in wanted:
-            parts[name]()
+        with ThreadPoolExecutor(1) as beside:
+            browser = beside.submit(parts["browser"]) if "browser" in wanted else None
+            for name in wanted:
+                if name != "browser":
+                    parts[name]()
+            if browser is not None:
+                browser.result()
     except SetupFailed as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -144,6 +166,40 @@ def install_opencode(binary: Path) -> None:
         found = version_of(str(binary))
         if found != OPENCODE:
             raise SetupFailed(f"{binary} says version {found or 'nothing'} where {OPENCODE} was expected; see {step.log}")
+
+
+def find_browser() -> str | None:
+    """Return the browser for the tests of the pages: the named one, else the first one that the machine has."""
+    named = os.environ.get("CHROME_PATH")
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise SetupFailed(f"CHROME_PATH={named} is no program; unset it, or name a Chromium or a Chrome")
+        return found
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def install_browser() -> None:
+    """Get Debian's browser if there is none and it can be had. Without one only its tests fail, and say how to get one."""
+    apt = shutil.which("apt-get")
+    if find_browser() is not None or apt is None or os.geteuid() != 0:
+        return
+    began = time.monotonic()
+    env = {**environment(), "DEBIAN_FRONTEND": "noninteractive"}
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "browser.log").open("a", encoding="utf-8") as log:
+
+        def run(*command: str) -> bool:
+            options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2"]
+            return (
+                subprocess.run([apt, *options, *command], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
+                == 0
+            )
+
+        # The list of packages may be older than what the mirror still has.
+        done = run("update") and any(run("install", "--no-install-recommends", name) for name in DEBIAN_BROWSERS)
+    said = f"{time.monotonic() - began:.0f} s" if done else f"failed; the log: {TOOLS / 'browser.log'}"
+    print(f"setup: a browser for the tests of the pages, with apt-get ... {said}", flush=True)
 
 
 def version_of(binary: str) -> str | None:

@@ -11,6 +11,7 @@ import os
 import secrets
 import shlex
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -194,6 +195,26 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
+def sweep_files(folder: Path, pattern: str, *, most: int, longest_days: float) -> None:
+    """Remove files beyond the newest ``most`` ones, and those older than ``longest_days``; what cannot be removed stays.
+
+    Args:
+        folder: The folder.
+        pattern: Which of its files, as a shell would say it.
+        most: How many may stay.
+        longest_days: How long they may stay, in days.
+    """
+    found: list[tuple[float, Path]] = []
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another process sweeps, too
+            found.append((path.lstat().st_mtime, path))
+    oldest = time.time() - longest_days * 86400
+    for place, (changed, path) in enumerate(sorted(found, reverse=True)):
+        if place >= most or changed < oldest:
+            with suppress(OSError):
+                path.unlink()
+
+
 @contextmanager
 def _open_folder(folder: Path) -> Iterator[tuple[Path, int | None]]:
     """Hold the folder open: a link that is put in its place meanwhile moves nothing. Yields the path of its files from there."""
@@ -243,4 +264,5 @@ __all__ = [
     "require_private_file",
     "require_private_folder",
     "state_corrupt",
+    "sweep_files",
 ]

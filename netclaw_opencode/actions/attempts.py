@@ -27,6 +27,7 @@ from netclaw_opencode.opencode.models import parse_model
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.actions.isolation import Place
+    from netclaw_opencode.actions.transcripts import Recording
     from netclaw_opencode.driver.keys import Key
     from netclaw_opencode.driver.results import TurnResult
     from netclaw_opencode.driver.spending import Budget
@@ -64,6 +65,9 @@ class Task:
     """The session is its caller's to remove: something may follow in a fork of it."""
     needs_snapshot: bool = False
     budget: Budget = field(kw_only=True)
+    recording: Recording = field(kw_only=True)
+    part: str = "task"
+    """What its session is called in the transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +237,10 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         job.notes.append("the same idempotency key: this is the task that was started before")
     try:
         yield job
+        await _record(task, connection, job)
     except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await _record(task, connection, job, error)
         # Somebody else's prompt may run in it: then it is not ours alone any more.
         joined = isinstance(error, DriverError) and error.code == "prompt_joined"
         if not task.keep and not joined:
@@ -246,6 +253,13 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
         raise
     if not (task.keep or task.hold or job.handed_back):
         await remove_session(connection, context, job, at_rest=True)
+
+
+async def _record(task: Task, connection: Connection, job: Job, error: BaseException | None = None) -> None:
+    """Read what the session holds, before it is removed."""
+    part = task.part if not task.attempt else f"{task.part}, try {task.attempt + 1}"
+    after = SessionTag.read(job.session).forked_through
+    await task.recording.read(connection, job.session, part=part, after=after, parent_id=task.parent_id, error=error)
 
 
 def _tell_of_proof(error: DriverError) -> None:

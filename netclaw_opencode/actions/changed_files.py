@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
-from netclaw_opencode._core.private_files import make_private_folder
+from netclaw_opencode._core.private_files import make_private_folder, sweep_files
 from netclaw_opencode.driver import results
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.settings import is_loopback
@@ -254,7 +254,7 @@ class ChangeWatch:
             if mine.files:
                 folder = make_private_folder(self._settings.state_dir, "patches")
                 mine, patch = changes.write_patch(mine, folder / f"{time.time_ns() // 10**9}-{secrets.token_hex(4)}.patch")
-                _sweep_patches(folder)
+                sweep_files(folder, "*.patch", most=_MOST_PATCHES, longest_days=_LONGEST_DAYS)
             self._last_tree = after
             if self._place is not None:
                 self._place.finish(before, after, patch, git)
@@ -381,15 +381,6 @@ def details_of(report: Report) -> dict[str, object]:
 def _may_change_anything(span: Span) -> bool:
     """Return whether a tool ran that could have written anywhere: a command, a sub-agent, a tool of a plugin or of an MCP server."""
     return any(use.tool not in _CONFINED_TOOLS for step in span.steps for use in step.tools)
-
-
-def _sweep_patches(folder: Path) -> None:
-    """Remove patches beyond the newest ones, and old ones."""
-    oldest = time.time() - _LONGEST_DAYS * 86400
-    for place, path in enumerate(sorted(folder.glob("*.patch"), reverse=True)):
-        with suppress(OSError):
-            if place >= _MOST_PATCHES or path.stat().st_mtime < oldest:
-                path.unlink()
 
 
 __all__ = ["ChangeWatch", "Report", "details_of", "find_git", "home_of", "watched"]

@@ -153,6 +153,7 @@ async def _mended(task: Task, judged: Judged, context: ActionContext, watch: Cha
         # A fork works where its parent did, and knows what was done.
         kept = {name: value for name, value in task.arguments.items() if name not in ("output_schema", "title")}
         task = replace(task, arguments={**kept, "prompt": prompt}, parent_id=job.session.id, needs_snapshot=False)
+        task = replace(task, part=f"repair {number + 1}")
     raise AssertionError("the last attempt returns or raises")
 
 

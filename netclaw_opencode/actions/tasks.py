@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
-from netclaw_opencode.actions import capping, checked, isolation, stating
+from netclaw_opencode.actions import capping, checked, isolation, stating, transcripts
 from netclaw_opencode.actions.attempts import Job, Task, run_watched
 from netclaw_opencode.driver import keys, rules
 from netclaw_opencode.errors import ActionFailed, DriverError
@@ -16,6 +17,7 @@ from netclaw_opencode.errors import ActionFailed, DriverError
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.actions.isolation import Place
+    from netclaw_opencode.actions.transcripts import Recording
     from netclaw_opencode.jsontypes import JsonObject
 
 _TASK_SECONDS = 86400.0
@@ -29,6 +31,11 @@ _SHARED = ("directory", "title", "model", "retry_budget_seconds", "retry_attempt
 
 async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
     """Create (or fork), send, wait, delete: one task in one call."""
+    async with transcripts.recording("run_task", context) as recording:
+        return await transcripts.finish(recording, context, await _run_task(arguments, context, recording))
+
+
+async def _run_task(arguments: JsonObject, context: ActionContext, recording: Recording) -> dict[str, object]:
     limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 600), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
     key = keys.read_key(arguments, action="run_task")
@@ -44,6 +51,7 @@ async def run_task(arguments: JsonObject, context: ActionContext) -> JsonObject:
         key=key,
         list_ignored=read.flag(arguments, "list_ignored"),
         budget=capping.read_budget(arguments, context),
+        recording=recording,
     )
     check = checked.read_check(arguments)
     began_at = _now()
@@ -110,15 +118,16 @@ async def run_plan_and_implement(arguments: JsonObject, context: ActionContext) 
     began = context.clock()
     limit = time_budget.current().clamp(rules.require_deadline(read.seconds(arguments, "deadline_seconds", 1200), longest=_TASK_SECONDS))
     read.require_sound(arguments, context.settings)
-    async with isolation.isolated(arguments, context, ends=began + limit) as place:
-        output = await _plan_and_implement(arguments, context, began=began, limit=limit, place=place)
-        if place is not None:
-            await _end_isolated(place, arguments, output, waits=output["state"] == "waiting")
-    return output
+    async with transcripts.recording("run_plan_and_implement", context) as recording:
+        async with isolation.isolated(arguments, context, ends=began + limit) as place:
+            output = await _plan_and_implement(arguments, context, recording, began=began, limit=limit, place=place)
+            if place is not None:
+                await _end_isolated(place, arguments, output, waits=output["state"] == "waiting")
+        return await transcripts.finish(recording, context, output)
 
 
 async def _plan_and_implement(
-    arguments: JsonObject, context: ActionContext, *, began: float, limit: float, place: Place | None
+    arguments: JsonObject, context: ActionContext, recording: Recording, *, began: float, limit: float, place: Place | None
 ) -> dict[str, object]:
     keep = read.flag(arguments, "keep_sessions")
     budget = capping.read_budget(arguments, context)
@@ -129,7 +138,8 @@ async def _plan_and_implement(
         to_plan["model"] = arguments["plan_model"]
     if "thinking" in arguments:
         to_plan["thinking"] = arguments["thinking"]
-    planned = await run_watched(Task("plan", to_plan, began + limit, limit, keep, place=place, budget=budget), context)
+    to_run = partial(Task, ends=began + limit, limit_seconds=limit, keep=keep, place=place, budget=budget, recording=recording)
+    planned = await run_watched(to_run("plan", to_plan, part="plan"), context)
     plan_job, plan = planned.job, planned.result
     if plan.is_waiting:
         return {
@@ -150,7 +160,7 @@ async def _plan_and_implement(
         "agent": read.text(arguments, "agent") or "build",
     }
     try:
-        done = await run_watched(Task("implement", to_build, began + limit, limit, keep, place=place, budget=budget), context)
+        done = await run_watched(to_run("implement", to_build, part="implementation"), context)
     except DriverError as error:
         error.details["plan"] = plan.text
         raise

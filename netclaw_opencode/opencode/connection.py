@@ -20,9 +20,10 @@ from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.opencode.process import locks
 from netclaw_opencode.opencode.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.opencode.wire import reading, routes
-from netclaw_opencode.opencode.wire.history import History, session_not_found
+from netclaw_opencode.opencode.wire.history import History
 from netclaw_opencode.opencode.wire.http import HttpNotFoundError, sanitize
 from netclaw_opencode.opencode.wire.ids import IdMaker
+from netclaw_opencode.opencode.wire.pages import read_pages, session_not_found
 from netclaw_opencode.records.recorder import NO_RECORD, Recorder
 from netclaw_opencode.settings import is_loopback
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.opencode.models import Catalogue
     from netclaw_opencode.opencode.wire.events import EventHub
     from netclaw_opencode.opencode.wire.http import HttpClient
-    from netclaw_opencode.opencode.wire.types import FileChange, Health, PermissionRule, Provider, Session, SessionStatus
+    from netclaw_opencode.opencode.wire.types import FileChange, Health, Message, PermissionRule, Provider, Session, SessionStatus
 
 _CATALOGUE_SECONDS = 30.0
 _CATALOGUES = 32
@@ -140,6 +141,10 @@ class Connection:
     def history(self, session: Session) -> History:
         """Return the messages of a session, nothing of them read yet."""
         return History(self.http, session)
+
+    def pages(self, session: Session) -> AsyncIterator[tuple[Message, ...]]:
+        """Return the messages of a session page by page, the newest page first; nothing of them is kept."""
+        return read_pages(self.http, session)
 
     async def children(self, session: Session) -> tuple[Session, ...]:
         """Sub-agents' sessions directly below one (F36)."""

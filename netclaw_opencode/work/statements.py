@@ -14,7 +14,6 @@ import platform
 import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import cast
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.private_files import make_private_folder, replace_private
+from netclaw_opencode._core.private_files import make_private_folder, replace_private, sweep_files
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
@@ -67,7 +66,7 @@ def write_statement(state_dir: Path, facts: Mapping[str, object], *, git: Git) -
     document["seal"] = _seal(document, _key(state_dir))
     path = folder / f"{document['id']}.json"
     replace_private(path, (json.dumps(document, indent=1) + "\n").encode())
-    _sweep(folder)
+    sweep_files(folder, "statement_*.json", most=_MOST, longest_days=_LONGEST_DAYS)
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
@@ -84,15 +83,6 @@ def _key(state_dir: Path) -> bytes:
         return path.read_bytes()
     replace_private(path, secrets.token_bytes(32))
     return path.read_bytes()
-
-
-def _sweep(folder: Path) -> None:
-    oldest = time.time() - _LONGEST_DAYS * 86400
-    found = sorted(folder.glob("statement_*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for place, path in enumerate(found):
-        with suppress(OSError):
-            if place >= _MOST or path.stat().st_mtime < oldest:
-                path.unlink()
 
 
 @dataclass(frozen=True, slots=True)

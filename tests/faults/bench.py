@@ -111,12 +111,13 @@ def nothing_left(state_dir: Path) -> Iterator[None]:
     yield
     wait_until(lambda: threading.active_count() <= threads, SOON, what=f"the end of {[item.name for item in threading.enumerate()]}")
     wait_until(lambda: _handles() <= handles, SOON, what=f"closed descriptors ({handles} before)")
-    assert litter(state_dir) == []
+    left = litter(state_dir)
+    assert left == [], left
 
 
 def litter(state_dir: Path) -> list[str]:
     """What should not stand in the state folder between calls."""
-    kept = ("server.json", "server.log", "trusted.json", "opened-", "schemas", "snapshots", "patches", "statement", "work")
+    kept = ("server.json", "server.log", "trusted.json", "opened-", "schemas", "snapshots", "patches", "statement", "trajectories", "work")
     if not state_dir.is_dir():
         return []
     # What is kept of files outlives a call; the index of a snapshot does not, but that of a killed process stays until the next call there.

@@ -132,3 +132,41 @@ def test_without_a_home_the_caches_go_into_the_project(tools: Path, monkeypatch:
     assert given["HOME"] == str(tools / "home")
     assert Path(given["HOME"]).is_dir()
     assert "PIP_USER" not in given
+
+
+def test_a_browser_is_taken_from_the_machine(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The named one before the one on PATH; nothing is installed."""
+    monkeypatch.setattr(setup, "BROWSERS", setup.BROWSERS[:4])
+    on_path = fake_opencode(tmp_path / "bin", "exit 0", name="google-chrome")
+    fake_opencode(tmp_path / "bin", "exit 3", name="apt-get")
+    assert setup.main(["browser"]) == 0 and setup.find_browser() == str(on_path)
+    named = fake_opencode(tmp_path, "exit 0", name="mine")
+    monkeypatch.setenv("CHROME_PATH", str(named))
+    assert setup.find_browser() == str(named)
+    assert not tools.exists()
+
+
+def test_a_browser_comes_from_debian_if_root_may_install_it(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second package where the release lacks the first; for others than root nothing is tried; a failure stops nothing."""
+    monkeypatch.setattr(setup, "BROWSERS", setup.BROWSERS[:4])
+    monkeypatch.delenv("CHROME_PATH", raising=False)
+    browser = tmp_path / "bin" / "chromium"
+    made = f"""/bin/echo "$@" >> {tmp_path}/asked; case "$*" in *headless*) exit 100;; *"chromium") /bin/cp "$0" {browser};; esac"""
+    fake_opencode(tmp_path / "bin", made, name="apt-get")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert setup.main(["browser"]) == 0 and setup.find_browser() is None and not tools.exists()
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert setup.main(["browser"]) == 0 and setup.find_browser() == str(browser)
+    asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[-1] for line in asked] == ["update", "chromium-headless-shell", "chromium"]
+    browser.unlink()
+    fake_opencode(tmp_path / "bin", "exit 100", name="apt-get")
+    assert setup.main(["browser"]) == 0 and "failed; the log" in capsys.readouterr().out
+
+
+def test_a_named_browser_that_is_none_is_refused(tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the user named is never replaced in silence."""
+    monkeypatch.setenv("CHROME_PATH", str(tools / "nothing"))
+    assert setup.main(["browser"]) == 1 and "CHROME_PATH" in capsys.readouterr().err

@@ -48,6 +48,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     # Git, folders and the caller's own check: it knows no server.
     "work": CORE,
     "opencode": CORE | {"records"},
+    # Pages are made from what the records hold; they ask nobody.
+    "report": CORE | {"records"},
     "skill": CORE | {"manifest"},
     "manifest": CORE,
     "records": CORE,
@@ -69,7 +71,8 @@ ONLY_IN: Mapping[str, set[str]] = {
     "psutil": {"opencode.process", "work.checking", "adapters.cli.demo", "testing"},
     "pytest": {"testing"},
     "yaml": {"_core.documents"},
-    "markdown_it": {"skill.check.markdown"},
+    "markdown_it": {"report.prose", "skill.check.markdown"},
+    "pygments": {"report.colours"},
     "jsonschema": {"_core.validation"},
     "referencing": {"_core.validation"},
     "dbos": {"batch.engine"},

@@ -53,6 +53,7 @@ class RunPlanAndImplementResult(Result):
         attempts: The models that failed before the ones that answered; absent where the first ones did.
         cleanup: What was cleared away.
         work: With isolation: where the work is, and how it stands.
+        trajectory: File with the transcript of the task, kept a week; report makes a page of it.
         notes: What a careful reader should know, one sentence each; left out where there is nothing.
     """
 
@@ -63,6 +64,7 @@ class RunPlanAndImplementResult(Result):
     attempts: tuple[RunPlanAndImplementAttempt, ...] = ()
     cleanup: RunPlanAndImplementCleanup
     work: Work | None = None
+    trajectory: str | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -161,6 +161,7 @@ class RunTaskResult(Result, Generic[T]):
         verified: With check: true if its last run, on the final tree, passed. False only for a task that waits for an
             answer: a check that fails is the error check_failed.
         statement: With check: the statement of this work, for verify_work.
+        trajectory: File with the transcript of the task, kept a week; report makes a page of it.
     """
 
     session_id: str
@@ -196,6 +197,7 @@ class RunTaskResult(Result, Generic[T]):
     check: CheckReport | None = None
     verified: bool | None = None
     statement: RunTaskStatement | None = None
+    trajectory: str | None = None
 
 
 __all__ = ["CheckReport", "CheckReportRun", "RunTaskAttempt", "RunTaskCleanup", "RunTaskMessage", "RunTaskResult", "RunTaskStatement"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.opencode.wire import reading, routes
 from netclaw_opencode.opencode.wire.http import HttpNotFoundError
+from netclaw_opencode.opencode.wire.pages import next_page_size, session_not_found
 from netclaw_opencode.opencode.wire.types import FileChange, Message, MessageError, ModelRef, Part, Usage
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 NEWEST = 2
 """As many messages as a look reads: the last step, and a plain answer's prompt."""
-_PAGE_BYTES = 256 * 1024
-"""About as much as a page of older messages is made to hold; a single message may be larger."""
-_MOST_IN_PAGE = 100
 LONGEST_DIFF = 256 * 1024
 """A longer diff of one file, in characters, is left out: it is not read, and the file is there."""
 _WRITERS = ("write", "edit", "patch", "apply_patch", "multiedit")
@@ -165,7 +162,7 @@ class History:
         while not self._closes_gap(page, message_id):
             if self._next_cursor is None:
                 return self.reached_back
-            limit = self._page_size(limit)
+            limit = next_page_size(limit, per_message=self._per_message)
             page = await self._read_page(limit, self._next_cursor)
         self.reached_back = True
         if self.newest:
@@ -175,11 +172,6 @@ class History:
     def _closes_gap(self, page: Sequence[Step], message_id: str) -> bool:
         ids = {step.id for step in page}
         return message_id in ids or (self._gap_ends_at is not None and self._gap_ends_at in ids)
-
-    def _page_size(self, before: int) -> int:
-        # Never much more than twice the last one: what comes may be larger than what was seen.
-        fitting = int(_PAGE_BYTES / max(self._per_message, 1.0))
-        return max(1, min(fitting, 2 * before, _MOST_IN_PAGE))
 
     async def _read_page(self, limit: int, before: str | None, *, limit_seconds: float | None = None) -> tuple[Step, ...]:
         try:
@@ -202,11 +194,6 @@ class History:
         step = Step.from_message(message, directory=self._session.directory)
         self._steps[step.id] = step
         return step
-
-
-def session_not_found(session_id: str) -> ActionFailed:
-    """Return the error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
-    return ActionFailed("session_not_found", f"the server has no session {session_id}", details={"session_id": session_id})
 
 
 def relativize(path: str, directory: str) -> str:
@@ -250,4 +237,4 @@ def _read_file_change(part: Part, directory: str) -> FileChange | None:
     return FileChange(shown, "modified" if existed else "added", additions, 0, diff)
 
 
-__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "drop_long_diff", "relativize", "session_not_found"]
+__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "drop_long_diff", "relativize"]

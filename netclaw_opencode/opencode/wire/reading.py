@@ -164,6 +164,7 @@ def message(value: object) -> Message:
         model=_model_ref(user_model if isinstance(user_model, Mapping) else info),
         usage=usage(info),
         structured=info.get("structured"),
+        agent=optional_text(info, "agent") or "",
         # A user message has an object of this name.
         is_summary=info.get("summary") is True,
     )
@@ -199,6 +200,8 @@ def _message_error(value: object) -> MessageError | None:
 def part(value: object) -> Part:
     source = as_object(value, "part")
     state = _object_or_empty(source.get("state"))
+    times = _object_or_empty(state.get("time"))
+    started, ended = _number(times.get("start")), _number(times.get("end"))
     return Part(
         id=text_of(source, "id", "part"),
         type=text_of(source, "type", "part"),
@@ -210,7 +213,10 @@ def part(value: object) -> Part:
         title=optional_text(state, "title") or "",
         tool_input=_object_or_empty(state.get("input")),
         tool_metadata=_object_or_empty(state.get("metadata")),
+        tool_output=optional_text(state, "output") or "",
         tool_error=optional_text(state, "error") or "",
+        started_ms=int(started) if started is not None else None,
+        ended_ms=int(ended) if ended is not None else None,
         # Only parts of type "patch" have a list here; other kinds use the name otherwise.
         files=_texts(source.get("files")),
     )

@@ -117,7 +117,10 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a message. Only tool parts have ``tool`` and what follows it; ``files`` are the absolute paths that a step changed."""
+    """A part of a message. Only tool parts have ``tool`` and what follows it; ``files`` are the absolute paths that a step changed.
+
+    ``started_ms`` and ``ended_ms`` are epoch milliseconds, None where they are not told.
+    """
 
     id: str
     type: str
@@ -129,7 +132,10 @@ class Part:
     title: str = ""
     tool_input: JsonObject = field(default_factory=dict)
     tool_metadata: JsonObject = field(default_factory=dict)
+    tool_output: str = ""
     tool_error: str = ""
+    started_ms: int | None = None
+    ended_ms: int | None = None
     files: tuple[str, ...] = ()
 
 
@@ -158,6 +164,7 @@ class Message:
     model: ModelRef | None = None
     usage: Usage = Usage()
     structured: object = None
+    agent: str = ""
     is_summary: bool = False
     """An assistant message that sums up what a compaction takes out of the context (F58)."""
 
