@@ -153,7 +153,7 @@ def _insert(connection: Connection, batch: str, items: Sequence[Item], options: 
         connection,
         "INSERT INTO netclaw_items (batch, id, seq, digest, spec, priority, exclusive, machine, model) "
         "VALUES (:batch, :id, :seq, :digest, :spec, :priority, :exclusive, :machine, :model)",
-        [
+        (
             {
                 "batch": batch,
                 "id": item.id,
@@ -166,7 +166,7 @@ def _insert(connection: Connection, batch: str, items: Sequence[Item], options: 
                 "model": str(item.spec.get("model") or DEFAULT_MODEL),
             }
             for seq, item in enumerate(items, first)
-        ],
+        ),
     )
 
 
