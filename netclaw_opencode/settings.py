@@ -66,8 +66,8 @@ class Settings:
     """How long the JSON may be that the command line prints, in characters; 0: as long as it is, None: the default."""
     batch_url: str | None = field(default=None, repr=False)
     """The database of batches, which may hold a password; None: a file in the state folder."""
-    trust_dir: Path | None = None
-    """The folder that remembers what was trusted, where it is not the state folder."""
+    server_folder: Path | None = None
+    """The folder of the server (``server_dir``), where it is not the state folder."""
     password_empty: bool = False
     """The password's variable is set, to nothing: it counts as no password (the server sees it so, too)."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -112,6 +112,14 @@ class Settings:
             password_empty=environ.get("OPENCODE_SERVER_PASSWORD") == "",
             environ=MappingProxyType(dict(environ)),
         )
+
+    @property
+    def server_dir(self) -> Path:
+        """The folder of one server of ours: its record, its log, the locks of calls to it.
+
+        All else is in ``state_dir`` and outlives it: trust, patches, statements, isolated work, snapshots, schemas, results, batches.
+        """
+        return self.server_folder or self.state_dir
 
     @property
     def home(self) -> Path:
@@ -254,7 +262,7 @@ def _call_seconds(environ: Mapping[str, str]) -> float | None:
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
-    """The folder that remembers our server (``OPENCODE_DRIVER_STATE_DIR``).
+    """The folder of everything that is kept for this user (``OPENCODE_DRIVER_STATE_DIR``).
 
     Raises:
         InvalidInput: If it is not absolute.

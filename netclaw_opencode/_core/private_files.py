@@ -18,6 +18,11 @@ from pathlib import Path
 
 from netclaw_opencode.errors import ActionFailed
 
+SAFE_DAYS = 7
+"""What tasks leave stays so long, however much it is (``sweep_files``)."""
+_DAY = 86400.0
+_SWEEP_SECONDS = 3600.0
+_SWEPT = ".swept"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # A link could lead anywhere, and a pipe without a reader would hang the call.
 _CAUTIOUS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -198,19 +203,28 @@ def is_full(error: OSError) -> bool:
 def sweep_files(folder: Path, pattern: str, *, most: int, longest_days: float) -> None:
     """Remove files beyond the newest ``most`` ones, and those older than ``longest_days``; what cannot be removed stays.
 
+    Nothing goes within ``SAFE_DAYS``: a batch may have thousands of tasks, and whoever started it looks at each when all are done. A folder
+    is looked through once an hour at most, since it may hold very many files.
+
     Args:
         folder: The folder.
         pattern: Which of its files, as a shell would say it.
-        most: How many may stay.
+        most: How many may stay beyond ``SAFE_DAYS``.
         longest_days: How long they may stay, in days.
     """
+    now = time.time()
+    stamp = folder / _SWEPT
+    with suppress(OSError):
+        if 0 <= now - stamp.stat().st_mtime < _SWEEP_SECONDS:
+            return
+    with suppress(OSError):
+        stamp.touch(mode=0o600)
     found: list[tuple[float, Path]] = []
     for path in folder.glob(pattern):
         with suppress(OSError):  # another process sweeps, too
-            found.append((path.lstat().st_mtime, path))
-    oldest = time.time() - longest_days * 86400
-    for place, (changed, path) in enumerate(sorted(found, reverse=True)):
-        if place >= most or changed < oldest:
+            found.append((now - path.lstat().st_mtime, path))
+    for place, (age, path) in enumerate(sorted(found)):
+        if age > longest_days * _DAY or (place >= most and age > SAFE_DAYS * _DAY):
             with suppress(OSError):
                 path.unlink()
 
@@ -252,6 +266,7 @@ def _remedy(path: Path, cause: OSError | None) -> str:
 
 
 __all__ = [
+    "SAFE_DAYS",
     "append_private",
     "create_private",
     "is_full",

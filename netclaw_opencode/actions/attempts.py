@@ -17,29 +17,34 @@ from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.actions import capping, changed_files
 from netclaw_opencode.actions.changed_files import ChangeWatch
+from netclaw_opencode.actions.keyed import JOINED
 from netclaw_opencode.driver import keys, sending, sessions, stopping, tags
 from netclaw_opencode.driver.tags import SessionTag
-from netclaw_opencode.errors import CODES, DriverError
+from netclaw_opencode.errors import CODES, ActionFailed, DriverError
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.opencode.directories import Places
 from netclaw_opencode.opencode.models import parse_model
 
 if TYPE_CHECKING:
+    from netclaw_opencode._core.idempotency import Key
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.actions.isolation import Place
     from netclaw_opencode.actions.transcripts import Recording
-    from netclaw_opencode.driver.keys import Key
     from netclaw_opencode.driver.results import TurnResult
     from netclaw_opencode.driver.spending import Budget
     from netclaw_opencode.jsontypes import JsonObject
     from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
+    from netclaw_opencode.work.keyed import Keyed
 
 _REMOVE_SECONDS = 4.0
 """Time for removing the session of a task that failed, beyond what the turn took for its stop, in seconds."""
 _CREATE_SECONDS = 2.0
 """A creation that has begun gets this long to be answered, however near the deadline is, in seconds."""
-
+_TREE_GONE = (
+    "the task of this idempotency key has run, and its tree is gone (it was applied, discarded or removed); nothing was sent: "
+    "for another run take another key"
+)
 
 FALLBACK_CODES = frozenset({"provider_retrying", "provider_error", "provider_auth", "runaway_turn", "empty_output"})
 """Failures that another model may not have."""
@@ -64,6 +69,12 @@ class Task:
     hold: bool = False
     """The session is its caller's to remove: something may follow in a fork of it."""
     needs_snapshot: bool = False
+    mending: str = ""
+    """What the agent is told of a check that failed."""
+    known: Keyed | None = None
+    """What is known of the task under its key."""
+    alone: bool = False
+    """Whether no other call works on the task: what an earlier one began is this one's to hold to its caps and to stop."""
     budget: Budget = field(kw_only=True)
     recording: Recording = field(kw_only=True)
     part: str = "task"
@@ -78,6 +89,8 @@ class Done:
     result: TurnResult
     attempts: list[dict[str, object]]
     report: changed_files.Report
+    joined: bool = False
+    """Whether an earlier call had begun it."""
 
     def to_wire(self) -> dict[str, object]:
         """Return the ``TURN`` shape with everything that changed."""
@@ -101,13 +114,21 @@ class Job:
 
 async def run_watched(task: Task, context: ActionContext) -> Done:
     """Run a task, and see what it changed; what one that failed had changed stands in its error."""
-    async with changed_files.watched(ChangeWatch(context.settings, list_ignored=task.list_ignored, place=task.place)) as watch:
+    async with changed_files.watched(watch_of(task, context)) as watch:
         job, result, attempts = await run_with_fallbacks(task, context, watch)
-        if job.new:
+        if job.new or watch.began:
             report = await watch.end(result.span)
+            if task.known is not None and not result.is_waiting:
+                task.known.note(report=report.to_record())
         else:
-            report = watch.give_up("this call joined a task that had begun before")
-    return Done(job, result, attempts, report)
+            url = (await context.driver.connect()).http.url
+            report = await watch.end_joined(result.span, server_url=url, directory=job.session.directory)
+    return Done(job, result, attempts, report, joined=not job.new)
+
+
+def watch_of(task: Task, context: ActionContext) -> ChangeWatch:
+    """Return what sees the changes of a task."""
+    return ChangeWatch(context.settings, list_ignored=task.list_ignored, place=task.place, known=task.known)
 
 
 async def run_with_fallbacks(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[Job, TurnResult, list[dict[str, object]]]:
@@ -186,8 +207,17 @@ async def _one(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[
     )
     async with _session(connection, context, wanted, task) as job:
         job.notes += swept
-        if job.new:
-            await watch.begin(job.session.directory, server_url=connection.http.url, left_seconds=task.ends - context.clock())
+        known = task.known
+        # A turn of another machine's call is that call's.
+        taken_over = task.alone and known is not None and job.session.id in known.record.sessions
+        if place is not None and not (job.new or place.joins):
+            raise ActionFailed("work_not_found", _TREE_GONE, details={"session_id": job.session.id})
+        if known is not None and job.new:
+            known.add_session(job.session.id)
+        if job.new or task.alone:
+            joins = place.sent if place is not None else not job.new
+            left = task.ends - context.clock()
+            await watch.begin(job.session.directory, server_url=connection.http.url, left_seconds=left, joins=joins)
         if task.needs_snapshot and not watch.began:
             watch.require()
         if place is not None:
@@ -200,7 +230,9 @@ async def _one(task: Task, context: ActionContext, watch: ChangeWatch) -> tuple[
             message_id=SessionTag.read(job.session).message_id,
             retries=read.retries(task.arguments),
             untouched=job.new and task.parent_id is None and task.key is None,
+            taken_over=taken_over,
             budget=task.budget,
+            transcript=task.recording.transcript if task.recording.is_on else None,
         )
         if result.is_waiting:
             job.handed_back = True
@@ -234,7 +266,7 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
     if new:
         context.driver.emit(ProgressEvent("session_created", f"session {session.id} in {wanted.directory}", session.id))
     else:
-        job.notes.append("the same idempotency key: this is the task that was started before")
+        job.notes.append(JOINED)
     try:
         yield job
         await _record(task, connection, job)
@@ -258,8 +290,7 @@ async def _session(connection: Connection, context: ActionContext, wanted: sessi
 async def _record(task: Task, connection: Connection, job: Job, error: BaseException | None = None) -> None:
     """Read what the session holds, before it is removed."""
     part = task.part if not task.attempt else f"{task.part}, try {task.attempt + 1}"
-    after = SessionTag.read(job.session).forked_through
-    await task.recording.read(connection, job.session, part=part, after=after, parent_id=task.parent_id, error=error)
+    await task.recording.read(connection, job.session, part=part, parent_id=task.parent_id, error=error)
 
 
 def _tell_of_proof(error: DriverError) -> None:

@@ -17,12 +17,13 @@ import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode.actions import arguments as read
+from netclaw_opencode.actions import batch_outputs, checked, isolation
+from netclaw_opencode.actions.batch_following import REST, Follower
+from netclaw_opencode.actions.batch_outputs import Outputs
 from netclaw_opencode.batch import claims, leases, looking, starting, submitting
 from netclaw_opencode.batch.database import Database
-from netclaw_opencode.batch.files import ResultsFile
 from netclaw_opencode.batch.items import Reader
-from netclaw_opencode.errors import CODES, InvalidInput
-from netclaw_opencode.facts import ProgressEvent
+from netclaw_opencode.errors import CODES, ActionFailed, InvalidInput
 from netclaw_opencode.opencode.models import parse_model
 
 if TYPE_CHECKING:
@@ -35,17 +36,12 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LOOK_SECONDS = 0.5
-"""How often a wait looks; a look takes some milliseconds."""
 _COMING_SECONDS = 10.0
 """A worker that was just started shows itself after one to three seconds, and later on a busy machine."""
-_PAGE = 200
 _WORKER_STARTS = 3
 """So many workers are started one after the other for a batch whose workers end before it."""
 _PROVIDER_SECONDS = 60.0
 """How long a provider may refuse a task of a batch before the task waits outside, where it holds no place and no directory."""
-_REST = frozenset({"paused", "halted", "cancelled", "done"})
-"""States in which nothing changes by itself."""
 
 
 @dataclass(slots=True)
@@ -74,38 +70,67 @@ async def run_batch(arguments: JsonObject, context: ActionContext) -> JsonObject
     """Take the tasks in and follow them to their end; the batch outlives the call."""
     began = context.clock()
     limit = time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 43200), stops=False)
-    given = read.text(arguments, "results_file") or (f"{arguments['file']}.results.jsonl" if "file" in arguments else None)
-    async with _database(context) as database:
-        file = await _off_loop(ResultsFile, Path(given).expanduser().absolute()) if given is not None else None
-        submission = await _off_loop(_submit, arguments, context.settings, database)
-        summary = await _follow(submission, context, database, file=file, ends=began + limit)
+    paths = batch_outputs.paths_in(arguments)
+    if "file" in arguments:
+        paths.setdefault("results_file", Path(f"{arguments['file']}.results.jsonl").expanduser().absolute())
+    async with _database(context) as database, batch_outputs.opened(paths, database, context) as outputs:
+        # A folder of another batch is refused before anything is taken in.
+        submission = await _off_loop(partial(_submit, arguments, context.settings, database, before=outputs.begin))
+        summary = await _follow(submission, context, database, outputs=outputs, ends=began + limit)
     return {
         **summary,
         **submission.to_wire(),
-        **({"results_file": str(file.path)} if file is not None else {}),
+        **outputs.to_wire(),
         "waited_seconds": round(context.clock() - began, 3),
         "next": _next(summary),
-        "notes": _notes(submission, summary),
+        "notes": [*_notes(submission, summary), *outputs.problems(), *outputs.notes()],
     }
 
 
-async def _follow(
-    submission: _Submission, context: ActionContext, database: Database, *, file: ResultsFile | None, ends: float
-) -> JsonObject:
+async def _follow(submission: _Submission, context: ActionContext, database: Database, *, outputs: Outputs, ends: float) -> JsonObject:
     """Follow a batch until nothing changes by itself; a worker that ends before it is followed by another one."""
-    batch, told, starts = submission.submitted.batch, 0, 1
+    batch, starts = submission.submitted.batch, 1
+    follower = Follower(database, batch, context)
     while True:
-        summary = await _off_loop(looking.batch, database, batch)
-        told = await _off_loop(_write_results, database, batch, file, told)
-        context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
-        if summary["state"] in _REST or context.clock() >= ends:
+        summary = await follower.look()
+        written = await outputs.write(summary)
+        if summary["state"] in REST or context.clock() >= ends:
+            await outputs.write_all(summary)
             return summary
         if submission.child is not None and submission.child.poll() is not None and summary["workers"] == 0:
             if starts == _WORKER_STARTS:
                 raise starting.ended_early(submission.child, context.settings)
             starts += 1
             submission.child = await _off_loop(partial(starting.start, context.settings, concurrency=submission.concurrency))
-        await anyio.sleep(min(_LOOK_SECONDS, max(0.05, ends - context.clock())))
+        if written:
+            await follower.pause(ends)
+
+
+async def export_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
+    """Write the results of a batch as files, as far as it is."""
+    paths = batch_outputs.paths_in(arguments)
+    if not paths:
+        raise InvalidInput("invalid_input", f"say what to write: {', '.join(batch_outputs.FIELDS)}, one of them or several")
+    async with _database(context) as database, batch_outputs.opened(paths, database, context) as outputs:
+        summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
+        await _off_loop(outputs.begin, str(summary["batch_id"]))
+        await outputs.write_all(summary)
+    if outputs.problems():
+        raise ActionFailed(
+            "report_failed",
+            "; ".join(outputs.problems()),
+            next="make room, or name another place, and call again",
+            details={"batch_id": summary["batch_id"], **outputs.to_wire(), "notes": outputs.notes()},
+        )
+    ended = sum(cast("dict[str, int]", summary["counts"])[state] for state in looking.ENDED)
+    return {
+        "batch_id": summary["batch_id"],
+        "done": summary["done"],
+        "total": summary["total"],
+        "written": ended,
+        **outputs.to_wire(),
+        "notes": outputs.notes(),
+    }
 
 
 async def get_batch(arguments: JsonObject, context: ActionContext) -> JsonObject:
@@ -121,14 +146,14 @@ async def wait_for_batch(arguments: JsonObject, context: ActionContext) -> JsonO
     ends = began + time_budget.current().clamp(read.seconds(arguments, "wait_seconds", 45), stops=False)
     cursor = read.text(arguments, "cursor")
     async with _database(context) as database:
+        follower = Follower(database, str(arguments["batch_id"]), context)
         while True:
-            summary = await _off_loop(looking.batch, database, str(arguments["batch_id"]))
-            context.hooks.on_event(ProgressEvent("status", progress_line(summary), facts={"batch": summary}))
+            summary = await follower.look()
             changed = cursor is not None and _cursor(summary) != cursor
             alone = summary["workers"] == 0 and context.clock() >= began + _COMING_SECONDS
-            if changed or alone or summary["state"] in _REST or context.clock() >= ends:
+            if changed or alone or summary["state"] in REST or context.clock() >= ends:
                 break
-            await anyio.sleep(min(_LOOK_SECONDS, max(0.05, ends - context.clock())))
+            await follower.pause(ends)
     return {
         **summary,
         "cursor": _cursor(summary),
@@ -190,18 +215,6 @@ async def list_batches(arguments: JsonObject, context: ActionContext) -> JsonObj
     return {"batches": found, "count": len(found)}
 
 
-def progress_line(summary: JsonObject) -> str:
-    """One line on how far a batch is."""
-    counts = cast("dict[str, int]", summary["counts"])
-    parts = [f"{counts['completed']} of {summary['total']} completed", f"{counts['running']} running"]
-    parts += [f"{counts[name]} {name}" for name in ("failed", "cancelled") if counts[name]]
-    running = cast("list[dict[str, object]]", summary["running"])
-    parts += [f"${summary['cost_usd']:.2f}"] if summary["cost_usd"] else []
-    parts += [f"{summary['left_seconds']} s left"] if "left_seconds" in summary else []
-    parts += [f"{running[-1]['id']}: {running[-1]['doing']}"] if running and "doing" in running[-1] else []
-    return ", ".join(parts)
-
-
 @asynccontextmanager
 async def _database(context: ActionContext) -> AsyncIterator[Database]:
     """The database for the time of one call."""
@@ -219,7 +232,8 @@ async def _database(context: ActionContext) -> AsyncIterator[Database]:
             await _off_loop(database.close)
 
 
-def _submit(arguments: JsonObject, settings: Settings, database: Database) -> _Submission:
+def _submit(arguments: JsonObject, settings: Settings, database: Database, *, before: Callable[[str], None] | None = None) -> _Submission:
+    """Read, check and submit the input; ``before`` is called with the batch's id when the input is sound, and may refuse."""
     file, items = read.text(arguments, "file"), arguments.get("items")
     if (file is None) == (items is None):
         raise InvalidInput("invalid_input", "give the tasks by file or by items, and only by one of them")
@@ -248,6 +262,8 @@ def _submit(arguments: JsonObject, settings: Settings, database: Database) -> _S
         retry_limit=read.integer(arguments, "retry_limit", submitting.RETRY_LIMIT),
         shared_directories=read.flag(arguments, "shared_directories"),
     )
+    if before is not None:
+        before(submitting.batch_id(name))
     submitted = submitting.submit(database, name, found, options, add=read.flag(arguments, "add"), machine=leases.machine())
     submission = _Submission(submitted, concurrency)
     if read.flag(arguments, "start_worker", default=True):
@@ -267,13 +283,21 @@ class _Check:
         if given not in self._directories:
             self._directories[given] = read.workplace({"directory": given}, self._settings)
         read.require_sound(spec, self._settings)
-        checked: dict[str, object] = {**spec, "directory": self._directories[given]}
+        checked.read_check(spec)
+        wish = isolation.read_wish(spec)
+        if wish is not None and wish.isolation == "worktree" and not _in_repository(self._directories[given]):
+            raise InvalidInput("invalid_input", f"isolation: worktree: {given[:200]} is in no git repository; use isolation: copy")
+        found: dict[str, object] = {**spec, "directory": self._directories[given]}
         model = parse_model(spec.get("model", self._settings.model))
         if model is not None:
-            checked["model"] = str(model)
+            found["model"] = str(model)
         if "retry_budget_seconds" not in spec and "retry_attempts" not in spec:
-            checked["retry_budget_seconds"] = _PROVIDER_SECONDS
-        return checked
+            found["retry_budget_seconds"] = _PROVIDER_SECONDS
+        return found
+
+
+def _in_repository(directory: str) -> bool:
+    return any((folder / ".git").exists() for folder in (Path(directory), *Path(directory).parents))
 
 
 def _ensure_worker(settings: Settings, database: Database, *, concurrency: int) -> subprocess.Popen[bytes] | None:
@@ -282,17 +306,6 @@ def _ensure_worker(settings: Settings, database: Database, *, concurrency: int) 
     if looking.workers(database, machine=machine) or not looking.unfinished(database, machine=machine, only=None):
         return None
     return starting.start(settings, concurrency=concurrency)
-
-
-def _write_results(database: Database, batch: str, file: ResultsFile | None, after: int) -> int:
-    """Append what has ended since; returns the number of the newest result that was written."""
-    if file is None:
-        return after
-    while True:
-        page, after, more = looking.results(database, batch, after=after, limit=_PAGE)
-        file.add(page)
-        if not more:
-            return after
 
 
 def _require_codes(field: str, codes: list[str]) -> None:
@@ -345,7 +358,7 @@ def _notes(submission: _Submission, summary: JsonObject) -> list[str]:
 def _notes_of(summary: JsonObject) -> list[str]:
     note = time_budget.current().note()
     notes = [note] if note is not None and not summary["done"] else []
-    if summary["workers"] == 0 and not summary["done"] and summary["state"] not in _REST:
+    if summary["workers"] == 0 and not summary["done"] and summary["state"] not in REST:
         notes.append("no worker lives, so nothing is run: netclaw-opencode worker --until-done")
     return notes
 

@@ -1,17 +1,16 @@
-"""What a task changed: a snapshot of its directory before and after, and whose change each one is.
+"""What a task changed: a snapshot of its directory before and after.
 
-Owns the two moments, and the form of changes in results. The snapshots are ``work.snapshots``'; where none can be taken, what the
-server tells stands, with a note that says why.
+Owns the two moments. The snapshots are ``work.snapshots``', the form of changes in results is ``change_report``'s; where no snapshot can be
+taken, what the server tells stands, with a note that says why.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -20,6 +19,7 @@ import anyio.to_thread
 
 from netclaw_opencode._core import time_budget
 from netclaw_opencode._core.private_files import make_private_folder, sweep_files
+from netclaw_opencode.actions.change_report import Report, Told, changed_ms, details_of
 from netclaw_opencode.driver import results
 from netclaw_opencode.errors import ActionFailed, DriverError
 from netclaw_opencode.settings import is_loopback
@@ -29,7 +29,8 @@ from netclaw_opencode.work.git import Git, GitError
 if TYPE_CHECKING:
     from netclaw_opencode.driver.verdict import Span
     from netclaw_opencode.settings import Settings
-    from netclaw_opencode.work.changes import ChangedFile, Changes, Patch
+    from netclaw_opencode.work.changes import Patch
+    from netclaw_opencode.work.keyed import Keyed
     from netclaw_opencode.work.ledger import Work
     from netclaw_opencode.work.snapshots import Snapshot
 
@@ -38,17 +39,7 @@ _BEFORE_SHARE = 0.1
 _AFTER_SECONDS = results.GATHER_SECONDS
 _COMMIT_SECONDS = 30.0
 """Time for the last look at isolated work and for its commit: its files are nowhere else."""
-_MOST_TOLD = 200
-"""Changed files that an error names."""
 _MOST_PATCHES, _LONGEST_DAYS = 200, 30
-_CONFINED_TOOLS = frozenset(
-    {
-        *("read", "glob", "grep", "list", "ls", "lsp", "todowrite", "todoread", "webfetch", "websearch", "codesearch", "question"),
-        *("skill", "invalid", "StructuredOutput", "plan_enter", "plan_exit"),
-        *("write", "edit", "patch", "apply_patch", "multiedit"),
-    }
-)
-"""Tools that change no file but those that they name."""
 T = TypeVar("T")
 
 
@@ -67,26 +58,6 @@ class Place(Protocol):
 
     def finish(self, before: Snapshot, after: Snapshot, patch: Patch | None, git: Git) -> None:
         """Commit what was done."""
-
-
-@dataclass(slots=True)
-class Report:
-    """What a task changed, for its result or its error."""
-
-    files: list[dict[str, object]]
-    summary: dict[str, object]
-    notes: list[str] = field(default_factory=list)
-    patch: Patch | None = None
-    found: Changes | None = None
-    directory: str = ""
-
-    def add_to(self, output: dict[str, object], *, notes: list[object]) -> None:
-        """Put it into a result of the ``TURN`` shape; notes on what the server does not tell are not true any more."""
-        if self.found is not None:
-            output["files_changed"] = self.files
-            notes = [note for note in notes if not str(note).startswith(results.NOTES_WITHOUT_SNAPSHOT)]
-        output["changes"] = self.summary
-        output["notes"] = [*notes, *self.notes]
 
 
 def home_of(settings: Settings) -> stores.Home:
@@ -108,10 +79,12 @@ class ChangeWatch:
         settings: Where the state folder is.
         list_ignored: Whether changed files are told that git ignores.
         place: Isolated work, if the task is done in that: nobody else works there, and what was done is committed at the end.
+        known: What is known of the task, if it has an idempotency key: a later call begins with the same first snapshot.
     """
 
-    def __init__(self, settings: Settings, *, list_ignored: bool = False, place: Place | None = None) -> None:
+    def __init__(self, settings: Settings, *, list_ignored: bool = False, place: Place | None = None, known: Keyed | None = None) -> None:
         self._settings = settings
+        self._known = known
         self._list_ignored = list_ignored
         self._place = place
         self._home = place.home if place is not None else home_of(settings)
@@ -127,32 +100,51 @@ class ChangeWatch:
         return self._before is not None
 
     @property
+    def problem(self) -> str | None:
+        """What kept the first snapshot from being taken."""
+        return None if self.began else self._problem
+
+    @property
     def was_asked(self) -> bool:
         """Whether a snapshot was to be taken before the turn, with or without success."""
         return bool(self._directory)
 
-    async def begin(self, directory: str, *, server_url: str, left_seconds: float) -> None:
+    async def begin(self, directory: str, *, server_url: str, left_seconds: float, joins: bool = False) -> None:
         """Take the first snapshot, once; what keeps it from being taken is told in the result.
 
         Args:
             directory: Where the agent will work.
             server_url: The server: only one on this machine works on these files.
             left_seconds: What is left of the task's time.
+            joins: Whether the agent may have worked there already: then it is the first snapshot of the call that began.
         """
         if self._before is not None or self._directory:
+            return
+        kept = self._known.record.base if self._known is not None and joins else None
+        if joins and kept is None:
+            self._problem = "this call joined a task that had begun before"
             return
         self._directory = directory
         if not is_loopback(server_url):
             self._problem = "the server is on another machine"
             return
-        work = partial(snapshots.take, Path(directory), self._home, list_ignored=self._list_ignored)
+        if kept is not None:
+            work = partial(snapshots.recall, kept, Path(directory), self._home)
+        else:
+            work = partial(snapshots.take, Path(directory), self._home, list_ignored=self._list_ignored)
         self._before = await self._run(lambda git: work(git), max(0.0, left_seconds * _BEFORE_SHARE))
-        if self._before is not None and self._place is not None:
+        if self._place is not None and not joins:
+            # Without it nothing could be committed or applied.
+            self.require("isolated work needs one")
+        if self._before is None:
+            return
+        if self._place is not None:
             self._place.begin(self._before)
-        if self._before is not None:
-            self._others = stores.users_of(self._before.store)
-            with suppress(OSError):
-                stores.sweep(self._home)
+        if self._known is not None and kept is None:
+            self._known.note(base=snapshots.describe(self._before), report=None, judged=None, checked=None)
+        self._others = stores.users_of(self._before.store)
+        with suppress(OSError):
+            stores.sweep(self._home)
 
     async def _run(self, work: Callable[[Git], T], limit_seconds: float) -> T | None:
         """Run git's part in a thread of its own, with an end."""
@@ -167,15 +159,18 @@ class ChangeWatch:
             self._problem = str(error)
             return None
 
-    def require(self) -> None:
-        """Refuse to go on without the first snapshot; raises ``ActionFailed`` (``work_failed``)."""
+    def require(self, why: str = "without one no file can be protected") -> Snapshot:
+        """Return the first snapshot; raises ``ActionFailed`` (``work_failed``) if there is none."""
         if self._before is None:
-            raise ActionFailed(
-                "work_failed", f"no snapshot of the directory ({self._problem}), so no file can be protected; nothing was sent"
-            )
+            raise ActionFailed("work_failed", f"no snapshot of the directory ({self._problem}), and {why}; nothing was sent")
+        return self._before
 
-    async def put_back(self, protects: Callable[[str], bool]) -> list[str]:
+    async def put_back(self, protects: Callable[[str], bool], *, until_ms: float | None = None) -> list[str]:
         """Give the files that a caller protects the content that they had, and return their paths.
+
+        Args:
+            protects: Says of a path whether the file is protected.
+            until_ms: When the agent ended, in epoch milliseconds, if that is some time ago: what was written later is not its work.
 
         Raises:
             ActionFailed: ``work_failed``: they could not be put back, so nothing can be judged by them.
@@ -183,18 +178,19 @@ class ChangeWatch:
         before = self._before
         if before is None:
             return []
-        found = await self._run(lambda git: self._put_back(before, git, protects), time_budget.remaining_up_to(_COMMIT_SECONDS))
+        found = await self._run(lambda git: self._put_back(before, git, protects, until_ms), time_budget.remaining_up_to(_COMMIT_SECONDS))
         if found is None:
             raise ActionFailed("work_failed", f"protected files could not be put back: {self._problem}")
         return found
 
-    def _put_back(self, before: Snapshot, git: Git, protects: Callable[[str], bool]) -> list[str]:
+    def _put_back(self, before: Snapshot, git: Git, protects: Callable[[str], bool], until_ms: float | None) -> list[str]:
         after = snapshots.retake(before, self._home, git)
         try:
-            found = changes.compare(before, after)
-            mine = [item for item in found.files if protects(self._shown(found, item.path)) or protects(changes.shown(item.path))]
+            told = Told(changes.compare(before, after), self._directory)
+            mine = [item for item in told.found.files if protects(told.shown(item.path)) or protects(changes.shown(item.path))]
+            mine = [item for item in mine if until_ms is None or changed_ms(told.found.root, item.path) <= until_ms]
             applying.restore(after.store, {item.path: (item.old_mode, item.old_id) for item in mine if item.kept})
-            return [self._shown(found, item.path) for item in mine]
+            return [told.shown(item.path) for item in mine]
         finally:
             snapshots.forget(after)
 
@@ -214,26 +210,49 @@ class ChangeWatch:
             snapshots.forget(after)
         return True
 
-    def give_up(self, why: str) -> Report:
-        """Return the report of a task whose beginning was not seen."""
-        self._problem = why
-        return self._without()
+    async def clean_up_left(self) -> None:
+        """Do the same for a check whose caller was killed: what it left stands beside what it was shown."""
+        kept = self._known.record.judged if self._known is not None else None
+        if kept is None or self._before is None:
+            return
+        self._last_tree = snapshots.as_described(self._before, kept)
+        await self.clean_up()
 
-    async def end(self, span: Span | None) -> Report:
+    async def end_joined(self, span: Span | None, *, server_url: str, directory: str, until_ms: float | None = None) -> Report:
+        """Return what a task changed that another call began: what that call has told, or what differs from its first snapshot.
+
+        Args:
+            span: The turn, as far as it was seen.
+            server_url: The server.
+            directory: Where the agent worked.
+            until_ms: When the turn ended, in epoch milliseconds, if nobody looked then: what was written later is not the task's.
+        """
+        if self._known is not None:
+            self._known.read()
+            if self._known.record.report is not None:
+                return Report.of_record(self._known.record.report)
+        await self.begin(directory, server_url=server_url, left_seconds=_AFTER_SECONDS / _BEFORE_SHARE, joins=True)
+        return await self.end(span, until_ms=until_ms)
+
+    async def end(self, span: Span | None, *, until_ms: float | None = None) -> Report:
         """Take the second snapshot, and say what changed.
 
         Args:
             span: The turn, as far as it was seen: whose change it is, is told by its tools.
+            until_ms: As for ``end_joined``.
         """
         before = self._before
         if before is None:
             return self._without()
         others = max(self._others, stores.users_of(before.store))
         limit_seconds = _AFTER_SECONDS if self._place is None else _COMMIT_SECONDS
-        found = await self._run(lambda git: self._compare(before, git, span), time_budget.remaining_up_to(limit_seconds))
+        found = await self._run(lambda git: self._compare(before, git, span, until_ms), time_budget.remaining_up_to(limit_seconds))
         if found is None:
             return self._without()
-        return self._report(*found, span=span, others=others)
+        told, patch, other_paths = found
+        place = self._place
+        problem = f"{place.problem}); its files are in {place.work.tree}" if place is not None and place.problem is not None else None
+        return told.report(patch, other_paths, others=others, problem=problem)
 
     def close(self) -> None:
         """Let go of the first snapshot."""
@@ -245,11 +264,11 @@ class ChangeWatch:
         note = f"no snapshot of the directory ({self._problem}): of what changed, only what OpenCode tells is known"
         return Report([], {"method": "tools"}, [note])
 
-    def _compare(self, before: Snapshot, git: Git, span: Span | None) -> tuple[Changes, Patch | None, list[str]]:
+    def _compare(self, before: Snapshot, git: Git, span: Span | None, until_ms: float | None) -> tuple[Told, Patch | None, list[str]]:
         after = snapshots.retake(before, self._home, git)
         try:
-            found = changes.compare(before, after)
-            mine, others = self._of_task(found, span)
+            told = Told(changes.compare(before, after), self._directory, span, isolated=self._place is not None, until_ms=until_ms)
+            mine, others = told.split()
             patch = None
             if mine.files:
                 folder = make_private_folder(self._settings.state_dir, "patches")
@@ -258,101 +277,11 @@ class ChangeWatch:
             self._last_tree = after
             if self._place is not None:
                 self._place.finish(before, after, patch, git)
-            return mine, patch, others
+                if self._known is not None and self._before is not None:
+                    self._known.note(judged=snapshots.describe(after))
+            return replace(told, found=mine), patch, others
         finally:
             snapshots.forget(after)
-
-    def _of_task(self, found: Changes, span: Span | None) -> tuple[Changes, list[str]]:
-        """Return the changes that can be the task's, and the paths of those that cannot: no tool of the agent has touched them."""
-        if span is None or self._place is not None or _may_change_anything(span):
-            return found, []
-        written = self._written(span)
-        mine = frozenset(item.path for item in found.files if self._real(found, item.path) in written)
-        return found.only(mine), [self._shown(found, item.path) for item in found.files if item.path not in mine]
-
-    def _written(self, span: Span) -> set[str]:
-        """Real paths of the files that file tools wrote."""
-        return {os.path.realpath(Path(self._directory, change.path)) for step in span.steps for change in step.changes}
-
-    def _real(self, found: Changes, path: bytes) -> str:
-        return os.path.realpath(os.fsdecode(os.fsencode(found.root) + b"/" + path))
-
-    def _shown(self, found: Changes, path: bytes) -> str:
-        """Return a path as results have it: from the working directory on, if it lies in it."""
-        whole = os.fsencode(found.root) + b"/" + path
-        return changes.shown(whole.removeprefix(os.fsencode(self._directory) + b"/"))
-
-    def _report(self, found: Changes, patch: Patch | None, other_paths: list[str], *, span: Span | None, others: int) -> Report:
-        written = self._written(span) if span is not None else set()
-        files = []
-        for item in found.files:
-            by = "tool" if self._real(found, item.path) in written else "command"
-            files.append(self._to_wire(found, item, by=by))
-        summary: dict[str, object] = {
-            "method": "snapshot",
-            "root": str(found.root),
-            "base_tree": found.before.tree,
-            "final_tree": found.after.tree,
-            "files": len(files),
-            "additions": sum(item.additions for item in found.files),
-            "deletions": sum(item.deletions for item in found.files),
-            "ignored": found.after.ignored,
-            "elapsed_seconds": round(found.before.seconds + found.after.seconds, 3),
-        }
-        if patch is not None:
-            summary["patch"] = {"path": str(patch.path), "sha256": patch.sha256, "bytes": patch.size}
-            if patch.left_out:
-                summary["not_in_patch"] = [self._shown(found, path) for path in patch.left_out]
-        if other_paths:
-            summary["others"] = other_paths
-        if found.before.ignored_files is not None:
-            summary["ignored_changed"] = self._ignored(found)
-        return Report(files, summary, self._notes(found, files, other_paths, others), patch, found, self._directory)
-
-    def _notes(self, found: Changes, files: list[dict[str, object]], other_paths: list[str], others: int) -> list[str]:
-        notes = []
-        if other_paths:
-            notes.append(f"{len(other_paths)} file(s) changed meanwhile that no tool of this task touched; changes.others names them")
-        if others and any(item["by"] == "command" for item in files):
-            notes.append("another task worked in the same folder meanwhile: files_changed with by: command may be its work")
-        long = [str(item["path"]) for item in files if not (item["diff"] or item.get("binary")) and item["additions"]]
-        if long:
-            told = f"a diff of more than {changes.LONGEST_DIFF // 1024} KiB stands in the patch alone"
-            notes.append(f"{told}: {', '.join(long[:5])}{' …' if len(long) > 5 else ''}")
-        if self._place is not None and self._place.problem is not None:
-            notes.append(f"the work was not committed ({self._place.problem}); its files are in {self._place.work.tree}")
-        if found.after.unread:
-            notes.append(f"could not be read: {', '.join(map(changes.shown, found.after.unread[:5]))}")
-        return notes
-
-    def _ignored(self, found: Changes) -> list[dict[str, object]]:
-        before, after = found.before.ignored_files or {}, found.after.ignored_files or {}
-        changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
-        return [
-            {
-                "path": self._shown(found, path),
-                "status": "added" if path not in before else "deleted" if path not in after else "modified",
-            }
-            for path in changed
-        ]
-
-    def _to_wire(self, found: Changes, item: ChangedFile, *, by: str) -> dict[str, object]:
-        wire: dict[str, object] = {
-            "path": self._shown(found, item.path),
-            "status": item.status,
-            "additions": item.additions,
-            "deletions": item.deletions,
-            "diff": item.diff,
-            "by": by,
-        }
-        if item.binary:
-            wire["binary"] = True
-        if item.old_mode and item.new_mode and item.old_mode != item.new_mode:
-            wire |= {"old_mode": item.old_mode, "new_mode": item.new_mode}
-        for name, path in (("renamed_from", item.renamed_from), ("renamed_to", item.renamed_to)):
-            if path is not None:
-                wire[name] = self._shown(found, path)
-        return wire
 
 
 @asynccontextmanager
@@ -366,21 +295,6 @@ async def watched(watch: ChangeWatch) -> AsyncIterator[ChangeWatch]:
         raise
     finally:
         watch.close()
-
-
-def details_of(report: Report) -> dict[str, object]:
-    """Return the changes in an error's details: names without diffs, where the patch is, and what is not known of them."""
-    details: dict[str, object] = {"changes": report.summary}
-    if report.found is not None:
-        details["files_changed"] = [{name: item[name] for name in ("path", "status", "by")} for item in report.files[:_MOST_TOLD]]
-    if report.notes:
-        details["notes"] = report.notes
-    return details
-
-
-def _may_change_anything(span: Span) -> bool:
-    """Return whether a tool ran that could have written anywhere: a command, a sub-agent, a tool of a plugin or of an MCP server."""
-    return any(use.tool not in _CONFINED_TOOLS for step in span.steps for use in step.tools)
 
 
 __all__ = ["ChangeWatch", "Report", "details_of", "find_git", "home_of", "watched"]

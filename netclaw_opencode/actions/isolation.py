@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.settings import Settings
     from netclaw_opencode.work.changes import Patch
     from netclaw_opencode.work.isolating import Applied
+    from netclaw_opencode.work.keyed import Keyed
     from netclaw_opencode.work.ledger import Work
     from netclaw_opencode.work.snapshots import Snapshot
     from netclaw_opencode.work.stores import Home
@@ -79,11 +80,13 @@ def _told(work: Callable[[], T]) -> T:
 class Place:
     """Where the agent works instead of the caller's folder."""
 
-    def __init__(self, bench: Bench, work: Work, settings: Settings) -> None:
+    def __init__(self, bench: Bench, work: Work, settings: Settings, *, joins: bool = False) -> None:
         self._bench = bench
         self._settings = settings
         self.work = work
-        self.sent = False
+        self.joins = joins
+        """Whether an earlier call with the same key made it."""
+        self.sent = bool(work.session_id)
         """Whether an agent may have worked in it."""
         self.problem: str | None = None
         """What kept it from being committed."""
@@ -178,12 +181,8 @@ def read_wish(arguments: JsonObject) -> Wish | None:
         if given:
             raise InvalidInput("invalid_input", f"{', '.join(given)}: only for isolation: worktree or copy")
         return None
-    for name, why in (
-        ("parent_id", "a fork works where its parent did"),
-        ("idempotency_key", "what a key stands for is found again, and isolated work is made anew"),
-    ):
-        if name in arguments:
-            raise InvalidInput("invalid_input", f"isolation: {isolation} does not go with {name}: {why}")
+    if "parent_id" in arguments:
+        raise InvalidInput("invalid_input", f"isolation: {isolation} does not go with parent_id: a fork works where its parent did")
     return Wish(
         "copy" if isolation == "copy" else "worktree",
         base=read.text(arguments, "base") or "HEAD",
@@ -194,8 +193,10 @@ def read_wish(arguments: JsonObject) -> Wish | None:
 
 
 @asynccontextmanager
-async def isolated(arguments: JsonObject, context: ActionContext, *, ends: float) -> AsyncIterator[Place | None]:
-    """A block whose task works in a tree of its own, if the caller wants that.
+async def isolated(
+    arguments: JsonObject, context: ActionContext, *, ends: float, known: Keyed | None = None
+) -> AsyncIterator[Place | None]:
+    """A block whose task works in a tree of its own, if the caller wants that: with a key, in the tree of the call before.
 
     Where the task fails before anything was sent, nothing is left; later, its work is kept, and the error says where.
     """
@@ -209,15 +210,36 @@ async def isolated(arguments: JsonObject, context: ActionContext, *, ends: float
     if not is_loopback(connection.http.url):
         raise InvalidInput("invalid_input", "isolation needs a server on this machine: another one does not see the tree")
     bench = bench_of(settings, max(1.0, ends - context.clock()))
-    work = await in_thread(lambda: isolating.prepare(bench, source, wish))
+    work, joins = await in_thread(lambda: _entered(bench, source, wish, known))
     with bench.ledger.held(work.id):
-        place = Place(bench, work, settings)
+        place = Place(bench, work, settings, joins=joins)
         try:
             await in_thread(lambda: _extend_trust(settings, work))
             yield place
         except BaseException as error:
             await _fail(place, bench, error, settings)
             raise
+
+
+def _entered(bench: Bench, source: Path, wish: Wish, known: Keyed | None) -> tuple[Work, bool]:
+    """The work of this task, and whether an earlier call with the same key made it."""
+    found = isolating.find(bench, known.work_id) if known is not None else None
+    if found is not None:
+        return found, True
+    return isolating.prepare(bench, source, wish, work_id=known.work_id if known is not None else None), False
+
+
+async def apply_later(work_id: str, settings: Settings) -> tuple[dict[str, object], list[str]] | None:
+    """Bring in the work of a task that had ended before; None where it is not there any more."""
+    bench = bench_of(settings, APPLY_SECONDS)
+    try:
+        work = bench.ledger.read(work_id)
+    except ActionFailed as error:
+        if error.code != "work_not_found":
+            raise
+        return None
+    with bench.ledger.held(work_id):
+        return await Place(bench, work, settings, joins=True).apply()
 
 
 async def _fail(place: Place, bench: Bench, error: BaseException, settings: Settings) -> None:
@@ -254,4 +276,4 @@ def _counterpart(path: Path, work: Work) -> Path | None:
     return Path(work.root, path.relative_to(work.tree)) if path.is_relative_to(work.tree) else None
 
 
-__all__ = ["APPLY_SECONDS", "Place", "bench_of", "in_thread", "isolated", "notes_of", "read_wish", "to_wire"]
+__all__ = ["APPLY_SECONDS", "Place", "apply_later", "bench_of", "in_thread", "isolated", "notes_of", "read_wish", "to_wire"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netclaw_opencode._core import time_budget
+from netclaw_opencode._core.idempotency import key_of_prompt, read_key
 from netclaw_opencode.actions import arguments as read
 from netclaw_opencode.actions import capping, changed_files
 from netclaw_opencode.actions.changed_files import ChangeWatch
@@ -13,10 +14,13 @@ from netclaw_opencode.driver import keys, rules, sending, sessions, structured_o
 from netclaw_opencode.driver.results import refusal_command
 from netclaw_opencode.driver.tags import SessionTag
 from netclaw_opencode.driver.verdict import Verdict
-from netclaw_opencode.errors import ActionFailed, Refused
+from netclaw_opencode.errors import ActionFailed, DriverError, Refused
 from netclaw_opencode.opencode.directories import Places
+from netclaw_opencode.work import keyed
+from netclaw_opencode.work.keyed import Keyed
 
 if TYPE_CHECKING:
+    from netclaw_opencode.actions.change_report import Report
     from netclaw_opencode.actions.context import ActionContext
     from netclaw_opencode.driver.turns import Prompt, Turn
     from netclaw_opencode.jsontypes import JsonObject
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 TASK_SECONDS = 86400.0
 """Longest deadline of a task that runs in the background, in seconds."""
+_SETTLING_MS = 20
+"""The clock of a file system ticks every few milliseconds."""
 _CALL_SECONDS = 30.0
 """How long send_message_async waits to see its turn start, as its manifest says, in seconds."""
 
@@ -62,7 +68,7 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
     """Send and return once the turn is seen to run; the same idempotency key returns the turn that there is."""
     limit = rules.require_deadline(read.seconds(arguments, "deadline_seconds", 3600), longest=TASK_SECONDS)
     read.require_sound(arguments, context.settings)
-    key = keys.read_key(arguments, action="send_message_async")
+    key = read_key(arguments, action="send_message_async")
     ends = context.clock() + time_budget.remaining_up_to(_CALL_SECONDS, stopping=True)
     capping.require_no_caps(context)
     turns = await context.driver.turns()
@@ -78,17 +84,32 @@ async def send_message_async(arguments: JsonObject, context: ActionContext) -> J
         marks |= key.marks()
     if prompt.output_schema is not None:
         marks["output_schema"] = structured_output.store_schema(context.settings.state_dir, prompt.output_schema)
-    turn, verdict = await turns.start(
-        session,
-        prompt,
-        ends=ends,
-        marks=marks,
-        reuse_session=read.flag(arguments, "reuse_session"),
-    )
+    message_id = connection.ids.message()
+    known = _known(context, message_id)
+    async with changed_files.watched(ChangeWatch(context.settings, known=known)) as watch:
+        await watch.begin(session.directory, server_url=connection.http.url, left_seconds=ends - context.clock())
+        try:
+            turn, verdict = await turns.start(
+                session,
+                prompt,
+                message_id=message_id,
+                ends=ends,
+                marks=marks,
+                reuse_session=read.flag(arguments, "reuse_session"),
+            )
+        except DriverError as error:
+            if error.message_id is None:  # nothing was sent
+                keyed.forget(context.settings.state_dir, known.key)
+            raise
+    unseen = f"no snapshot of the directory ({watch.problem}): of what changes, only what OpenCode tells will be known"
     late = "the prompt was taken, and its turn is not seen to run yet: the server is slow to open the directory"
-    return _build_started(
-        turn, verdict, prompt, notes=(late,) if verdict.state in ("not_started", "running") and not turn.has_started else ()
-    )
+    is_late = verdict.state in ("not_started", "running") and not turn.has_started
+    return _build_started(turn, verdict, prompt, notes=(*((late,) if is_late else ()), *((unseen,) if watch.problem else ())))
+
+
+def _known(context: ActionContext, message_id: str) -> Keyed:
+    """What this machine remembers of a prompt that nobody waits for: the directory before it, and what has come of it."""
+    return Keyed(context.settings.state_dir, key_of_prompt(message_id), strict=False)
 
 
 def _build_started(turn: Turn, verdict: Verdict, prompt: Prompt, *, notes: tuple[str, ...] = ()) -> JsonObject:
@@ -208,11 +229,39 @@ def _may_still_arrive(connection: Connection, session: Session, message_id: str)
 async def _result(connection: Connection, context: ActionContext, turn: Turn, verdict: Verdict) -> JsonObject:
     digest = SessionTag.read(turn.session).output_schema
     schema = structured_output.load_schema(context.settings.state_dir, digest) if digest is not None else None
-    result = await (await context.driver.turns(sending=False)).result(turn, verdict, output_schema=schema)
+    try:
+        result = await (await context.driver.turns(sending=False)).result(turn, verdict, output_schema=schema)
+    except DriverError as error:
+        report = await _changes(connection, context, turn)
+        if report is not None:
+            error.details |= changed_files.details_of(report)
+        raise
     if digest is not None and schema is None:
         # Another machine or state folder, or an old task: the digest alone says nothing of the form.
         result = replace(result, notes=(*result.notes, "output_schema is not kept here, so the answer was not checked against it"))
-    return result.to_wire()
+    output = result.to_wire()
+    report = await _changes(connection, context, turn)
+    if report is not None:
+        report.add_to(output, notes=list(result.notes))
+    return output
+
+
+async def _changes(connection: Connection, context: ActionContext, turn: Turn) -> Report | None:
+    """Return the whole change of an ended turn; None where this machine did not see its beginning. The first look at it is kept."""
+    known = _known(context, turn.message_id)
+    if known.record.base is None and known.record.report is None:
+        return None
+    watch = ChangeWatch(context.settings, known=known)
+    ended_ms = turn.span.last.completed_ms if turn.span.last is not None else None
+    try:
+        report = await watch.end_joined(
+            turn.span, server_url=connection.http.url, directory=turn.session.directory, until_ms=ended_ms and ended_ms + _SETTLING_MS
+        )
+    finally:
+        watch.close()
+    if known.record.report is None and report.found is not None:
+        known.note(report=report.to_record())
+    return report
 
 
 def _still_running_error(turn: Turn, verdict: Verdict) -> Refused:
@@ -228,7 +277,8 @@ def _still_running_error(turn: Turn, verdict: Verdict) -> Refused:
 def _state(turn: Turn, verdict: Verdict) -> str:
     if verdict.state == "waiting":
         return "waiting"
-    return "busy" if verdict.state == "not_started" else rules.state_of(turn.status, ())
+    # A look that was cut short, too, shows nothing that has ended.
+    return "busy" if not verdict.ended and turn.status is None else rules.state_of(turn.status, ())
 
 
 def _overdue_at(session: Session, connection: Connection) -> float:

@@ -256,14 +256,24 @@ def _notify_hooks(call: ActionCall, envelope: JsonObject) -> None:
         _log.exception("a plugin failed while it observed %s", call.action)
 
 
+_NEED_A_CALLER = frozenset(
+    {"isolation", "base", "carry_changes", "link_paths", "copy_paths", "apply", "check"}
+    | {"max_cost_usd", "max_tokens", "max_model_calls", "max_idle_seconds"}
+)
+"""What some call has to do while a task runs, or when it ends."""
+
+
 def _require_valid(arguments: JsonObject, definition: ActionDefinition) -> None:
     from netclaw_opencode._core.validation import find_problems
 
     problems = find_problems(arguments, definition.input_schema, incoming=True)
     if problems:
+        told = f"{definition.name}: " + "; ".join(problem.message for problem in problems)
+        unattended = sorted(_NEED_A_CALLER & arguments.keys()) if definition.name == "send_message_async" else []
         raise InvalidInput(
             "invalid_input",
-            f"{definition.name}: " + "; ".join(problem.message for problem in problems),
+            told + (f" ({', '.join(unattended)}: nobody follows a turn in the background, who could do that)" if unattended else ""),
+            next="use run_task, or submit_batch for many tasks: they follow the task to its end" if unattended else None,
             details={"problems": [problem.to_wire() for problem in problems]},
         )
 

@@ -48,9 +48,10 @@ async def create_session(arguments: JsonObject, context: ActionContext) -> JsonO
     connection = await context.driver.connect()
     notes = await context.driver.sweep_orphans(connection, left_seconds=time_budget.current().clamp(_CREATE_SECONDS, stops=False))
     # Imported here, as elsewhere in this module: a look at sessions needs no key and no sweep.
+    from netclaw_opencode._core.idempotency import read_key
     from netclaw_opencode.driver import keys
 
-    key = keys.read_key(arguments, action="create_session")
+    key = read_key(arguments, action="create_session")
     new = True
     if key is None:
         with context.driver.pending_removals.add_on_failure(wanted.created_by):

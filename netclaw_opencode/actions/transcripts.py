@@ -57,7 +57,6 @@ class Recording:
         session: Session,
         *,
         part: str,
-        after: str | None,
         parent_id: str | None = None,
         error: BaseException | None = None,
     ) -> None:
@@ -67,7 +66,6 @@ class Recording:
             connection: The server.
             session: The session.
             part: What it was for.
-            after: The newest message that it has from the session that it is a fork of.
             parent_id: The session that it is a fork of.
             error: How its turn failed, if it did.
         """
@@ -80,11 +78,11 @@ class Recording:
         why = "not in time"
         with anyio.move_on_after(_limit_seconds(error)):
             try:
-                await transcript.read(connection, session, part=part, after=after, parent_id=parent_id)
+                await transcript.read(connection, session, part=part, parent_id=parent_id, has_failed=error is not None)
                 return
             except DriverError as problem:
                 why = problem.message
-        transcript.left_out.append(f"session {session.id} could not be read to its end: {why}")
+        transcript.unread.append(f"session {session.id} could not be read to its end: {why}")
 
     def end(self, *, outcome: str, output: JsonObject | None, error: JsonObject | None) -> Trajectory:
         """Return the whole document."""
@@ -102,7 +100,7 @@ class Recording:
             opencode=transcript.version,
             sessions=tuple(transcript.sessions),
             steps=steps,
-            left_out=tuple(transcript.left_out),
+            left_out=transcript.left_out,
             result=_fit(_without_texts(output)) if output is not None else None,
             error=_fit(error) if error is not None else None,
         )

@@ -74,6 +74,7 @@ HOMES: Mapping[str, str] = {
     "Evidence": "netclaw_opencode.api.results",
     "ExplainCall": "netclaw_opencode.api.results",
     "ExplainResult": "netclaw_opencode.api.results",
+    "ExportBatchResult": "netclaw_opencode.api.results",
     "ExportFailedError": "netclaw_opencode.api.exceptions",
     "ExtraMissingError": "netclaw_opencode.api.exceptions",
     "FileChanged": "netclaw_opencode.api.results",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from netclaw_opencode.api._calls import Call, Request, perform
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from netclaw_opencode.host import Host
 
 _PAGE = 100
-_NOT_SUBMITTED = ("wait_seconds", "results_file")
+_FILES = ("results_file", "predictions", "results_folder")
+_NOT_SUBMITTED = ("wait_seconds", *_FILES)
+_EXPORT_SECONDS = 10.0
+"""Files are written this seldom while a batch is followed, and at its end."""
 _COMING_SECONDS = 10
 _STARTS = 3
 """So often the batch is submitted anew, which starts a worker, where no worker lives."""
@@ -29,6 +33,8 @@ class _Following:
     def __init__(self, host: Host, arguments: Mapping[str, object]) -> None:
         self._host = host
         self._arguments = {name: value for name, value in arguments.items() if name not in _NOT_SUBMITTED}
+        self._files = {name: arguments[name] for name in _FILES if name in arguments}
+        self._export_at = monotonic() + _EXPORT_SECONDS
         self._batch: str | None = None
         self._after = 0
         self._cursor: str | None = None
@@ -47,9 +53,11 @@ class _Following:
             found = await perform(self._host, "get_batch_results", {"batch_id": self._batch, "after": self._after, "limit": _PAGE})
             self._after = int(str(found["next_after"]))
             results = found["results"]
+            ended = not results and (summary["done"] or self._ended)
+            await self._export(final=bool(ended))
             if isinstance(results, list) and results:
                 return tuple(BatchItem.from_dict(each) for each in results)
-            if summary["done"] or self._ended:
+            if ended:
                 return ()
             await self._wait()
 
@@ -59,6 +67,14 @@ class _Following:
 
     async def _summary(self) -> dict[str, object]:
         return await perform(self._host, "get_batch", {"batch_id": self._batch})
+
+    async def _export(self, *, final: bool) -> None:
+        """Write the files that were asked for, now and then."""
+        if self._files and (final or monotonic() >= self._export_at):
+            began = monotonic()
+            await perform(self._host, "export_batch", {"batch_id": self._batch, **self._files})
+            # What is written anew as a whole takes a twentieth of the time at most.
+            self._export_at = monotonic() + max(_EXPORT_SECONDS, 20 * (monotonic() - began))
 
     async def _wait(self) -> None:
         from anyio import sleep
@@ -70,6 +86,7 @@ class _Following:
         if seen["done"]:
             return
         if seen["state"] in ("halted", "cancelled"):
+            await self._export(final=True)
             raise ActionFailed(
                 "batch_halted",
                 f"the batch {self._batch} was {seen['state']} ({seen.get('halted', 'on purpose')}) before all of its tasks had ended",

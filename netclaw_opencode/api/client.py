@@ -959,7 +959,7 @@ class OpenCode(SyncClient):
                 EmptyOutputError, RunawayTurnError, TurnInterruptedError, StructuredOutputFailedError,
                 ContextOverflowError, PermissionRequiredError, QuestionPendingError, ModelWithoutPriceError,
                 CheckFailedError, BudgetExceededError, StalledError, AbortUnconfirmedError, CleanupIncompleteError,
-                WorkFailedError, WorkConflictError, WorkNotFoundError.
+                WorkFailedError, WorkConflictError, WorkNotFoundError, WorkBusyError, WorkDirtyError.
         """
         request = Request(
             "run_task",
@@ -1755,6 +1755,8 @@ class OpenCode(SyncClient):
         start_worker: bool = True,
         wait: Seconds = 43200,
         results_file: str | None = None,
+        predictions: str | None = None,
+        results_folder: str | None = None,
     ) -> results.RunBatchResult:
         """Run many tasks, several at once, and follow them to their end.
 
@@ -1775,13 +1777,14 @@ class OpenCode(SyncClient):
             max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
             stop_after_failures: How many tasks may fail before nothing more starts.
-            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings.
+            retry_codes: Errors after which a task is tried again. Left out: those of the surroundings.
             retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
             results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
+            predictions: File for each task's patch in SWE-bench's form (.json, .jsonl).
+            results_folder: Folder for each task's patch and page, and an index of them.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1807,6 +1810,8 @@ class OpenCode(SyncClient):
                     "start_worker": start_worker,
                     "wait_seconds": arguments.seconds(wait),
                     "results_file": results_file,
+                    "predictions": predictions,
+                    "results_folder": results_folder,
                 },
                 {
                     "add": False,
@@ -1840,6 +1845,8 @@ class OpenCode(SyncClient):
         start_worker: bool = True,
         wait: Seconds = 43200,
         results_file: str | None = None,
+        predictions: str | None = None,
+        results_folder: str | None = None,
     ) -> BatchRun:
         """Run many tasks, several at once, and follow them to their end.
 
@@ -1862,13 +1869,14 @@ class OpenCode(SyncClient):
             max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
             stop_after_failures: How many tasks may fail before nothing more starts.
-            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings.
+            retry_codes: Errors after which a task is tried again. Left out: those of the surroundings.
             retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
             wait: How long to wait, in seconds; the batch goes on after it. Or a ``timedelta``.
             results_file: Append each result to this file as a JSON line. Left out: FILE.results.jsonl.
+            predictions: File for each task's patch in SWE-bench's form (.json, .jsonl).
+            results_folder: Folder for each task's patch and page, and an index of them.
 
         Raises:
             DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
@@ -1894,6 +1902,8 @@ class OpenCode(SyncClient):
                     "start_worker": start_worker,
                     "wait_seconds": arguments.seconds(wait),
                     "results_file": results_file,
+                    "predictions": predictions,
+                    "results_folder": results_folder,
                 },
                 {
                     "add": False,
@@ -1942,8 +1952,7 @@ class OpenCode(SyncClient):
             max_starts_per_minute: How many starts there may be within a minute.
             max_cost_usd: Once spent, in US dollars, nothing more starts.
             stop_after_failures: How many tasks may fail before nothing more starts.
-            retry_codes: Errors after which a task is tried again, with growing waits. Left out: those of the
-                surroundings.
+            retry_codes: Errors after which a task is tried again. Left out: those of the surroundings.
             retry_limit: How many times a task is tried again.
             shared_directories: Whether all machines see the directories under the same path.
             start_worker: Start a worker here if none lives.
@@ -2019,7 +2028,7 @@ class OpenCode(SyncClient):
     ) -> results.BatchResultsResult:
         """Return how the tasks of a batch ended, in pages.
 
-        In the order in which the tasks ended, each once: what run_task returned, or the error.
+        In the order of their ends: what run_task returned, or the error.
 
         Args:
             batch_id: The batch's id or name.
@@ -2035,6 +2044,32 @@ class OpenCode(SyncClient):
             "get_batch_results",
             arguments.given({"batch_id": batch_id, "after": after, "limit": limit, "state": state}, {"after": 0, "limit": 20}),
             results.BatchResultsResult,
+        )
+        return self._perform(request)
+
+    def export_batch(
+        self, batch_id: str, *, results_file: str | None = None, predictions: str | None = None, results_folder: str | None = None
+    ) -> results.ExportBatchResult:
+        """Write the results of a batch as files.
+
+        As far as it is; called again, it adds what is new.
+
+        Args:
+            batch_id: The batch's id or name.
+            results_file: Append each result to this file as a JSON line.
+            predictions: File for each task's patch in SWE-bench's form (.json, .jsonl).
+            results_folder: Folder for each task's patch and page, and an index of them.
+
+        Raises:
+            DriverError: How it failed; causes of its own: ExtraMissingError, DatabaseUnavailableError,
+                BatchNotFoundError, ReportFailedError.
+        """
+        request = Request(
+            "export_batch",
+            arguments.given(
+                {"batch_id": batch_id, "results_file": results_file, "predictions": predictions, "results_folder": results_folder}, {}
+            ),
+            results.ExportBatchResult,
         )
         return self._perform(request)
 

@@ -56,7 +56,7 @@ class Claim:
 def begin(database: Database, run: Run, *, worker: str) -> Claim | None:
     """Claim an item for a run that the engine has started; None where the run is not wanted any more."""
     token = secrets.token_hex(12)
-    with database.write() as connection:
+    with database.write(alone=False) as connection:
         found = row(
             connection,
             "UPDATE netclaw_items SET state = 'running', claim = :token, attempts = attempts + 1, begun_ms = :now, doing = NULL "
@@ -85,20 +85,20 @@ def begin(database: Database, run: Run, *, worker: str) -> Claim | None:
 
 def note_server(database: Database, claim: Claim, server: JsonObject) -> bool:
     """Keep where the item runs, before it does; False where the claim is void."""
-    with database.write() as connection:
+    with database.write(alone=False) as connection:
         return _where_claimed(connection, claim, "server = :server", server=packed(server))
 
 
 def note_progress(database: Database, doing: Mapping[str, str]) -> None:
     """Keep what running items do, by claim, for whoever looks."""
-    with database.write() as connection:
+    with database.write(alone=False) as connection:
         for token, text in doing.items():
             change(connection, "UPDATE netclaw_items SET doing = :text WHERE claim = :token AND state = 'running'", text=text, token=token)
 
 
 def give_back(database: Database, claim: Claim) -> bool:
     """Let another worker have an item that was stopped here, as if it had not begun."""
-    with database.write() as connection:
+    with database.write(alone=False) as connection:
         again = "state = 'waiting', run = run + 1, tries = tries + 1, attempts = attempts - 1"
         return _where_claimed(connection, claim, f"{again}, worker = NULL, claim = NULL, server = NULL, doing = NULL")
 
@@ -107,10 +107,12 @@ def settle(database: Database, claim: Claim, envelope: JsonObject, *, elapsed_se
     """Write how an item ended, or when it is tried again; returns its state, or None where the claim is void."""
     error = envelope.get("error")
     code = str(error.get("code")) if isinstance(error, Mapping) else None
-    with database.write() as connection:
+    with database.write(alone=False) as connection:
+        # Whoever takes the item over meanwhile waits, and finds it ended.
+        held = "FOR UPDATE" if connection.dialect.name == "postgresql" else ""
         found = row(
             connection,
-            "SELECT tries, model FROM netclaw_items WHERE batch = :batch AND id = :item AND claim = :token AND state = 'running'",
+            f"SELECT tries, model FROM netclaw_items WHERE batch = :batch AND id = :item AND claim = :token AND state = 'running' {held}",  # noqa: S608 - our own words
             batch=claim.run.batch,
             item=claim.run.item,
             token=claim.token,
@@ -288,11 +290,14 @@ def _cost(envelope: JsonObject) -> float:
     """What a run has cost, as far as its result or its error tells."""
     data, error = envelope.get("data"), envelope.get("error")
     details = error.get("details") if isinstance(error, Mapping) else None
-    for place in (data, details):
-        usage = place.get("usage") if isinstance(place, Mapping) else None
-        cost = cast("Mapping[str, object]", usage).get("cost_usd") if isinstance(usage, Mapping) else None
-        if isinstance(cost, int | float):
-            return float(cost)
+    # Of a task that was over when its work could not be applied, the result stands in the error.
+    done = details.get("result") if isinstance(details, Mapping) else None
+    for place in (data, details, done):
+        for name in ("usage", "spent"):
+            usage = place.get(name) if isinstance(place, Mapping) else None
+            cost = cast("Mapping[str, object]", usage).get("cost_usd") if isinstance(usage, Mapping) else None
+            if isinstance(cost, int | float):
+                return float(cost)
     return 0.0
 
 

@@ -7,9 +7,10 @@ in ``submitting``, ``admission`` and ``claims``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
 SETTING = "OPENCODE_DRIVER_BATCH_URL"
 _FILE = "batches.sqlite3"
 _LOCK_KEY = 0x6E65_7463_6C61_7721
-"""Key of the advisory lock that makes Postgres transactions of ours run one after the other, as SQLite does by itself."""
+"""Key of the advisory lock that makes choices, submissions and the like run one after the other on Postgres, as SQLite does by itself."""
 _BUSY_SECONDS = 30.0
 """How long SQLite waits for another writer; a writer of ours is done in milliseconds, a copy of the file may take longer."""
 _CONNECT_SECONDS = 10
+_AT_A_TIME = 2000
+_CONNECTIONS = 2
+"""Connections that are kept; more are opened where they are needed, and closed again: Postgres lets 100 in unless told otherwise."""
 _POSTGRES_OPTIONS = "-c idle_in_transaction_session_timeout=10000 -c statement_timeout=60000"
 """A worker that is stopped in the middle of a transaction must not hold up all others; none of ours waits for anything but the database."""
 
@@ -69,7 +73,7 @@ class Database:
 
         if not self.is_sqlite:
             arguments = {"connect_timeout": _CONNECT_SECONDS, "options": _POSTGRES_OPTIONS}
-            return sa.create_engine(self.url, pool_pre_ping=True, connect_args=arguments)
+            return sa.create_engine(self.url, pool_size=_CONNECTIONS, pool_pre_ping=True, connect_args=arguments)
         engine = sa.create_engine(self.url, connect_args={"timeout": _BUSY_SECONDS})
 
         @sa.event.listens_for(engine, "connect")
@@ -83,12 +87,17 @@ class Database:
         return engine
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction that no other writer of batches runs beside; an error takes all of it back."""
+    def write(self, *, alone: bool = True) -> Iterator[Connection]:
+        """One transaction; an error takes all of it back.
+
+        Args:
+            alone: Whether no other writer of batches may run beside it on Postgres. What changes an item or a worker under a
+                condition that its row itself holds needs no such thing, and is not to wait for those that do. SQLite has one writer.
+        """
         with self.reachable(), self.engine.connect() as connection, connection.begin():
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
+            elif alone:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
             yield connection
 
@@ -194,12 +203,13 @@ def change(connection: Connection, sql: str, /, **values: object) -> int:
     return connection.execute(sa.text(sql), values).rowcount
 
 
-def change_many(connection: Connection, sql: str, values: Sequence[Mapping[str, object]]) -> None:
-    """Run one statement for each set of values."""
+def change_many(connection: Connection, sql: str, values: Iterable[Mapping[str, object]]) -> None:
+    """Run one statement for each set of values, some thousands at a time: Postgres must not find the transaction idle meanwhile."""
     import sqlalchemy as sa
 
-    if values:
-        connection.execute(sa.text(sql), [dict(each) for each in values])
+    remaining = iter(values)
+    while some := [dict(each) for each in islice(remaining, _AT_A_TIME)]:
+        connection.execute(sa.text(sql), some)
 
 
 def now_ms(connection: Connection) -> int:

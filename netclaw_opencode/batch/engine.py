@@ -30,6 +30,8 @@ _VERSION = "batch-1"
 _WORKFLOW = "netclaw_item"
 _POLL_SECONDS = 0.2
 """How often a worker looks into its queue: a free place is filled within 0.3 s."""
+_CONNECTIONS = 3
+"""Connections of DBOS to Postgres, besides one for its listener: those of all workers count against the server's limit."""
 _perform: Perform | None = None
 
 
@@ -76,6 +78,7 @@ class Engine:
             "application_version": _VERSION,
             "log_level": "CRITICAL",  # what went wrong is in the results; an ordinary cancellation is an error to it
             "run_migrations": False,
+            "sys_db_pool_size": _CONNECTIONS,
         }
         DBOS(config=config)
         DBOS.listen_queues([self._worker])
@@ -85,7 +88,9 @@ class Engine:
             await DBOS.register_queue_async(
                 self._worker, worker_concurrency=self._concurrency, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
             )
-        self._client = await anyio.to_thread.run_sync(partial(DBOSClient, system_database_url=url, application_name=_APPLICATION))
+        # It only writes in transactions of ours, and needs no connection.
+        client = partial(DBOSClient, system_database_url=url, application_name=_APPLICATION, lazy=True)
+        self._client = await anyio.to_thread.run_sync(client)
 
     def enqueue(self, connection: Connection, run: Run) -> None:
         """Put a run into this worker's queue, in the caller's transaction."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -41,20 +42,28 @@ class ResultsFile:
                 "invalid_input", f"results_file {path} holds something else than results; name another file, or move it away"
             ) from error
 
-    def add(self, results: Iterable[Mapping[str, object]]) -> int:
-        """Append what is not there yet, and see it on the disk; returns how many that were."""
+    def add(self, results: Iterable[Mapping[str, object]]) -> None:
+        """Append what is not there yet, and see it on the disk; raises ``OSError``, and then nothing of it was written."""
         new = [each for each in results if _key(each) not in self._written]
         if not new:
-            return 0
-        try:
-            with self.path.open("ab") as file:
-                file.write("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in new).encode())
-                file.flush()
+            return
+        content = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in new).encode()
+        with self.path.open("ab", buffering=0) as file:
+            whole = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
-        except OSError as error:
-            raise InvalidInput("invalid_input", f"results_file {self.path} cannot be written: {error.strerror}") from error
+            except OSError:
+                file.truncate(whole)
+                raise
         self._written.update(map(_key, new))
-        return len(new)
+
+    def renew(self, _summary: Mapping[str, object]) -> None:
+        """Nothing: it is only appended to."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 def _key(result: Mapping[str, object]) -> tuple[str, int]:

@@ -14,6 +14,7 @@ import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from netclaw_opencode._core import documents
 from netclaw_opencode._core.resources import find_bundled
@@ -36,8 +37,15 @@ _NOT_HERE: Mapping[str, str] = {
     "keep_session": "the servers of a batch are its own, and gone with it",
 }
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".yaml": "yaml", ".yml": "yaml", ".csv": "csv"}
-_NUMBERS = {"deadline_seconds": float, "retry_budget_seconds": float, "retry_attempts": int, "priority": int}
-"""Columns of a CSV file that are numbers."""
+_KINDS: Mapping[str, Callable[[str], object]] = {
+    "number": float,
+    "integer": int,
+    "boolean": lambda text: {"true": True, "false": False}[text.strip().lower()],
+    "array": json.loads,
+    "object": json.loads,
+}
+"""How a cell of a CSV file is read, by the type of its field; else it is text."""
+_WANTED = {"number": "a number", "integer": "a whole number", "boolean": "true or false", "array": "a JSON list", "object": "a JSON object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,7 @@ class Reader:
         self._schema = schema
         properties = schema["properties"]
         self._fields = frozenset(properties) if isinstance(properties, Mapping) else frozenset()
+        self._types = {name: str(cast("JsonObject", found).get("type")) for name, found in cast("JsonObject", properties).items()}
 
     def read_file(self, path: Path) -> list[Item]:
         """Read a file by its suffix; raises ``InvalidInput`` with every problem and its line."""
@@ -218,22 +227,22 @@ class Reader:
                     self._problems.add(place, f"it has not the {len(names)} columns of line 1")
                     continue
                 # An empty cell says nothing: a default counts, or the value is left out.
-                yield (
-                    place,
-                    {name: self._cell(place, name, cell) for name, cell in row.items() if cell or name not in self._fields | set(_OWN)},
-                )
+                before = self._problems.count
+                cells = {name: self._cell(place, name, cell) for name, cell in row.items() if cell or name not in self._fields | set(_OWN)}
+                if self._problems.count == before:
+                    yield place, cells
         except csv.Error as error:
             self._problems.add(f"line {reader.line_num}", f"not CSV: {error}; a value with commas, quotes or line ends stands in quotes")
 
     def _cell(self, place: str, name: str, text: str) -> object:
-        kind = _NUMBERS.get(name)
-        if kind is None:
+        kind = "integer" if name == "priority" else self._types.get(name, "")
+        if kind not in _KINDS:
             return text
         try:
-            return kind(text)
-        except ValueError:
-            self._problems.add(place, f"{name} must be a number, not {text[:40]!r}")
-            return kind()
+            return _KINDS[kind](text)
+        except (ValueError, KeyError):
+            self._problems.add(place, f"{name} must be {_WANTED[kind]}, not {text[:40]!r}")
+            return None
 
 
 class _Template:

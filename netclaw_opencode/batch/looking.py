@@ -61,6 +61,38 @@ def results(
     return page, int(str(found[:limit][-1]["number"])) if found else after, len(found) > limit
 
 
+def newest(database: Database, batch_id: str) -> int:
+    """The number of the newest result; 0 where there is none."""
+    with database.read() as connection:
+        found = row(connection, "SELECT MAX(number) AS number FROM netclaw_results WHERE batch = :batch", batch=batch_id)
+    return int(str(found["number"])) if found is not None and found["number"] is not None else 0
+
+
+def ended_since(database: Database, batch_id: str, *, after: int, limit: int) -> tuple[list[dict[str, object]], int]:
+    """What has ended since, without its results; the number to go on after."""
+    with database.read() as connection:
+        found = rows(
+            connection,
+            "SELECT r.number, i.id, i.state, i.code FROM netclaw_results AS r "
+            "JOIN netclaw_items AS i ON i.batch = r.batch AND i.id = r.item "
+            "WHERE r.batch = :batch AND r.number > :after ORDER BY r.number LIMIT :limit",
+            batch=batch_id,
+            after=after,
+            limit=limit,
+        )
+    ended: list[dict[str, object]] = [
+        {"id": str(each["id"]), "state": str(each["state"]), **({"code": str(each["code"])} if each["code"] else {})} for each in found
+    ]
+    return ended, int(str(found[-1]["number"])) if found else after
+
+
+def model_of(database: Database, batch_id: str, item: str) -> str:
+    """The model that a task was to use, as ``provider/model``; empty if the server's default was."""
+    with database.read() as connection:
+        found = row(connection, "SELECT model FROM netclaw_items WHERE batch = :batch AND id = :item", batch=batch_id, item=item)
+    return str(found["model"]) if found is not None else ""
+
+
 def unfinished(database: Database, *, machine: str, only: str | None) -> int:
     """How many items are left that a worker of this machine may have to do with."""
     mine = "AND i.batch = :only" if only is not None else ""
@@ -110,7 +142,8 @@ def _summary(connection: Connection, found: Mapping[str, object]) -> dict[str, o
     total, done = sum(counts.values()), sum(counts[state] for state in ENDED)
     running = rows(
         connection,
-        "SELECT id, doing, attempts, begun_ms FROM netclaw_items WHERE batch = :batch AND state = 'running' ORDER BY begun_ms LIMIT :limit",
+        "SELECT id, doing, attempts, begun_ms, cost_usd FROM netclaw_items "
+        "WHERE batch = :batch AND state = 'running' ORDER BY begun_ms LIMIT :limit",
         batch=batch_id,
         limit=_SHOWN_RUNNING,
     )
@@ -131,6 +164,7 @@ def _summary(connection: Connection, found: Mapping[str, object]) -> dict[str, o
                 "attempts": int(str(each["attempts"])),
                 "elapsed_seconds": round(max(0, now - int(str(each["begun_ms"] or now))) / 1000, 1),
                 **({"doing": str(each["doing"])} if each["doing"] else {}),
+                **({"cost_usd": round(float(str(each["cost_usd"])), 6)} if each["cost_usd"] else {}),
             }
             for each in running
         ],
@@ -168,4 +202,4 @@ def _estimate(connection: Connection, batch_id: str, *, now: int, left: int) -> 
     return {"per_minute": round(per_minute, 2), **({"left_seconds": round(60 * left / per_minute)} if left else {})}
 
 
-__all__ = ["ENDED", "STATES", "batch", "every", "id_of", "results", "unfinished", "workers"]
+__all__ = ["ENDED", "STATES", "batch", "ended_since", "every", "id_of", "model_of", "newest", "results", "unfinished", "workers"]

@@ -19,7 +19,7 @@ from typing import Protocol
 import anyio
 
 from netclaw_opencode._core.private_files import require_private_folder
-from netclaw_opencode.errors import DriverError
+from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.opencode import addresses, servers
 from netclaw_opencode.opencode.process import identity
@@ -52,7 +52,7 @@ class Server:
     """A server that is up.
 
     Attributes:
-        state_dir: Its folder.
+        folder: Where its record, its log and its data are.
         runner: Runs actions on it.
         users: Tasks that run on it.
         tasks: Tasks that were given to it.
@@ -60,7 +60,7 @@ class Server:
         adopted: Whether it was a lost worker's.
     """
 
-    state_dir: Path
+    folder: Path
     settings: Settings
     runner: Runner
     leaving: asyncio.Event = field(repr=False)
@@ -101,6 +101,11 @@ class Pool:
         self._changing = anyio.Lock()
         self._adopting = anyio.Lock()
 
+    @property
+    def settings(self) -> Settings:
+        """The user's settings."""
+        return self._settings
+
     async def warm(self) -> None:
         """Start what is missing; raises ``DriverError`` where none can be started."""
         async with self._changing:
@@ -110,6 +115,8 @@ class Pool:
     async def acquire(self) -> Server:
         """A server with room for one more task; raises ``DriverError`` where none can be started."""
         async with self._changing:
+            if self._closed:
+                raise ServerProblem("server_unreachable", "this worker is ending, and starts no server any more")
             for server in [each for each in self._servers if not each.is_alive]:
                 server.retired = True
                 if not server.users:
@@ -123,20 +130,20 @@ class Pool:
             server.tasks += 1
             return server
 
-    async def adopt(self, state_dir: Path) -> Server | None:
+    async def adopt(self, folder: Path) -> Server | None:
         """The server of a lost worker on which a task may still run; None where it is gone, and what it left running is ended."""
         async with self._adopting:
-            server = self._adopted.get(state_dir)
+            server = self._adopted.get(folder)
             if server is None:
-                settings = self._settings_for(state_dir)
-                if not state_dir.is_dir():
+                settings = self._settings_for(folder)
+                if not folder.is_dir():
                     return None
                 if addresses.find_live_record(settings) is None:
                     await servers.stop(settings)
                     return None
-                server = await self._opened(state_dir, settings)
+                server = await self._opened(folder, settings)
                 server.adopted = True
-                self._adopted[state_dir] = server
+                self._adopted[folder] = server
             server.users += 1
             return server
 
@@ -168,27 +175,27 @@ class Pool:
             # A server that is being started is ended with the others.
             async with self._changing:
                 for server in (*self._servers, *self._adopted.values()):
-                    if str(server.state_dir) not in keep:
+                    if str(server.folder) not in keep:
                         await self._end(server)
         with suppress(OSError):
             self._home.rmdir()
 
     async def _start(self) -> Server:
         self._started += 1
-        state_dir = require_private_folder(self._home / str(self._started))
-        settings = self._settings_for(state_dir)
+        folder = require_private_folder(self._home / str(self._started))
+        settings = self._settings_for(folder)
         self._carry(Path(settings.environ["XDG_DATA_HOME"]))
         try:
-            await servers.start(settings, port=None, directory=str(state_dir), within_seconds=_START_SECONDS)
-            return await self._opened(state_dir, settings)
+            await servers.start(settings, port=None, directory=str(folder), within_seconds=_START_SECONDS)
+            return await self._opened(folder, settings)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 with suppress(DriverError):
                     await servers.stop(settings)
-                await remove(state_dir)
+                await remove(folder)
             raise
 
-    async def _opened(self, state_dir: Path, settings: Settings) -> Server:
+    async def _opened(self, folder: Path, settings: Settings) -> Server:
         """A host on a server, opened and closed by a task of its own: whoever acquires it comes and goes."""
         opened: asyncio.Future[Runner] = asyncio.get_running_loop().create_future()
         leaving = asyncio.Event()
@@ -204,17 +211,16 @@ class Pool:
                 opened.set_exception(error)
 
         holding = asyncio.create_task(hold())
-        return Server(state_dir, settings, await opened, leaving, holding)
+        return Server(folder, settings, await opened, leaving, holding)
 
-    def _settings_for(self, state_dir: Path) -> Settings:
-        environ = {**(self._settings.environ or os.environ), "XDG_DATA_HOME": str(state_dir / "data")}
+    def _settings_for(self, folder: Path) -> Settings:
+        environ = {**(self._settings.environ or os.environ), "XDG_DATA_HOME": str(folder / "data")}
         for name in ("OPENCODE_API_URL", "OPENCODE_DB"):
             environ.pop(name, None)
         return replace(
             self._settings,
             url_given=False,
-            state_dir=state_dir,
-            trust_dir=self._settings.trust_dir or self._settings.state_dir,
+            server_folder=folder,
             call_seconds=None,
             environ=MappingProxyType(environ),
         )
@@ -243,7 +249,7 @@ class Pool:
         """Close a server that nobody uses, stop it and remove its folder; another task of its lost worker may run on an adopted one."""
         with suppress(ValueError):
             self._servers.remove(server)
-        self._adopted.pop(server.state_dir, None)
+        self._adopted.pop(server.folder, None)
         with anyio.CancelScope(shield=True):
             server.leaving.set()
             try:
@@ -252,28 +258,28 @@ class Pool:
                 _log.error("a host of the batch could not be closed", exc_info=error)
             if not server.adopted:
                 await self._stop_process(server)
-                await remove(server.state_dir)
+                await remove(server.folder)
 
 
 async def end_left(settings: Settings, home: Path, *, keep: frozenset[str]) -> None:
     """Stop the servers of a lost worker and remove its folder, but for those in ``keep``, on which something may run."""
     pool = Pool(settings, home, places=0, open_runner=_nobody)
-    for state_dir in sorted(path for path in home.glob("*") if path.is_dir() and str(path) not in keep):
+    for folder in sorted(path for path in home.glob("*") if path.is_dir() and str(path) not in keep):
         try:
-            await servers.stop(pool._settings_for(state_dir))
+            await servers.stop(pool._settings_for(folder))
         except DriverError as error:
             _log.error("a server of a lost worker could not be stopped: %s", error.message)
             continue
-        await remove(state_dir)
+        await remove(folder)
     with suppress(OSError):
         home.rmdir()
 
 
-async def remove(state_dir: Path) -> None:
+async def remove(folder: Path) -> None:
     """Remove the folder of a server that has ended."""
-    await anyio.to_thread.run_sync(lambda: shutil.rmtree(state_dir, ignore_errors=True))
+    await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
     with suppress(OSError):
-        state_dir.parent.rmdir()
+        folder.parent.rmdir()
 
 
 def _nobody(_settings: Settings) -> AbstractAsyncContextManager[Runner]:

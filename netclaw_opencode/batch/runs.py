@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import ParamSpec, TypeVar, cast
 import anyio
 import anyio.to_thread
 
+from netclaw_opencode._core.idempotency import Key, read_key
 from netclaw_opencode.batch import claims
 from netclaw_opencode.batch.admission import Run
 from netclaw_opencode.batch.claims import MOST_ATTEMPTS, Claim
@@ -26,6 +27,7 @@ from netclaw_opencode.batch.pool import Pool, Server
 from netclaw_opencode.errors import ActionFailed, DriverError, ServerProblem
 from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.jsontypes import JsonObject
+from netclaw_opencode.work import keyed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +50,13 @@ class Task:
     session_id: str | None = None
     place: dict[str, object] = field(default_factory=dict)
     giving_back: bool = False
+
+    @property
+    def key(self) -> Key:
+        """The key of this try."""
+        found = read_key({"idempotency_key": self.claim.key}, action="run_task")
+        assert found is not None  # it has one
+        return found
 
 
 @dataclass(slots=True, eq=False)
@@ -100,7 +109,7 @@ class Runs:
             self.problem = error
             await self.surely(partial(claims.give_back, self.database, claim))
             return "given back"
-        task.place = {"machine": self.machine, "state_dir": str(server.state_dir)}
+        task.place = {"machine": self.machine, "state_dir": str(server.folder)}
         if not await self.surely(partial(claims.note_server, self.database, claim, _place(task))):
             await self.pool.release(server, at_rest=True)
             return "void"
@@ -120,17 +129,49 @@ class Runs:
             state = await self.surely(settled)
             # Its session stays, so that the key finds it as long as anybody may ask; it goes with its server.
             await self.pool.release(server, at_rest=True)
+            await self._forget(task, state)
             return state or "void"
         # The directory is given to the next task only when nothing runs in it any more.
         await self.pool.release(server, at_rest=await self._delete_session(server, task.session_id))
-        return await self.surely(settled) or "void"
+        state = await self.surely(settled)
+        if state == "waiting" and self._work_of(task) is not None:
+            # The next try has another key, and so a tree of its own; the patch of this one is kept.
+            with suppress(DriverError):
+                server = await self.pool.acquire()
+                await self._discard_work(task, server)
+                await self.pool.release(server, at_rest=True)
+        await self._forget(task, state)
+        return state or "void"
+
+    async def _forget(self, task: Task, state: str | None) -> None:
+        """Forget the key of a try that is over; a void one goes on elsewhere."""
+        if state is not None:
+            with suppress(DriverError, OSError):
+                await off_loop(keyed.forget, self.pool.settings.state_dir, task.key)
+
+    async def _discard_work(self, task: Task, server: Server) -> None:
+        """Remove the tree of a try that is superseded, if it has one."""
+        work_id = self._work_of(task)
+        if work_id is not None:
+            envelope = await server.runner.invoke("discard_work", {"work_id": work_id, "force": True})
+            if not envelope["ok"]:
+                _log.warning("%s of %s could not be removed: %s", work_id, task.claim.run.name, envelope.get("error"))
+
+    def _work_of(self, task: Task) -> str | None:
+        """The isolated work of a try, if there is any."""
+        return keyed.find_work(self.pool.settings.state_dir, task.key)
 
     async def _stopped(self, task: Task, server: Server) -> str:
         """The end of a run that was cancelled here: the driver has stopped it, and its session is seen deleted, or its server is ended."""
         with anyio.CancelScope(shield=True):
-            await self.pool.release(server, at_rest=await self._delete_session(server, task.session_id))
+            at_rest = await self._delete_session(server, task.session_id)
+            if task.giving_back and at_rest:
+                # As if it had not begun.
+                await self._discard_work(task, server)
+            await self.pool.release(server, at_rest=at_rest)
         if task.giving_back:
             await self.surely(partial(claims.give_back, self.database, task.claim))
+            await self._forget(task, "given back")
             return "given back"
         return await self._settle_cancelled(task)
 
@@ -144,16 +185,26 @@ class Runs:
         lost = ActionFailed(
             "worker_lost",
             f"the worker was lost {MOST_ATTEMPTS} times while it ran this task, which may be the cause",
-            details={"attempts": task.claim.attempts - 1},
+            details={"attempts": task.claim.attempts - 1, **self._work_left(task)},
         )
         envelope = {"ok": False, "action": "run_task", "error": lost.to_wire()}
-        return await self.surely(partial(claims.settle, self.database, task.claim, envelope)) or "void"
+        state = await self.surely(partial(claims.settle, self.database, task.claim, envelope))
+        await self._forget(task, state)
+        return state or "void"
+
+    def _work_left(self, task: Task) -> dict[str, object]:
+        """Where the isolated work is of a task that has no result: it is kept."""
+        work_id = self._work_of(task)
+        return {"work": {"work_id": work_id, "next": f"netclaw-opencode run apply-work --work-id {work_id}"}} if work_id is not None else {}
 
     async def _settle_cancelled(self, task: Task) -> str:
-        error = {"code": "cancelled", "message": "the batch was cancelled; what ran was stopped", "retryable": False, "next": "retry_batch"}
+        error: dict[str, object] = {"code": "cancelled", "message": "the batch was cancelled; what ran was stopped", "retryable": False}
+        left = self._work_left(task)
+        error |= {"next": "retry_batch", **({"details": left} if left else {})}
         envelope = {"ok": False, "action": "run_task", "error": error}
-        settled = partial(claims.settle, self.database, task.claim, envelope, cancelled=True)
-        return await self.surely(settled) or "void"
+        state = await self.surely(partial(claims.settle, self.database, task.claim, envelope, cancelled=True))
+        await self._forget(task, state)
+        return state or "void"
 
     async def _delete_session(self, server: Server, session_id: str | None) -> bool:
         """Delete the session of a run, which stops what runs in it; True where nothing can run any more."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from netclaw_opencode.batch.items import Item
 
-RETRY_CODES = ("connection_lost", "provider_retrying", "server_died", "server_not_ready", "server_unreachable")
+RETRY_CODES = ("connection_lost", "provider_retrying", "server_died", "server_not_ready", "server_unreachable", "work_busy")
 """Failures of the surroundings, not of the work: repeated unless the batch says otherwise."""
 RETRY_LIMIT = 3
 COLUMNS = "id, name, created_ms, options, paused, cancelled, halted"
@@ -153,7 +153,7 @@ def _insert(connection: Connection, batch: str, items: Sequence[Item], options: 
         connection,
         "INSERT INTO netclaw_items (batch, id, seq, digest, spec, priority, exclusive, machine, model) "
         "VALUES (:batch, :id, :seq, :digest, :spec, :priority, :exclusive, :machine, :model)",
-        [
+        (
             {
                 "batch": batch,
                 "id": item.id,
@@ -161,14 +161,20 @@ def _insert(connection: Connection, batch: str, items: Sequence[Item], options: 
                 "digest": item.digest,
                 "spec": packed(item.spec),
                 "priority": item.priority,
-                # A directory that is not shared is another one on each machine, and its tasks stay where it is.
-                "exclusive": str(item.spec["directory"]) if options.shared_directories else f"{machine}:{item.spec['directory']}",
+                "exclusive": _exclusive(batch, item, None if options.shared_directories else machine),
                 "machine": None if options.shared_directories else machine,
                 "model": str(item.spec.get("model") or DEFAULT_MODEL),
             }
             for seq, item in enumerate(items, first)
-        ],
+        ),
     )
+
+
+def _exclusive(batch: str, item: Item, machine: str | None) -> str:
+    """What no two tasks may have at once: the directory, or a name of its own for a task that works in a tree of its own."""
+    # A directory that is not shared is another one on each machine, and its tasks stay where it is.
+    place = str(item.spec["directory"]) if machine is None else f"{machine}:{item.spec['directory']}"
+    return place if item.spec.get("isolation", "none") == "none" else f"{place}\n{batch}/{item.id}"
 
 
 def options_of(connection: Connection, batch: str) -> Options:

@@ -233,7 +233,7 @@ class Worker:
             await anyio.sleep(self.options.beat_seconds)
 
     def _beat(self) -> dict[str, int]:
-        with self.database.write() as connection:
+        with self.database.write(alone=False) as connection:
             if change(connection, "UPDATE netclaw_workers SET beat = beat + 1 WHERE id = :me", me=self.name) == 0:
                 raise FencedError
             return {str(each["id"]): int(str(each["beat"])) for each in rows(connection, "SELECT id, beat FROM netclaw_workers")}

@@ -102,7 +102,7 @@ def _probe_program(facts: Facts) -> None:
 
 def _probe_state(facts: Facts) -> None:
     try:
-        facts.record = state.read(facts.settings.state_dir)
+        facts.record = state.read(facts.settings.server_dir)
     except DriverError as error:
         facts.state_problem = error
     if facts.record is not None:

@@ -158,7 +158,7 @@ class Driver:
             health=health,
             ours=address.record is not None,
             secrets=secrets,
-            state_dir=self.settings.state_dir,
+            locks_dir=self.settings.server_dir,
             clock=self._clock,
             end_orphans=partial(_terminate_orphans, address.record),
             record=self._record,
@@ -194,7 +194,7 @@ class Driver:
     async def _sweep(self, connection: Connection, notes: list[str]) -> None:
         from netclaw_opencode.driver import leftovers
 
-        locks.remove_stale(self.settings.state_dir)
+        locks.remove_stale(self.settings.server_dir)
         known = self.pending_removals.names
         look = await leftovers.find(connection, given_up=known, limit=_RECENT)
         notes += [item.sentence() for item in look.skipped]

@@ -1,15 +1,12 @@
 """Idempotency keys: the same key from any process means the same task, never a second one.
 
 Owns how a key and the request under it are written into a session's tag (as digests) and found again. The server is the
-memory; a lock of this machine keeps two processes from creating at the same moment.
+memory of sessions; a lock of this machine keeps two processes from creating at the same moment.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from netclaw_opencode.driver import sessions
@@ -17,40 +14,13 @@ from netclaw_opencode.driver.tags import SessionTag, own_tags
 from netclaw_opencode.errors import Refused
 
 if TYPE_CHECKING:
-    from netclaw_opencode.jsontypes import JsonObject
+    from netclaw_opencode._core.idempotency import Key
     from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire.types import Session
 
 _LOCK_SECONDS = 15.0
 _MOST = 10_000
 """As many sessions as are looked through for a key: more than anybody keeps, and a bound on what is read."""
-_NOT_THE_REQUEST = frozenset({"idempotency_key", "deadline_seconds"})
-"""Arguments that may differ between two calls for the same task."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Digests of a caller's key (with the action's name) and of the request that was made under it."""
-
-    digest: str
-    request: str
-
-    def marks(self) -> dict[str, object]:
-        """Return what is written on the session."""
-        return {f"key:{self.digest}": self.request}
-
-
-def read_key(arguments: JsonObject, *, action: str) -> Key | None:
-    """Return the key of a call, or None where it has none."""
-    given = arguments.get("idempotency_key")
-    if not isinstance(given, str):
-        return None
-    request = {name: value for name, value in arguments.items() if name not in _NOT_THE_REQUEST}
-    return Key(_digest(f"{action}\0{given}"), _digest(json.dumps(request, sort_keys=True, ensure_ascii=False)))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def has_key(session: Session, key: Key) -> bool:
@@ -89,9 +59,19 @@ async def find_or_create(
 
 async def find_sessions(connection: Connection, key: Key) -> dict[int, Session]:
     """Return the sessions of this key by number of attempt; raises ``Refused`` (``idempotency_conflict``) for another request under it."""
-    found: dict[int, Session] = {}
-    # Oldest first, and never a fork's copy of the key.
-    for session, tag in own_tags(await sessions.list_newest(connection, directory=None, limit=_MOST)):
-        if has_key(session, key):
-            found.setdefault(tag.attempt or 0, session)
+    (found,) = await find_sessions_of_all(connection, [key])
     return found
+
+
+async def find_sessions_of_all(connection: Connection, keys: Iterable[Key]) -> list[dict[int, Session]]:
+    """Return the same for several keys, with one look at the server's sessions."""
+    # Oldest first, and never a fork's copy of the key.
+    listed = own_tags(await sessions.list_newest(connection, directory=None, limit=_MOST))
+    all_found: list[dict[int, Session]] = []
+    for key in keys:
+        found: dict[int, Session] = {}
+        for session, tag in listed:
+            if has_key(session, key):
+                found.setdefault(tag.attempt or 0, session)
+        all_found.append(found)
+    return all_found

@@ -20,6 +20,7 @@ from netclaw_opencode.opencode.wire.types import FileChange, Usage
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.stopping import StopReport
+    from netclaw_opencode.driver.transcript import Transcript
     from netclaw_opencode.driver.turn import Answer, Turn
     from netclaw_opencode.facts import PendingRequest
     from netclaw_opencode.opencode.connection import Connection
@@ -207,7 +208,7 @@ async def read_result(connection: Connection, turn: Turn, verdict: Verdict, *, w
             for child in await connection.children(session) if "task" in tools else ():
                 # A fork's or an earlier turn's sub-agents are older than this prompt and were counted then.
                 if child.created_ms >= min(step.created_ms for step in span.steps):
-                    usage = _combine(usage, await _read_child_usage(connection, child))
+                    usage = _combine(usage, await _read_child_usage(connection, child, turn.transcript))
         except DriverError as error:
             notes.append(_UNREAD_NOTE.format(error.message))
     if reading.cancelled_caught:
@@ -231,14 +232,14 @@ async def read_result(connection: Connection, turn: Turn, verdict: Verdict, *, w
     )
 
 
-async def _read_child_usage(connection: Connection, child: Session) -> UsageSum:
+async def _read_child_usage(connection: Connection, child: Session, transcript: Transcript | None) -> UsageSum:
     """Usage of a sub-agent and of those below it, compactions included; its messages are read once, in pages."""
-    history = connection.history(child)
+    history = transcript.follow(connection, child) if transcript is not None else connection.history(child)
     await history.read_newest()
     await history.read_back_to("")
     usage = _add_usage(history.steps)
     for grandchild in await connection.children(child):
-        usage = _combine(usage, await _read_child_usage(connection, grandchild))
+        usage = _combine(usage, await _read_child_usage(connection, grandchild, transcript))
     return usage
 
 

@@ -16,9 +16,8 @@ from netclaw_opencode.driver import rules, sessions, stopping
 from netclaw_opencode.errors import DriverError, InvalidInput, OutOfTime, Refused
 from netclaw_opencode.opencode.connection import with_tools
 from netclaw_opencode.opencode.wire import ids, routes
-from netclaw_opencode.opencode.wire.history import NEWEST
+from netclaw_opencode.opencode.wire.history import NEWEST, session_not_found
 from netclaw_opencode.opencode.wire.http import HttpNotFoundError
-from netclaw_opencode.opencode.wire.pages import session_not_found
 
 if TYPE_CHECKING:
     from netclaw_opencode.driver.turn import Prompt, Turn

@@ -21,8 +21,8 @@ from netclaw_opencode.driver.tags import METADATA_KEY, SessionTag, other_metadat
 from netclaw_opencode.errors import DriverError, InvalidInput
 from netclaw_opencode.opencode.directories import Places
 from netclaw_opencode.opencode.wire import listing, reading, routes
+from netclaw_opencode.opencode.wire.history import session_not_found
 from netclaw_opencode.opencode.wire.http import HttpNotFoundError
-from netclaw_opencode.opencode.wire.pages import session_not_found
 
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.connection import Connection

@@ -1,4 +1,4 @@
-"""What is kept of a task's sessions: prompts, model calls and tool calls, read in pages before the sessions are deleted, in bounded space.
+"""What is kept of a task's sessions: prompts, model calls and tool calls, in bounded space.
 
 Owns what is taken from a message, and what is left out where there is too much. The form is ``records.trajectory``'s; nothing here decides
 anything about a turn.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from netclaw_opencode.jsontypes import is_deeper
 from netclaw_opencode.records.trajectory import ModelCall, Prompt, Session, Step, ToolCall, Usage
@@ -17,6 +17,9 @@ from netclaw_opencode.records.trajectory import ModelCall, Prompt, Session, Step
 if TYPE_CHECKING:
     from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.wire import types
+    from netclaw_opencode.opencode.wire.history import History
+
+Redact: TypeAlias = Callable[[str], str]
 
 _OUTPUT_CHARS = 16 * 1024
 """Characters of a tool's output, and of each text in its input, that are kept: half from its beginning, half from its end."""
@@ -29,45 +32,95 @@ _MOST_CHARS = 6 * 1024 * 1024
 _STEP_CHARS = 400
 """About what a step takes beside its texts."""
 _LEVELS = 20
+_MOST_OPEN = 8
+"""Messages that are held whole because they are still being written: the newest ones of each session that runs."""
 _SPARE = 1024
 """So much more is cleaned than is kept, so that no secret is cut in two before it is seen."""
+_SUB_AGENT = "sub-agent"
 _AGENTS = "task"
 """The tool that runs a sub-agent in a session of its own (F36)."""
 _STATUSES = frozenset({"completed", "error", "running", "pending"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of one message."""
+
+    created_ms: int
+    agent: str
+    steps: tuple[Step, ...]
+    size: int
+    is_whole: bool
+    """Whether the message was written to its end when it was read."""
+
+
 @dataclass(slots=True)
 class Transcript:
-    """The steps of a task's sessions, as far as they were read.
+    """The steps of a task's sessions, taken from their messages as these are read for the turn itself: nothing is read twice.
 
     Attributes:
         sessions: What was read, in the order of reading.
-        left_out: What is not in it, in words.
+        unread: What could not be read, in words.
         version: The server's version.
         directory: Where the first session works.
     """
 
     sessions: list[Session] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     version: str = ""
     directory: str = ""
-    _steps: list[Step] = field(default_factory=list)
+    _histories: dict[str, History] = field(default_factory=dict)
+    _begins_at: dict[str, str] = field(default_factory=dict)
+    """The prompt with which a session's part begins; what a fork has from before it is not told again."""
+    _kept: dict[str, dict[str, _Kept]] = field(default_factory=dict)
+    """By session and message."""
+    _open: dict[str, tuple[types.Message, Redact]] = field(default_factory=dict)
+    """Messages that are still being written, as they were read last."""
     _size: int = 0
+    _dropped: int = 0
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps in the order of time; those of one moment as they were read."""
-        return tuple(sorted(self._steps, key=lambda step: step.began_ms))
+        """All steps in the order of time; those of one moment as they were written."""
+        self._close(most_open=0)
+        found: list[_Kept] = []
+        for session_id, kept in self._kept.items():
+            prompt = kept.get(self._begins_at.get(session_id, ""))
+            found += [item for item in kept.values() if prompt is None or item.created_ms >= prompt.created_ms]
+        found.sort(key=lambda item: item.created_ms)
+        return tuple(sorted((step for item in found for step in item.steps), key=lambda step: step.began_ms))
 
-    async def read(self, connection: Connection, session: types.Session, *, part: str, after: str | None, parent_id: str | None) -> None:
-        """Read a session, and those of its sub-agents.
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What is not in it, in words."""
+        dropped = (f"the oldest {self._dropped} messages: the transcript would be too large with them",) if self._dropped else ()
+        return (*self.unread, *dropped)
+
+    def follow(self, connection: Connection, session: types.Session, *, begins_at: str | None = None) -> History:
+        """Return the history of a session, from which everything that is read is kept here, too.
+
+        Args:
+            connection: The server.
+            session: The session.
+            begins_at: The prompt with which its part of the task begins; None for its first message.
+        """
+        if begins_at is not None:
+            self._begins_at[session.id] = begins_at
+        history = connection.history(session, on_message=lambda message: self._take(message, connection.redact))
+        self._histories[session.id] = history
+        return history
+
+    async def read(
+        self, connection: Connection, session: types.Session, *, part: str, parent_id: str | None, has_failed: bool = False
+    ) -> None:
+        """Name a session and those of its sub-agents, and read what has not been read of them yet.
 
         Args:
             connection: The server.
             session: The session.
             part: What it was for.
-            after: The newest message that was copied from the session that it is a fork of; None for no fork.
             parent_id: The session above it.
+            has_failed: Whether its turn has failed: then its end, too, may not have been read.
 
         Raises:
             DriverError: It cannot be read; what was read of it before stands.
@@ -76,56 +129,70 @@ class Transcript:
         self.directory = self.directory or session.directory
         place = len(self.sessions)
         self.sessions.append(Session(session.id, parent_id, connection.redact(session.title), session.agent or "", part))
-        found, agent = await self._read_steps(connection, session, after)
+        history = self._histories.get(session.id)
+        if history is None and part != _SUB_AGENT:
+            return  # nothing was sent
+        history = history or self.follow(connection, session)
+        if has_failed or not (history.reached_back or history.is_whole):
+            await history.read_newest()
+            await history.read_back_to(self._begins_at.get(session.id, ""))
+        kept = self._kept.get(session.id, {})
+        agent = next((item.agent for item in kept.values() if item.agent), "")
         self.sessions[place] = replace(self.sessions[place], agent=session.agent or agent)
-        if any(isinstance(step, ToolCall) and step.tool == _AGENTS for step in found):
-            began_ms = min(step.began_ms for step in found)
+        if any(isinstance(step, ToolCall) and step.tool == _AGENTS for item in kept.values() for step in item.steps):
+            prompt = kept.get(self._begins_at.get(session.id, ""))
+            began_ms = prompt.created_ms if prompt is not None else session.created_ms
             for child in await connection.children(session):
                 # A fork's or an earlier turn's sub-agents are older than this prompt.
                 if child.created_ms >= began_ms:
-                    await self.read(connection, child, part="sub-agent", after=None, parent_id=session.id)
+                    await self.read(connection, child, part=_SUB_AGENT, parent_id=session.id, has_failed=has_failed)
 
     def add_unread(self, session: types.Session, *, part: str, parent_id: str | None, why: str) -> None:
-        """Name a session of which nothing can be read."""
+        """Name a session of which nothing more can be read."""
         self.directory = self.directory or session.directory
         self.sessions.append(Session(session.id, parent_id, session.title, session.agent or "", part))
-        self.left_out.append(f"session {session.id} could not be read: {why}")
+        self.unread.append(f"session {session.id} could not be read to its end: {why}")
 
-    async def _read_steps(self, connection: Connection, session: types.Session, after: str | None) -> tuple[list[Step], str]:
-        newest_first: list[Step] = []
-        agent = ""
-        size = 0
-        try:
-            async for page in connection.pages(session):
-                for message in reversed(page):
-                    if message.id == after:
-                        return newest_first, agent
-                    agent = agent or message.agent
-                    steps = list(_steps_of(message, connection.redact))
-                    newest_first += reversed(steps)
-                    size += sum(map(_size_of, steps))
-                if size > _MOST_CHARS:
-                    self.left_out.append(f"older steps of session {session.id}: they were not read")
-                    break
-            return newest_first, agent
-        finally:
-            self._steps += reversed(newest_first)
-            self._size += size
+    def _take(self, message: types.Message, redact: Redact) -> None:
+        kept = self._kept.get(message.session_id, {}).get(message.id)
+        if kept is not None and kept.is_whole:
+            return
+        self._open.pop(message.id, None)
+        if _is_whole(message):
+            self._keep(message, redact)
+        else:
+            self._open[message.id] = (message, redact)
+            self._close(most_open=_MOST_OPEN)
+
+    def _close(self, *, most_open: int) -> None:
+        """Keep what there is of the messages that were never seen complete, but for the newest of them."""
+        while len(self._open) > most_open:
+            self._keep(*self._open.pop(next(iter(self._open))))
+
+    def _keep(self, message: types.Message, redact: Redact) -> None:
+        steps = tuple(_steps_of(message, redact))
+        size = sum(map(_size_of, steps))
+        kept = self._kept.setdefault(message.session_id, {})
+        self._size += size - (kept[message.id].size if message.id in kept else 0)
+        kept[message.id] = _Kept(message.created_ms, message.agent, steps, size, _is_whole(message))
+        if self._size > _MOST_CHARS:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        if self._size <= _MOST_CHARS:
-            return
-        kept: list[Step] = []
-        dropped = 0
-        for step in self.steps:
-            if self._size > _MOST_CHARS and not isinstance(step, Prompt):
-                self._size -= _size_of(step)
-                dropped += 1
-            else:
-                kept.append(step)
-        self._steps = kept
-        self.left_out.append(f"{dropped} of the oldest steps: the transcript would be too large with them")
+        """Drop the oldest messages but prompts, a quarter of all at a time."""
+        everything = [(item.created_ms, kept, key) for kept in self._kept.values() for key, item in kept.items()]
+        for _, kept, key in sorted(everything, key=lambda each: each[0]):
+            if self._size <= _MOST_CHARS * 3 // 4:
+                return
+            item = kept[key]
+            if item.size and not any(isinstance(step, Prompt) for step in item.steps):
+                kept[key] = replace(item, steps=(), size=0, is_whole=True)
+                self._size -= item.size
+                self._dropped += 1
+
+
+def _is_whole(message: types.Message) -> bool:
+    return bool(message.parts) and (message.role != "assistant" or message.completed_ms is not None)
 
 
 def _size_of(step: Step) -> int:
@@ -138,7 +205,7 @@ def _size_of(step: Step) -> int:
             return _STEP_CHARS + len(step.output) + len(json.dumps(step.input))
 
 
-def _steps_of(message: types.Message, redact: Callable[[str], str]) -> Iterator[Step]:
+def _steps_of(message: types.Message, redact: Redact) -> Iterator[Step]:
     """Yield what a message holds, in order."""
     if message.role != "assistant":
         text = message.text or "\n".join(part.text for part in message.parts if part.text)
@@ -164,7 +231,7 @@ def _steps_of(message: types.Message, redact: Callable[[str], str]) -> Iterator[
             yield _tool_call(message, part, redact)
 
 
-def _tool_call(message: types.Message, part: types.Part, redact: Callable[[str], str]) -> ToolCall:
+def _tool_call(message: types.Message, part: types.Part, redact: Redact) -> ToolCall:
     output = part.tool_output
     if not output:
         # Of a command that was ended early, what it had printed stands in the metadata.
@@ -185,7 +252,7 @@ def _tool_call(message: types.Message, part: types.Part, redact: Callable[[str],
     )
 
 
-def _bounded(text: str, most: int, redact: Callable[[str], str]) -> str:
+def _bounded(text: str, most: int, redact: Redact) -> str:
     """Return the text without secrets; of a long one the beginning and the end."""
     if len(text) <= most:
         return redact(text)
@@ -194,7 +261,7 @@ def _bounded(text: str, most: int, redact: Callable[[str], str]) -> str:
     return f"{begin}\n[… {len(text) - 2 * half} characters left out …]\n{end}"
 
 
-def _bounded_input(given: Mapping[str, object], redact: Callable[[str], str]) -> dict[str, object]:
+def _bounded_input(given: Mapping[str, object], redact: Redact) -> dict[str, object]:
     """Return a tool's arguments without secrets, their texts bounded one by one and together."""
     if is_deeper(given, _LEVELS):
         return {"left_out": f"nested deeper than {_LEVELS} levels"}

@@ -13,6 +13,7 @@ from netclaw_opencode.driver.verdict import Span
 if TYPE_CHECKING:
     from netclaw_opencode._core.policy import Ruling
     from netclaw_opencode.driver.spending import Meter
+    from netclaw_opencode.driver.transcript import Transcript
     from netclaw_opencode.errors import DriverError
     from netclaw_opencode.facts import PendingRequest, ProgressEvent
     from netclaw_opencode.jsontypes import JsonObject
@@ -150,6 +151,8 @@ class Turn:
     """Whether another call may have sent it."""
     sent: bool = False
     sent_by_us: bool = False
+    taken_over: bool = False
+    """Whether the call that sent it is gone, and this one has its place."""
     arrived: bool = False
     first_reading: int = 0
     """The first reading of the directory that says anything of the turn: those that began before the send are older than it."""
@@ -159,6 +162,8 @@ class Turn:
     retrying_since: float | None = None
     meter: Meter | None = None
     """Counts what it spends, if that is capped."""
+    transcript: Transcript | None = None
+    """Keeps what is read of it, if that is wanted."""
     failed_looks: FailedLooks = field(default_factory=FailedLooks)
     phases: dict[str, float] = field(default_factory=dict)
     announced_requests: set[str] = field(default_factory=set)
@@ -166,12 +171,26 @@ class Turn:
 
     @classmethod
     def begin(
-        cls, connection: Connection, session: Session, *, emit: Callable[[ProgressEvent], None], message_id: str | None = None
+        cls,
+        connection: Connection,
+        session: Session,
+        *,
+        emit: Callable[[ProgressEvent], None],
+        message_id: str | None = None,
+        transcript: Transcript | None = None,
     ) -> Turn:
-        """Return a turn of this session that is not sent yet; ``message_id`` is that of a prompt whose id is known already."""
+        """Return a turn of this session that is not sent yet.
+
+        Args:
+            connection: The server.
+            session: The session.
+            emit: Gets what happens on its way.
+            message_id: That of a prompt whose id is known already.
+            transcript: Gets everything that is read of the turn.
+        """
         prompt_id = message_id or connection.ids.message()
         progress = Progress(emit, session.id, prompt_id, clock=connection.clock)
-        history = connection.history(session)
+        history = transcript.follow(connection, session, begins_at=prompt_id) if transcript is not None else connection.history(session)
         return cls(
             session,
             prompt_id,
@@ -181,7 +200,13 @@ class Turn:
             Span(prompt_id),
             newest_prompt=prompt_id,
             sent_before=message_id is not None,
+            transcript=transcript,
         )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this call's to hold to its caps and to stop."""
+        return self.sent_by_us or (self.taken_over and self.sent)
 
     @property
     def has_started(self) -> bool:

@@ -7,7 +7,7 @@ words its errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.driver.permissions import RequestHandler
     from netclaw_opencode.driver.spending import Budget
     from netclaw_opencode.driver.stopping import StopReport
+    from netclaw_opencode.driver.transcript import Transcript
     from netclaw_opencode.opencode.connection import Connection
     from netclaw_opencode.opencode.watcher import DirectoryState
     from netclaw_opencode.opencode.wire.events import Subscription
@@ -66,7 +67,9 @@ class Turns:
         message_id: str | None = None,
         retries: RetryLimit | None = None,
         untouched: bool = False,
+        taken_over: bool = False,
         budget: Budget | None = None,
+        transcript: Transcript | None = None,
     ) -> results.TurnResult:
         """Send and wait for the end, until ``ends`` on the connection's clock (``deadline_seconds`` is for people).
 
@@ -74,13 +77,13 @@ class Turns:
         ``deadline_seconds`` + 15 s in total. A provider that keeps refusing beyond ``retries`` ends
         it earlier (``provider_retrying``). On cancellation it is stopped and verified too, and a ``stopping`` event
         says so, before the cancellation goes on. A turn that another call sent (the same ``message_id``) is only waited for: it is
-        that call's to stop. A turn that reaches a cap of ``budget`` is stopped likewise. Every other ending than success, or than
-        a request that is handed back, raises its error.
+        that call's to stop, unless that call is gone (``taken_over``). A turn that reaches a cap of ``budget`` is stopped likewise.
+        Every other ending than success, or than a request that is handed back, raises its error. ``transcript`` gets all that is read.
         """
         clock = self._connection.clock
         async with self._connection.watcher(session.directory).follow(session.id) as news:
-            turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
-            turn.retries = retries or turn.retries
+            turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id, transcript=transcript)
+            turn.retries, turn.taken_over = retries or turn.retries, taken_over
             if budget is not None and budget.caps:
                 turn.meter = Meter(self._connection, session, turn.message_id, budget)
                 turn.meter.listen(news)
@@ -102,8 +105,11 @@ class Turns:
                     while self._ended_by_refusal(turn, verdict):
                         await sending.go_on(self._connection, turn, prompt, words=permissions.GO_ON)
                         verdict = await self.follow(turn, news, until=ends)
+                    if turn.meter is not None and turn.taken_over and verdict.state == "completed":
+                        # It may have ended before this call: what follows it has what is left of its budget.
+                        await turn.meter.read()
             except anyio.get_cancelled_exc_class():
-                if turn.sent_by_us:
+                if turn.is_ours:
                     await self._stop(turn)
                 raise
             except DriverError as error:
@@ -136,7 +142,7 @@ class Turns:
         return verdict.code == "turn_incomplete" and self._requests.on_request == "refuse" and bool(news) and not meant
 
     async def start(
-        self, session: Session, prompt: Prompt, *, ends: float, marks: Mapping[str, object], reuse_session: bool = False
+        self, session: Session, prompt: Prompt, *, message_id: str, ends: float, marks: Mapping[str, object], reuse_session: bool = False
     ) -> tuple[Turn, Verdict]:
         """Send, and return once the turn is *seen* to run or to have ended: a 204 proves nothing (F15).
 
@@ -144,7 +150,8 @@ class Turns:
         failed at once. A turn that is not seen to start until ``ends`` on the connection's clock is returned as ``not_started``.
         """
         async with self._connection.watcher(session.directory).follow(session.id) as news:
-            turn = Turn.begin(self._connection, session, emit=self._emit)
+            turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
+            turn.sent_before = False
             await sending.send(self._connection, turn, prompt, reuse_session=reuse_session, ends=ends, marks=marks)
             # A look into a store that is just being written shows a turn that runs, and nothing of it yet.
             verdict = await self.follow(
@@ -188,15 +195,17 @@ class Turns:
         # A turn that another call sent may have ended before the subscription: then no event comes any more.
         look_now = watching or not turn.sent_by_us
         pause = _FIRST_PAUSE_SECONDS
+        meter = turn.meter if turn.is_ours else None  # what another call sent is that call's to stop
         while not verdict.ended and clock() < until:
-            with anyio.move_on_after(max(0.0, until - clock())) as following, self._interrupted_by_caps(turn, following):
+            interrupting = meter.interrupting if meter is not None else nullcontext
+            with anyio.move_on_after(max(0.0, until - clock())) as following, interrupting(following.cancel):
                 try:
                     if not look_now and not await self._wait_for_news(turn, news, every_event=enough is not None):
-                        verdict = await meter.judge_calls(verdict) if (meter := self._meter_of(turn)) is not None else verdict
+                        verdict = await meter.judge_calls(verdict) if meter is not None else verdict
                         continue
                     look_now = False
                     verdict = await self._look(turn)
-                    if (meter := self._meter_of(turn)) is not None:
+                    if meter is not None:
                         verdict = await meter.judge(verdict)
                 except DriverError as error:
                     await self._note_failed_look(turn, error)
@@ -213,18 +222,9 @@ class Turns:
                     return verdict
                 if not watching and self._is_retry_too_late(turn, until - clock()):
                     return Verdict("failed", "provider_retrying", self._retry_text(turn))
-            if not verdict.ended and (meter := self._meter_of(turn)) is not None and (over := meter.stop_now()) is not None:
+            if not verdict.ended and meter is not None and (over := meter.stop_now()) is not None:
                 return over
         return verdict
-
-    def _meter_of(self, turn: Turn) -> Meter | None:
-        """Return what counts the turn; None for one that another call sent, which is that call's to stop."""
-        return turn.meter if turn.sent_by_us else None
-
-    def _interrupted_by_caps(self, turn: Turn, following: anyio.CancelScope) -> AbstractContextManager[None]:
-        """A block that ends as soon as an event shows that a cap is reached, whatever is being read."""
-        meter = self._meter_of(turn)
-        return meter.interrupting(following.cancel) if meter is not None else nullcontext()
 
     async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> results.TurnResult:
         """Return the result of an ended turn; raises the error of one that failed."""
@@ -332,7 +332,7 @@ class Turns:
             verdict = results.waiting_verdict(turn.pending)
         elif verdict.state != "failed":
             verdict = self._timeout_verdict(turn, verdict, deadline_seconds)
-            if not turn.sent_by_us:
+            if not turn.is_ours:
                 error = results.turn_error(self._connection, turn, verdict)
                 error.message += "; it was sent by another call and goes on"
                 raise error
@@ -344,7 +344,7 @@ class Turns:
 
     async def _stop_after(self, turn: Turn, error: DriverError) -> DriverError:
         """Return the error of a turn that could not be followed to its end, with what was done about it."""
-        if not turn.sent_by_us:
+        if not turn.is_ours:
             return error
         if error.code == "server_died":
             # Commands that its tools had started outlive it (F5); those of a server that is not ours are not touched.

@@ -58,7 +58,7 @@ class Address:
 
     def gate(self, settings: Settings) -> Gate:
         """Return the question for trust in front of this server."""
-        return Gate(Trust.from_settings(settings, only_plugins=self.without_project_code), self.record)
+        return Gate(Trust.from_settings(settings, only_plugins=self.without_project_code), self.record, folder=settings.server_dir)
 
     @property
     def without_project_code(self) -> bool:
@@ -80,7 +80,7 @@ def locate(settings: Settings) -> Address:
 
 def is_ours(settings: Settings) -> bool:
     """Return whether the server to use is one that we started, be it alive or not."""
-    record = state.read(settings.state_dir)
+    record = state.read(settings.server_dir)
     return record is not None and matches_settings(record, settings)
 
 
@@ -95,7 +95,7 @@ def matches_settings(record: state.ServerRecord, settings: Settings) -> bool:
 
 def find_live_record(settings: Settings) -> state.ServerRecord | None:
     """Return the recorded server, if that very process is alive."""
-    record = state.read(settings.state_dir)
+    record = state.read(settings.server_dir)
     return record if record is not None and is_alive(record) else None
 
 

@@ -20,10 +20,9 @@ from netclaw_opencode.facts import PendingRequest
 from netclaw_opencode.opencode.process import locks
 from netclaw_opencode.opencode.watcher import DirectoryState, DirectoryWatcher
 from netclaw_opencode.opencode.wire import reading, routes
-from netclaw_opencode.opencode.wire.history import History
+from netclaw_opencode.opencode.wire.history import History, session_not_found
 from netclaw_opencode.opencode.wire.http import HttpNotFoundError, sanitize
 from netclaw_opencode.opencode.wire.ids import IdMaker
-from netclaw_opencode.opencode.wire.pages import read_pages, session_not_found
 from netclaw_opencode.records.recorder import NO_RECORD, Recorder
 from netclaw_opencode.settings import is_loopback
 
@@ -55,7 +54,7 @@ class Connection:
         health: Health,
         ours: bool,
         secrets: tuple[str, ...],
-        state_dir: Path,
+        locks_dir: Path,
         clock: Callable[[], float],
         end_orphans: Callable[[], Awaitable[int]],
         record: Recorder = NO_RECORD,
@@ -70,7 +69,7 @@ class Connection:
         self.ids = IdMaker(epoch_ms=http.server_time_ms)
         self.clock = clock
         self._secrets = secrets
-        self._state_dir = state_dir
+        self._locks_dir = locks_dir
         self._catalogues: OrderedDict[str, tuple[float, Catalogue]] = OrderedDict()
         self._created: OrderedDict[str, Session] = OrderedDict()
         self._tasks = tasks
@@ -87,7 +86,7 @@ class Connection:
     @asynccontextmanager
     async def locked(self, name: str, *, within_seconds: float = 0.0) -> AsyncIterator[bool]:
         """Hold a lock against other calls and processes of this user; False if another call keeps it."""
-        async with locks.hold(self._state_dir, name, within_seconds=within_seconds) as mine:
+        async with locks.hold(self._locks_dir, name, within_seconds=within_seconds) as mine:
             yield mine
 
     def sanitize(self, text: str) -> str:
@@ -138,13 +137,9 @@ class Connection:
             self._watchers[directory] = DirectoryWatcher(self.http, self.events, self._tasks, directory)
         return self._watchers[directory]
 
-    def history(self, session: Session) -> History:
-        """Return the messages of a session, nothing of them read yet."""
-        return History(self.http, session)
-
-    def pages(self, session: Session) -> AsyncIterator[tuple[Message, ...]]:
-        """Return the messages of a session page by page, the newest page first; nothing of them is kept."""
-        return read_pages(self.http, session)
+    def history(self, session: Session, *, on_message: Callable[[Message], None] | None = None) -> History:
+        """Return the messages of a session, nothing of them read yet; ``on_message`` gets each as it is read."""
+        return History(self.http, session, on_message=on_message)
 
     async def children(self, session: Session) -> tuple[Session, ...]:
         """Sub-agents' sessions directly below one (F36)."""

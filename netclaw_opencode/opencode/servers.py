@@ -66,13 +66,13 @@ async def start(
             next="start OpenCode there, or unset OPENCODE_API_URL",
         )
     ends = anyio.current_time() + within_seconds
-    async with locks.hold(settings.state_dir, _LOCK, within_seconds=within_seconds) as mine:
+    async with locks.hold(settings.server_dir, _LOCK, within_seconds=within_seconds) as mine:
         if not mine:
             raise ServerProblem("server_not_ready", f"another process has been starting the server for {within_seconds:g} s")
         record = find_live_record(settings)
         if record is None:
             Trust.from_settings(settings, only_plugins=without_project_code).require(directory)
-            forget_opened(settings.state_dir)
+            forget_opened(settings.server_dir)
             made = await _start(settings, port=port, directory=directory, ends=ends, without_project_code=without_project_code)
             return StartResult(made, started=True)
         if port and not record.url.endswith(f":{port}"):
@@ -135,13 +135,13 @@ async def _start(
     # Left to itself OpenCode takes 4096 first, which is where the user's own server belongs.
     tries = _PORT_TRIES if port == 0 else 1
     password = settings.password or secrets.token_urlsafe(32)
-    log_file = _log_file(settings.state_dir)
+    log_file = _log_file(settings.server_dir)
     environment = spawning.server_environment(settings.environ or os.environ, extra=settings.server_env, password=password)
     mark = orphans.new_mark()
     environment |= {"OPENCODE_SERVER_USERNAME": settings.username, orphans.VARIABLE: mark}
     if without_project_code:
         environment["OPENCODE_DISABLE_PROJECT_CONFIG"] = "1"
-    await terminate_orphans(state.read(settings.state_dir))
+    await terminate_orphans(state.read(settings.server_dir))
 
     def record(spawned: spawning.Spawned) -> state.ServerRecord:
         return state.ServerRecord(
@@ -180,18 +180,18 @@ async def _start(
                 ready=ready,
                 options=("--pure",) if without_project_code else (),
                 # Before it is ready: should we be killed now, the next call still finds the process.
-                started=lambda spawned: state.write(settings.state_dir, record(spawned)),
+                started=lambda spawned: state.write(settings.server_dir, record(spawned)),
             )
             return record(spawned)
         except BaseException as error:
-            state.remove(settings.state_dir)
+            state.remove(settings.server_dir)
             if not isinstance(error, ServerProblem) or error.code != "port_in_use" or tries == 0:
                 raise
 
 
-def _log_file(state_dir: Path) -> Path:
+def _log_file(server_dir: Path) -> Path:
     """Return the log of the server that is about to start; the one before it is replaced."""
-    log_file = require_private_folder(state_dir) / _LOG
+    log_file = require_private_folder(server_dir) / _LOG
     log_file.unlink(missing_ok=True)
     return log_file
 
@@ -211,20 +211,20 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> StopRes
     Raises:
         Refused: ``kill_refused``: the process is not provably ours.
     """
-    async with locks.hold(settings.state_dir, _LOCK, within_seconds=_LOCK_SECONDS) as mine:
+    async with locks.hold(settings.server_dir, _LOCK, within_seconds=_LOCK_SECONDS) as mine:
         if not mine:
             raise ServerProblem("server_not_ready", "another process is starting or stopping the server")
-        record = state.read(settings.state_dir)
+        record = state.read(settings.server_dir)
         argv, start_ticks, same_user = inspection.read_command_line(record.pid) if record is not None else ((), None, False)
         if record is not None and not argv:
             # A process that is just ending has lost its command line, but not yet its place.
             await anyio.to_thread.run_sync(inspection.wait_until_gone, record.pid, record.start_ticks)
         if record is None or not is_alive(record):
             await terminate_orphans(record)
-            state.remove(settings.state_dir)
-            forget_opened(settings.state_dir)
+            state.remove(settings.server_dir)
+            forget_opened(settings.server_dir)
             if record is not None:
-                (settings.state_dir / _LOG).unlink(missing_ok=True)
+                (settings.server_dir / _LOG).unlink(missing_ok=True)
             return StopResult(record, None, ())
         _require_own_process(
             recorder,
@@ -245,9 +245,9 @@ async def stop(settings: Settings, *, recorder: Recorder = NO_RECORD) -> StopRes
         recorder.note("ended", signal=ended.signal, processes_ended=ended.processes_ended, processes_left=ended.processes_left)
         if ended.processes_left == 0:
             await terminate_orphans(record)
-            state.remove(settings.state_dir)
-            forget_opened(settings.state_dir)
-            (settings.state_dir / _LOG).unlink(missing_ok=True)
+            state.remove(settings.server_dir)
+            forget_opened(settings.server_dir)
+            (settings.server_dir / _LOG).unlink(missing_ok=True)
         return StopResult(record, ended, aborted)
 
 

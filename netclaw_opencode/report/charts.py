@@ -77,7 +77,7 @@ def show_time_line(trajectory: Trajectory, *, linked: bool = True) -> Element | 
     chart = element("svg", role="img", width="100%", height=height + _AXIS, class_="time", aria_label=label)
     chart.extend(_ticks(span, height))
     for began, ended in waits:
-        title = element("title", f"no agent ran for {duration((ended - began) / 1000)}, from {duration(span.after(began))} on")
+        title = element("title", f"no model and no tool for {duration((ended - began) / 1000)}, from {duration(span.after(began))} on")
         chart.append(_bar(span, began, ended, "wait", title=title, y=0, height=height))
     top = 0
     for lane in lanes:
@@ -183,13 +183,13 @@ def _end(step: Step, span: Span | None = None) -> int:
 
 
 def show_spending(trajectory: Trajectory) -> tuple[str, Element] | None:
-    """Return what the growing sum is of, and its line; None if nothing was spent."""
+    """Return what the growing sum is of, and its line; None if nothing was spent, or all at once."""
     span = Span.of(trajectory)
     calls = sorted((step for step in trajectory.steps if isinstance(step, ModelCall)), key=_end)
     priced = any(call.usage.cost_usd > 0 for call in calls)
     amounts = [call.usage.cost_usd if priced else _tokens(call) for call in calls]
     total = sum(amounts)
-    if span is None or total <= 0:
+    if span is None or sum(amount > 0 for amount in amounts) < 2:
         return None
     show = money if priced else count
     height, sum_up, points = 110, 0.0, [(0.0, 0.0)]

@@ -31,7 +31,7 @@ _LEGEND = (
     ("model", "model call, with the tools in it"),
     ("tool", "tool"),
     ("tool failed", "failed"),
-    ("wait", "no agent ran: a check, a wait"),
+    ("wait", "neither: a check, a wait"),
     ("prompt", "prompt"),
 )
 

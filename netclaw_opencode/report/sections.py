@@ -72,7 +72,7 @@ def _badges(trajectory: Trajectory, facts: JsonObject) -> Iterator[tuple[str, st
         yield "Verified by its check", "good"
     elif part(facts, "check"):
         yield "Not verified", "bad"
-    elif outcome == "completed":
+    elif outcome == "completed" and "story" not in facts:
         yield "Not checked", ""
     state = word(part(facts, "work"), "state")
     if state:

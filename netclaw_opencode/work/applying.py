@@ -68,8 +68,12 @@ def plan(store: Store, *, base: str, final: str, current: str) -> Plan:
     """
     made = Plan()
     theirs = dict(_differences(store, base, current))
+    links = tuple(path + b"/" for path, (_, entry) in theirs.items() if entry[0] == _GITLINK)
     for path, (old, new) in _differences(store, base, final).items():
-        now = theirs[path][1] if path in theirs else _current(store, path, old)
+        if path.startswith(links):  # a file of a submodule, which the folder's own tree does not hold
+            now = _current(store, path, _ABSENT)
+        else:
+            now = theirs[path][1] if path in theirs else _current(store, path, old)
         if _GITLINK in (old[0], new[0], now[0]):
             made.conflicts.append(Conflict(path, "it is a repository of its own"))
         elif now == new:
@@ -96,13 +100,13 @@ def _differences(store: Store, one: str, other: str) -> dict[bytes, tuple[Entry,
 
 
 def _current(store: Store, path: bytes, old: Entry) -> Entry:
-    """What the folder holds where its tree is no other than the base: the same, or an ignored file that no tree holds."""
+    """What the folder holds where its tree says nothing else than the base: the same, or a file that no tree of it holds."""
     place = Path(store.root, os.fsdecode(path))
     if old != _ABSENT or not os.path.lexists(place):
         return old
     if place.is_symlink() or not place.is_file():
         return ("ignored", "")
-    found = store.line("hash-object", "--", os.fsdecode(path))
+    found = store.line("hash-object", "-w", "--", os.fsdecode(path))
     return ("100755" if os.access(place, os.X_OK) else "100644", found)
 
 
@@ -199,15 +203,16 @@ def write(store: Store, made: Plan, *, known: Mapping[bytes, tuple[int, ...] | N
         # What goes comes first: a folder may have to make room for a file, or a file for a folder.
         for path in sorted(made.wanted, key=lambda item: (made.wanted[item] != _ABSENT, item)):
             if identities(store, [path])[path] != known.get(path) and not _made_room(store, path, made):
-                raise ActionFailed("work_conflict", f"{shown(path)} was changed in this very moment; everything was put back")
+                raise ActionFailed("work_conflict", f"{_why_changed(path, made)}; everything was put back")
             _replace(store.root, path, staging, old / secrets.token_hex(8), gone=made.wanted[path] == _ABSENT, done=done)
     except BaseException as error:
         left = _put_back(done)
         if not left:
             shutil.rmtree(old, ignore_errors=True)
-        if isinstance(error, OSError):
+        if isinstance(error, (OSError, GitError)):
             put_back = f"could not be put back: {', '.join(left)}" if left else "all is as it was"
-            why = f"{error.filename or store.root}: {error.strerror}; {put_back}"
+            said = f"{error.filename or store.root}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            why = f"{said}; {put_back}"
             raise ActionFailed("work_failed", f"the changes could not be written ({why})") from error
         raise
     else:
@@ -238,6 +243,14 @@ def _made_room(store: Store, path: bytes, made: Plan) -> bool:
     return gone and not os.path.lexists(os.fsencode(store.root) + b"/" + path)
 
 
+def _why_changed(path: bytes, made: Plan) -> str:
+    """Say why a file is another than a moment ago: where the file system knows no case, we may have written it ourselves."""
+    same = next((other for other in made.wanted if other != path and shown(other).casefold() == shown(path).casefold()), None)
+    if same is None:
+        return f"{shown(path)} was changed in this very moment"
+    return f"{shown(same)} and {shown(path)} are one file in this folder: its file system knows no case"
+
+
 def _stage(store: Store, made: Plan, staging: Path) -> None:
     """Write the new contents beside, with line ends and modes as git would check them out."""
     index = Store(store.git, store.folder, store.root, staging / "index")
@@ -245,7 +258,7 @@ def _stage(store: Store, made: Plan, staging: Path) -> None:
     if not lines:
         return
     index.run("update-index", "-z", "--add", "--index-info", stdin=lines)
-    index.run("checkout-index", "-a", "-q", f"--prefix={staging}/files/")
+    index.run("checkout-index", "-a", "-q", "-f", f"--prefix={staging}/files/")
 
 
 def _replace(root: Path, path: bytes, staging: Path, old: Path, *, gone: bool, done: list[tuple[Path, Path | None]]) -> None:

@@ -128,7 +128,15 @@ class _Tail:
         return kept.decode("utf-8", "replace"), self.total - len(kept)
 
 
-def run(check: Check, directory: Path, *, environ: Mapping[str, str], limit_seconds: float, stop: threading.Event | None = None) -> Run:
+def run(
+    check: Check,
+    directory: Path,
+    *,
+    environ: Mapping[str, str],
+    limit_seconds: float,
+    stop: threading.Event | None = None,
+    mark: str | None = None,
+) -> Run:
     """Run the check once; nothing that it started is left.
 
     Args:
@@ -137,8 +145,9 @@ def run(check: Check, directory: Path, *, environ: Mapping[str, str], limit_seco
         environ: The caller's environment, of which only a few variables are passed on.
         limit_seconds: What is left of the task's time.
         stop: Set by whoever does not want the result any more.
+        mark: By which ``end_left`` finds what runs, if the caller is killed meanwhile; random if it is left out.
     """
-    mark = secrets.token_hex(16)
+    mark = mark or secrets.token_hex(16)
     seen = {name: environ[name] for name in _PASSED_ON if name in environ} | {MARK: mark}
     seen.setdefault("PATH", os.defpath)
     command: Sequence[str] = ["/bin/sh", "-c", check.shown()] if check.shell else check.command
@@ -194,6 +203,21 @@ def _end_all(process: subprocess.Popen[bytes], mark: str) -> None:
         psutil.wait_procs(found, timeout=1.0)
 
 
+def end_left(mark: str) -> int:
+    """Kill what a run left whose caller was killed; return how many processes it were."""
+    count = 0
+    for _ in range(_ROUNDS):
+        found = [item for item in psutil.process_iter() if _carries(item, mark)]
+        count += len(found)
+        for item in found:
+            with suppress(psutil.Error):
+                item.kill()
+        if not found:
+            break
+        psutil.wait_procs(found, timeout=1.0)
+    return count
+
+
 def _carries(item: psutil.Process, mark: str) -> bool:
     with suppress(psutil.Error, OSError):
         if os.name == "posix" and item.uids().real != os.getuid():
@@ -202,4 +226,4 @@ def _carries(item: psutil.Process, mark: str) -> bool:
     return False
 
 
-__all__ = ["KEPT_BYTES", "MARK", "Check", "Run", "run"]
+__all__ = ["KEPT_BYTES", "MARK", "Check", "Run", "end_left", "run"]

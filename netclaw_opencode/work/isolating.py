@@ -63,8 +63,14 @@ class Bench:
         return repositories.find(Path(directory), self.git, home=self.home.home, config_home=self.home.config_home)
 
 
-def prepare(bench: Bench, source: Path, wish: Wish) -> Work:
+def prepare(bench: Bench, source: Path, wish: Wish, *, work_id: str | None = None) -> Work:
     """Make the tree of new work; what cannot be made whole is removed again.
+
+    Args:
+        bench: What it is done with.
+        source: The directory that the caller named.
+        wish: How it is to be kept apart.
+        work_id: Its id, where it must be found again; a new one if it is left out.
 
     Raises:
         InvalidInput: The wish does not fit the folder: no repository, no such base, a path that is not there.
@@ -73,9 +79,9 @@ def prepare(bench: Bench, source: Path, wish: Wish) -> Work:
     if wish.isolation == "copy":
         if wish.base != "HEAD" or wish.carry_changes:
             raise InvalidInput("invalid_input", "base and carry_changes are for isolation: worktree; a copy holds the folder as it is")
-        work = bench.ledger.begin(isolation="copy", source=source, root=source)
+        work = bench.ledger.begin(isolation="copy", source=source, root=source, work_id=work_id)
     else:
-        work = _enter_worktree(bench, source, wish)
+        work = _enter_worktree(bench, source, wish, work_id)
     with bench.ledger.held(work.id):
         try:
             _make(bench, work, wish)
@@ -86,7 +92,33 @@ def prepare(bench: Bench, source: Path, wish: Wish) -> Work:
             raise
 
 
-def _enter_worktree(bench: Bench, source: Path, wish: Wish) -> Work:
+def find(bench: Bench, work_id: str) -> Work | None:
+    """Return the work that an earlier call made; None where there is none, or none that was made whole: the rest of that is removed.
+
+    Raises:
+        Refused: ``work_busy``: it is being applied or discarded; ``work_dirty``: that was broken off in the middle.
+        ActionFailed: ``work_not_found``: somebody has removed its tree.
+    """
+    try:
+        work = bench.ledger.read(work_id)
+    except ActionFailed as error:
+        if error.code != "work_not_found":
+            raise
+        return None
+    with bench.ledger.held(work_id):
+        if work.state == "preparing":
+            _take_away(bench, work)
+            return None
+        if not Path(work.tree).is_dir():
+            raise worktrees.missing(work)
+        if work.state == "applying":
+            raise Refused(
+                "work_dirty", f"{work.id}: its changes are applied in part; apply_work goes on with that", details={"work_id": work.id}
+            )
+        return bench.ledger.change(work, state="running") if work.state in ("failed", "waiting") else work
+
+
+def _enter_worktree(bench: Bench, source: Path, wish: Wish, work_id: str | None) -> Work:
     repository = bench.repository_of(source)
     if repository is None:
         raise InvalidInput(
@@ -96,7 +128,13 @@ def _enter_worktree(bench: Bench, source: Path, wish: Wish) -> Work:
         raise InvalidInput("invalid_input", "carry_changes goes with the base HEAD alone: your changes were made on that")
     base = worktrees.resolve_base(repository, wish.base, bench.git)
     work = bench.ledger.begin(
-        isolation="worktree", source=source, root=repository.root, repository=str(repository.common), base=wish.base, base_commit=base
+        isolation="worktree",
+        source=source,
+        root=repository.root,
+        work_id=work_id,
+        repository=str(repository.common),
+        base=wish.base,
+        base_commit=base,
     )
     return bench.ledger.change(work, branch=_BRANCH + work.id.removeprefix("work_"))
 
@@ -114,7 +152,9 @@ def _make(bench: Bench, work: Work, wish: Wish) -> None:
         taken = snapshots.take(Path(work.root), bench.home, bench.git)
         carried = worktrees.Carried(taken.tree, taken.store.folder / "objects")
     try:
-        worktrees.make(work, repository, bench.git, carried=carried)
+        # Git's own locks make whoever comes second fail, not wait.
+        with bench.ledger.alone_at(repository.common, until=bench.git.ends):
+            worktrees.make(work, repository, bench.git, carried=carried)
     finally:
         if taken is not None:
             snapshots.forget(taken)
@@ -124,10 +164,15 @@ def _make(bench: Bench, work: Work, wish: Wish) -> None:
 
 def _take_away(bench: Bench, work: Work) -> None:
     """Remove what was made of new work; where that fails, the record stays, and ``list_work`` shows it."""
-    with suppress(OSError, GitError, ActionFailed):
+    with suppress(OSError, GitError, ActionFailed, Refused):
         if work.isolation == "worktree":
-            worktrees.remove(work, replace(bench.git, ends=time.monotonic() + 10))
+            _remove_worktree(bench, work, replace(bench.git, ends=time.monotonic() + 10))
         bench.ledger.remove(work)
+
+
+def _remove_worktree(bench: Bench, work: Work, git: Git) -> None:
+    with bench.ledger.alone_at(work.repository, until=git.ends):
+        worktrees.remove(work, git)
 
 
 def finish(bench: Bench, work: Work, before: Snapshot, after: Snapshot, *, message: str) -> Work:
@@ -146,7 +191,8 @@ def finish(bench: Bench, work: Work, before: Snapshot, after: Snapshot, *, messa
         if repository is None:
             raise worktrees.missing(work)
         objects = after.store.folder / "objects"
-        commit = worktrees.commit(work, repository, bench.git, objects=objects, index=after.store.index, message=message)
+        begun = replace(work, base_tree=before.tree)
+        commit = worktrees.commit(begun, repository, bench.git, objects=objects, index=after.store.index, message=message)
     return bench.ledger.change(work, base_tree=before.tree, final_tree=after.tree, commit=commit)
 
 
@@ -176,9 +222,14 @@ def apply(bench: Bench, work: Work) -> tuple[Work, Applied]:
     if not work.base_tree:
         raise ActionFailed("work_not_found", f"nothing is known of what {work.id} began with: it was killed before its prompt was sent")
     final, left = _final_tree(bench, work)
+    if not Path(work.root).is_dir():
+        raise ActionFailed("work_not_found", f"the folder {work.root} of {work.id} is gone", details={"work_id": work.id})
+    with bench.ledger.alone_at(work.root, until=bench.git.ends):
+        return _apply(bench, work, final, left)
+
+
+def _apply(bench: Bench, work: Work, final: str, left: tuple[str, ...]) -> tuple[Work, Applied]:
     source = Path(work.root)
-    if not source.is_dir():
-        raise ActionFailed("work_not_found", f"the folder {source} of {work.id} is gone", details={"work_id": work.id})
     current = snapshots.take(source, bench.home, bench.git)
     try:
         store, tree = _meeting(bench, work, current)
@@ -283,7 +334,7 @@ def discard(bench: Bench, work: Work, *, force: bool) -> None:
                 details={"work_id": work.id, "path": work.tree, "branch": work.branch},
             )
     if work.isolation == "worktree" and Path(work.repository).is_dir():
-        worktrees.remove(work, bench.git)
+        _remove_worktree(bench, work, bench.git)
     if work.patch:
         Path(work.patch).unlink(missing_ok=True)
     bench.ledger.remove(work)
@@ -311,7 +362,9 @@ def unseen(bench: Bench, work: Work) -> str | None:
         return f"its files could not be compared ({error})"
     if work.state in ("running", "waiting") and not known:
         return "its task was killed before its first look at the files"
-    return told if now_tree != known and now_tree != work.final_tree else None
+    # A final tree that a killed call wrote down was in no result; one that waits for an answer was told so far.
+    seen = (known,) if work.state == "running" else (known, work.final_tree)
+    return told if now_tree not in seen else None
 
 
 def keep_patch(bench: Bench, work: Work, patch: Path) -> Work:
@@ -322,4 +375,4 @@ def keep_patch(bench: Bench, work: Work, patch: Path) -> Work:
     return bench.ledger.change(work, patch=str(place))
 
 
-__all__ = ["Applied", "Bench", "Wish", "apply", "discard", "finish", "keep_patch", "prepare", "unseen"]
+__all__ = ["Applied", "Bench", "Wish", "apply", "discard", "find", "finish", "keep_patch", "prepare", "unseen"]

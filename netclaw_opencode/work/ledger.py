@@ -6,11 +6,13 @@ all that it was about, and nothing is removed because somebody is gone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
 
+from netclaw_opencode._core import file_lock
 from netclaw_opencode._core.file_lock import try_lock
 from netclaw_opencode._core.private_files import make_private_folder, open_private, replace_private
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
@@ -28,6 +31,7 @@ _FOLDER = "work"
 _RECORD = "work.json"
 _LOCK = "lock"
 _VERSION = 1
+_LONGEST_WAIT_SECONDS = 600.0
 ID = re.compile(r"work_[0-9a-f]{12}")
 
 
@@ -91,9 +95,9 @@ class Ledger:
             raise InvalidInput("invalid_input", f"work_id {work_id[:60]!r} is not of the form work_0123456789ab; list_work names them")
         return self.state_dir / _FOLDER / work_id
 
-    def begin(self, *, isolation: Literal["worktree", "copy"], source: Path, root: Path, **more: str) -> Work:
-        """Enter new work, before anything of it is made."""
-        work_id = f"work_{secrets.token_hex(6)}"
+    def begin(self, *, isolation: Literal["worktree", "copy"], source: Path, root: Path, work_id: str | None = None, **more: str) -> Work:
+        """Enter new work, before anything of it is made; ``work_id`` is that of work which is found again by an idempotency key."""
+        work_id = work_id or f"work_{secrets.token_hex(6)}"
         folder = make_private_folder(self.state_dir, _FOLDER, work_id)
         # The agent sees the name that the folder has for the user.
         name = root.name if re.fullmatch(r"[\w.-]{1,100}", root.name) and root.name not in (_RECORD, _LOCK, "store", "backup") else "tree"
@@ -133,6 +137,10 @@ class Ledger:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ActionFailed("state_corrupt", f"{path}: it is no record of work ({error})", details={"path": str(path)}) from error
 
+    def has(self, work_id: str) -> bool:
+        """Whether there is a record of this work."""
+        return (self.folder(work_id) / _RECORD).is_file()
+
     def works(self) -> tuple[list[Work], list[str]]:
         """Return every work, newest first, and the ids of those whose record cannot be read."""
         found: list[Work] = []
@@ -168,6 +176,26 @@ class Ledger:
             yield
         finally:
             os.close(handle)
+
+    @contextmanager
+    def alone_at(self, folder: Path | str, *, until: float) -> Iterator[None]:
+        """Be the only one of this user's calls that writes into a folder: works are brought into it one after the other.
+
+        Args:
+            folder: The folder, or the repository.
+            until: How long others are waited for, on the monotonic clock.
+
+        Raises:
+            Refused: ``work_busy``: others were at it all the time.
+        """
+        name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:20]
+        path = make_private_folder(self.state_dir, _FOLDER) / f"{name}.lock"
+        with file_lock.hold(path, within_seconds=max(0.0, min(until - time.monotonic(), _LONGEST_WAIT_SECONDS))) as mine:
+            if not mine:
+                raise Refused(
+                    "work_busy", f"other calls bring work into {folder} all the time; nothing was written", details={"path": str(folder)}
+                )
+            yield
 
     def is_held(self, work_id: str) -> bool:
         """Whether a call has it now, in this process or another."""

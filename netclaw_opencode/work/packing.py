@@ -14,12 +14,15 @@ import re
 import secrets
 import stat
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from netclaw_opencode.work.git import GitError
 
 if TYPE_CHECKING:
     from netclaw_opencode.work.git import Store
@@ -28,7 +31,8 @@ _ODD_NAME = re.compile(rb"(?i)(?:^|/)(?:\.git[ .:]*|git~[0-9]+)(?:/|$)|\\|(?:^|/
 """Names that git would not take, and files that say how others are kept."""
 _STORED = 65535
 """The longest block of a zlib stream that is stored as it is; longer contents are worth compressing."""
-_BLOB = 3
+_TREE, _BLOB = 2, 3
+_KINDS = {_TREE: b"tree", _BLOB: b"blob"}
 _CHANGING = re.compile(
     rb'autocrlf = "(?!false|no|off|0)|(?:filemode|symlinks) = "(?:false|no|off|0)|precomposeunicode = "(?!false|no|off|0)'
 )
@@ -55,14 +59,20 @@ def add_files(store: Store, paths: Iterable[bytes]) -> list[bytes]:
     Args:
         store: A store without an index.
         paths: Files and links, by their path from the work tree's top.
+
+    Raises:
+        GitError: The time that git has is over.
     """
     kind = "sha256" if store.folder.name == "sha256" else "sha1"
     pack = _Pack(store.folder / "objects" / "pack", kind)
     unread: list[bytes] = []
     entries: list[tuple[bytes, bytes]] = []
+    kept: list[tuple[bytes, int, bytes]] = []
     root = os.fsencode(store.root) + b"/"
     try:
         for path in sorted(set(paths)):
+            if time.monotonic() > store.git.ends:
+                raise GitError(f"{store.root} could not be read in the time that there was for it", timed_out=True)
             try:
                 found, content = _read(root + path)
             except FileNotFoundError:  # gone meanwhile
@@ -70,7 +80,10 @@ def add_files(store: Store, paths: Iterable[bytes]) -> list[bytes]:
             except OSError:
                 unread.append(path)
                 continue
-            entries.append((path, _entry(path, found, pack.add(content))))
+            name = pack.add(content)
+            entries.append((path, _entry(path, found, name)))
+            kept.append((path, _mode(found), name))
+        _add_trees(pack, kept)
         pack.finish()
     except BaseException:
         pack.drop()
@@ -105,13 +118,12 @@ def _read(path: bytes) -> tuple[os.stat_result, bytes]:
 
 def _entry(path: bytes, found: os.stat_result, name: bytes) -> bytes:
     """A file's entry in the index."""
-    mode = 0o120000 if stat.S_ISLNK(found.st_mode) else 0o100755 if found.st_mode & 0o100 else 0o100644
     numbers = (
         *divmod(found.st_ctime_ns, 10**9),
         *divmod(found.st_mtime_ns, 10**9),
         found.st_dev & _WORD,
         found.st_ino & _WORD,
-        mode,
+        _mode(found),
         found.st_uid & _WORD,
         found.st_gid & _WORD,
         found.st_size & _WORD,
@@ -122,6 +134,30 @@ def _entry(path: bytes, found: os.stat_result, name: bytes) -> bytes:
         facts = _HEADER.pack(*(number & _WORD for number in numbers))
     head = facts + name + min(len(path), 0xFFF).to_bytes(2, "big") + path
     return head + b"\0" * (8 - len(head) % 8)
+
+
+def _mode(found: os.stat_result) -> int:
+    """A file's mode as git knows modes."""
+    return 0o120000 if stat.S_ISLNK(found.st_mode) else 0o100755 if found.st_mode & 0o100 else 0o100644
+
+
+def _add_trees(pack: _Pack, kept: Iterable[tuple[bytes, int, bytes]]) -> None:
+    """Keep the folders, too: git, which writes each one to a file of its own, then finds them there."""
+    folders: dict[bytes, dict[bytes, bytes]] = {b"": {}}
+    for path, mode, name in kept:
+        above, _, own = path.rpartition(b"/")
+        inside = above
+        while inside not in folders:
+            folders[inside] = {}
+            inside = inside.rpartition(b"/")[0]
+        folders[above][own] = b"%o %b\0%b" % (mode, own, name)
+    for path in sorted(folders, key=lambda item: item.count(b"/") if item else -1, reverse=True):
+        # Git sorts a folder as if its name ended in a slash.
+        content = b"".join(entry for _, entry in sorted(folders[path].items()))
+        name = pack.add(content, kind=_TREE)
+        if path:
+            above, _, own = path.rpartition(b"/")
+            folders[above][own + b"/"] = b"40000 %b\0%b" % (own, name)
 
 
 def _write_index(index: Path, entries: Sequence[tuple[bytes, bytes]], kind: str) -> None:
@@ -149,11 +185,11 @@ class _Pack:
         """Offset and checksum of each content by its name."""
         self._file.write(b"\0" * 12)
 
-    def add(self, content: bytes) -> bytes:
+    def add(self, content: bytes, *, kind: int = _BLOB) -> bytes:
         """Keep a content, once; return its name."""
-        name = hashlib.new(self._kind, b"blob %d\0" % len(content) + content).digest()
+        name = hashlib.new(self._kind, b"%b %d\0" % (_KINDS[kind], len(content)) + content).digest()
         if name not in self._known:
-            data = _object_head(len(content)) + _deflated(content)
+            data = _object_head(kind, len(content)) + _deflated(content)
             self._known[name] = (self._size, zlib.crc32(data))
             self._size += len(data)
             self._pending.append(data)
@@ -215,9 +251,9 @@ class _Pack:
             path.unlink(missing_ok=True)
 
 
-def _object_head(size: int) -> bytes:
+def _object_head(kind: int, size: int) -> bytes:
     """Kind and size of a content, seven bits at a time."""
-    head = bytearray([_BLOB << 4 | size & 0xF])
+    head = bytearray([kind << 4 | size & 0xF])
     size >>= 4
     while size:
         head[-1] |= 0x80

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from netclaw_opencode.work import packing, repositories
 from netclaw_opencode.work.git import Git, GitError, Store
@@ -135,6 +135,52 @@ def retake(before: Snapshot, home: Home, git: Git) -> Snapshot:
     return replace(taken, seconds=time.monotonic() - began)
 
 
+def describe(snapshot: Snapshot) -> dict[str, object]:
+    """Return what must be kept of a snapshot, so that ``recall`` makes it again while the store has its files."""
+    kept: dict[str, object] = {
+        "root": str(snapshot.root),
+        "tree": snapshot.tree,
+        "big": {os.fsdecode(path): stamp for path, stamp in snapshot.big.items()},
+        "nested": {os.fsdecode(path): describe(inner) for path, inner in snapshot.nested.items()},
+    }
+    if snapshot.ignored_files is not None:
+        kept["ignored_files"] = {os.fsdecode(path): stamp for path, stamp in snapshot.ignored_files.items()}
+    return kept
+
+
+def recall(kept: Mapping[str, object], directory: Path, home: Home, git: Git) -> Snapshot:
+    """Return an earlier snapshot of the folder, ready for ``retake``.
+
+    Raises:
+        GitError: Its files are not kept any more, or the folder stands in another repository by now.
+        TooLargeError: As for ``take``.
+    """
+    now = take(directory, home, git, list_ignored="ignored_files" in kept)
+    try:
+        if str(now.root) != kept["root"]:
+            raise GitError(f"it was of {kept['root']}, and the folder is part of {now.root} now")
+        # Each file of it, not the tree alone: the store may have been made anew.
+        now.store.run("rev-list", "--objects", "--quiet", "--missing=error", "--no-object-names", str(kept["tree"]))
+        then = as_described(now, kept)
+        forget(*(inner for path, inner in now.nested.items() if path not in then.nested))
+        return then
+    except BaseException:
+        forget(now)
+        raise
+
+
+def as_described(now: Snapshot, kept: Mapping[str, object]) -> Snapshot:
+    """Return a snapshot with the files of an earlier one of the same folder; a repository within it that is gone is left out."""
+    inner = cast("Mapping[str, Mapping[str, object]]", kept["nested"])
+    nested = {path: as_described(now.nested[path], each) for name, each in inner.items() if (path := os.fsencode(name)) in now.nested}
+    ignored = _stamps(kept["ignored_files"]) if "ignored_files" in kept else None
+    return replace(now, tree=str(kept["tree"]), big=_stamps(kept["big"]), nested=nested, ignored_files=ignored)
+
+
+def _stamps(kept: object) -> dict[bytes, Stamp]:
+    return {os.fsencode(name): cast("Stamp", tuple(stamp)) for name, stamp in cast("Mapping[str, list[int]]", kept).items()}
+
+
 def forget(*snapshots: Snapshot) -> None:
     """Remove the indexes of snapshots that are not needed any more; the files that they kept stay until the store is old."""
     for snapshot in snapshots:
@@ -194,6 +240,8 @@ class _Looked:
 
 def _taken(store: Store, repository: Repository | None, home: Home, *, before: Snapshot | None = None) -> Snapshot:
     """Bring the index up to date with the folder, and write its tree."""
+    if repository is not None and repository.has_submodules():
+        _open_links(store)
     looked = _Looked()
     looked.sort(_differing(store), store.root)
     if repository is not None and repository.has_submodules():
@@ -252,9 +300,24 @@ def _stamp(found: os.stat_result) -> Stamp:
 
 
 def _submodules(store: Store) -> list[bytes]:
+    return [path for path in _links(store) if _is_repository(store.root, path)]
+
+
+def _links(store: Store) -> list[bytes]:
+    """The paths at which the index has a repository of its own."""
     entries = store.run("ls-files", "-z", "-s").split(b"\0")
-    paths = [entry.partition(b"\t")[2] for entry in entries if entry.startswith(b"160000 ")]
-    return [path for path in paths if _is_repository(store.root, path)]
+    return [entry.partition(b"\t")[2] for entry in entries if entry.startswith(b"160000 ")]
+
+
+def _open_links(store: Store) -> None:
+    """Have the files of a submodule that is no repository here (a copy, a work tree of its own) looked at like any others."""
+    plain = []
+    for path in _links(store):
+        with suppress(OSError):
+            if not _is_repository(store.root, path) and os.listdir(path_in(store.root, path)):  # noqa: PTH208 - names are bytes
+                plain.append(path)
+    if plain:
+        store.run("update-index", "-z", "--force-remove", "--stdin", stdin=b"\0".join(plain) + b"\0")
 
 
 def _is_repository(root: Path, path: bytes) -> bool:
@@ -273,4 +336,17 @@ def _nested(store: Store, paths: list[bytes], home: Home, before: Snapshot | Non
     return found
 
 
-__all__ = ["BIG_BYTES", "MOST_BYTES", "MOST_FILES", "Snapshot", "Stamp", "TooLargeError", "forget", "retake", "take"]
+__all__ = [
+    "BIG_BYTES",
+    "MOST_BYTES",
+    "MOST_FILES",
+    "Snapshot",
+    "Stamp",
+    "TooLargeError",
+    "as_described",
+    "describe",
+    "forget",
+    "recall",
+    "retake",
+    "take",
+]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import cast
 
 from netclaw_opencode._core.documents import read_json
-from netclaw_opencode._core.private_files import make_private_folder, replace_private, sweep_files
+from netclaw_opencode._core.private_files import create_private, make_private_folder, replace_private, sweep_files
 from netclaw_opencode._core.resources import find_bundled
 from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.errors import ActionFailed, InvalidInput, Refused
@@ -81,7 +81,12 @@ def _key(state_dir: Path) -> bytes:
     path = make_private_folder(state_dir) / _KEY
     with suppress(FileNotFoundError):
         return path.read_bytes()
-    replace_private(path, secrets.token_bytes(32))
+    made = path.with_name(f".{_KEY}.{secrets.token_hex(4)}")
+    create_private(made, secrets.token_bytes(32))
+    # Of two calls that make it at the same moment both must seal with the same one.
+    with suppress(FileExistsError):
+        os.link(made, path)
+    made.unlink()
     return path.read_bytes()
 
 

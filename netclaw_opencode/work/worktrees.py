@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,13 +70,13 @@ def make(work: Work, repository: Repository, git: Git, *, carried: Carried | Non
     store = _store(work, repository, git)
     store.run("read-tree", work.base_commit)
     if carried is None:
-        store.run("checkout-index", "-a", "-q", "-u")
+        store.run("checkout-index", "-a", "-q", "-u", "-f")
         return
     # What was carried over stands in the files alone, as it does in the user's own work tree.
     loose = Store(git, _bare(work, repository, alternates=(carried.objects,)), tree, store.folder / "carried")
     try:
         loose.run("read-tree", carried.tree)
-        loose.run("checkout-index", "-a", "-q")
+        loose.run("checkout-index", "-a", "-q", "-f")
     finally:
         loose.index.unlink(missing_ok=True)
     store.run("update-index", "-q", "--refresh", accept=(0, 1))
@@ -142,6 +143,8 @@ def commit(work: Work, repository: Repository, git: Git, *, objects: Path, index
     store = Store(git, _bare(work, repository, alternates=(objects,)), Path(work.tree), own / "netclaw-index")
     try:
         shutil.copyfile(index, store.index)
+        if repository.settings.get("core.ignorecase") == "true":
+            _keep_hidden(work, store, head)
         tree = _without_brought(work, store)
         if os.fsdecode(store.run("rev-parse", f"{head}^{{tree}}")).strip() == tree:
             made = head
@@ -156,6 +159,24 @@ def commit(work: Work, repository: Repository, git: Git, *, objects: Path, index
     real.run("read-tree", made)
     real.run("update-index", "-q", "--refresh", accept=(0, 1))
     return made
+
+
+def _keep_hidden(work: Work, store: Store, head: str) -> None:
+    """Keep what the file system could not show beside a file whose name differs by case alone: the agent did not remove it."""
+    entries = [entry for entry in store.run("ls-tree", "-r", "-z", head).split(b"\0") if entry]
+    names: dict[str, int] = Counter(_folded(entry) for entry in entries)
+    twins = {entry.partition(b"\t")[2]: entry for entry in entries if names[_folded(entry)] > 1}
+    if not twins:
+        return
+    there = set(store.run("ls-files", "-z").split(b"\0"))
+    began = set(store.run("ls-tree", "-r", "-z", "--name-only", work.base_tree).split(b"\0")) if work.base_tree else there
+    hidden = [entry for path, entry in twins.items() if path not in there and path not in began]
+    if hidden:
+        store.run("update-index", "-z", "--add", "--index-info", stdin=b"\0".join(hidden) + b"\0")
+
+
+def _folded(entry: bytes) -> str:
+    return os.fsdecode(entry.partition(b"\t")[2]).casefold()
 
 
 def _without_brought(work: Work, store: Store) -> str:

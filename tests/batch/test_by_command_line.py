@@ -25,6 +25,7 @@ RUNS: Mapping[str, Json] = {
     "get_batch": NAMED,
     "wait_for_batch": {**NAMED, "wait_seconds": 0.2},
     "get_batch_results": NAMED,
+    "export_batch": {**NAMED, "predictions": "preds.json"},
     "pause_batch": NAMED,
     "cancel_batch": NAMED,
     "retry_batch": {**NAMED, "start_worker": False},
@@ -40,6 +41,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setenv("OPENCODE_DRIVER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("OPENCODE_DRIVER_DIRECTORY", str(tmp_path / "work"))
     monkeypatch.setenv("OPENCODE_DRIVER_MAX_CHARS", "0")
+    monkeypatch.chdir(tmp_path)
 
     def run(action: str, arguments: Json) -> tuple[Mapping[str, object], int]:
         import shlex

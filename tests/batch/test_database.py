@@ -14,13 +14,16 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from netclaw_opencode.batch import leases, looking, submitting
+from netclaw_opencode.batch import claims, leases, looking, submitting
 from netclaw_opencode.batch.database import Database, change, checked_url, row, rows
 from netclaw_opencode.batch.items import Item
 from netclaw_opencode.batch.schema import MIGRATIONS, SCHEMA_VERSION, Migration
@@ -30,7 +33,7 @@ from netclaw_opencode.offline import Gated
 from netclaw_opencode.opencode.process import identity
 from netclaw_opencode.testing.waiting import wait_until
 from tests.batch.conftest import BEAT_SECONDS, LEASE_SECONDS, ROOT, BatchPlace
-from tests.batch.test_flow import item
+from tests.batch.test_flow import DONE, Flow, item
 from tests.support.pace import MACHINE_SECONDS
 from tests.support.postgres import Postgres, running_postgres
 
@@ -261,4 +264,58 @@ def test_an_old_worker_and_a_new_one_in_containers_of_their_own(postgres: Postgr
     results = place.results(batch)
     assert (results["held"]["state"], results["held"]["attempts"]) == ("completed", 2)
     assert beats() == {}
+    database.close()
+
+
+def test_a_result_and_a_take_over_at_the_same_moment_are_one_of_both(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Postgres neither waits for the other's lock but for the item's row: who comes second finds what the first has made of it."""
+    database = Database(checked_url(postgres.url))
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    database.prepare()
+    flow = Flow(database)
+    batch = flow.submit(item("lost"), item("ended"))
+    flow.admit("one")
+    lost, ended = flow.begin("lost"), flow.begin("ended")
+    assert lost is not None and ended is not None
+    with ThreadPoolExecutor() as threads:
+        with database.write() as connection:
+            change(connection, "UPDATE netclaw_items SET state = 'waiting', claim = NULL, worker = NULL WHERE id = 'lost'")
+            late = threads.submit(claims.settle, database, lost, DONE)
+            with pytest.raises(TimeoutError):
+                late.result(0.3)
+        assert late.result(MACHINE_SECONDS) is None
+        written, go_on, add = threading.Event(), threading.Event(), claims._add_result
+
+        def add_slowly(connection: sa.Connection, name: str, id_: str, told: Mapping[str, object]) -> None:
+            add(connection, name, id_, told)
+            written.set()
+            assert go_on.wait(MACHINE_SECONDS)
+
+        monkeypatch.setattr(claims, "_add_result", add_slowly)
+        first = threads.submit(claims.settle, database, ended, DONE)
+        assert written.wait(MACHINE_SECONDS)
+        taken = threads.submit(flow.lose, "one")
+        with pytest.raises(TimeoutError):
+            taken.result(0.3)
+        go_on.set()
+        assert first.result(MACHINE_SECONDS) == "completed"
+        taken.result(MACHINE_SECONDS)
+    assert {name: each["state"] for name, each in flow.results(batch).items()} == {"ended": "completed"}
+    database.close()
+
+
+def test_a_large_submission_keeps_its_transaction_busy(tmp_path: Path) -> None:
+    """It is written in parts: a Postgres that saw the transaction idle while all of it is made ready would end the connection."""
+    database = Database(checked_url(str(tmp_path / "batches.sqlite3")))
+    database.prepare()
+    sizes: list[int] = []
+
+    def count(_connection: object, _cursor: object, statement: str, values: Sequence[object], *_more: object) -> None:
+        if statement.startswith("INSERT INTO netclaw_items"):
+            sizes.append(len(values))
+
+    sa.event.listen(database.engine, "before_cursor_execute", count)
+    submitting.submit(database, "large", [item(str(number)) for number in range(4500)], Options(), add=False, machine="here")
+    assert sizes == [2000, 2000, 500]
     database.close()

@@ -131,6 +131,43 @@ def test_one_task_in_a_directory_at_a_time(flow: Flow) -> None:
         change(connection, "UPDATE netclaw_items SET state = 'running' WHERE id = 'a'")
 
 
+def test_isolated_tasks_of_one_directory_run_at_once(flow: Flow) -> None:
+    """Each has a tree of its own; one without isolation holds the directory against its like alone, on each machine."""
+    apart = [
+        Item(name, {"prompt": name, "directory": "/x", "isolation": kind}, 0, name) for name, kind in (("a", "worktree"), ("b", "copy"))
+    ]
+    plain = Item("c", {"prompt": "c", "directory": "/x", "isolation": "none"}, 0, "c")
+    flow.submit(*apart, plain, item("d", "/x"))
+    assert flow.admit() == ["a", "b", "c"]
+    assert flow.admit("two") == [] and flow.run("c") == "completed"
+    assert flow.admit("two") == ["d"]
+    flow.submit(*apart, options=Options(shared_directories=True), name="the same ids")
+    assert flow.admit("two", machine="elsewhere") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("details", "cost"),
+    [
+        ({"usage": {"cost_usd": 0.25}}, 0.25),
+        ({"spent": {"cost_usd": 0.5, "tokens": 9}}, 0.5),
+        ({"result": {"usage": {"cost_usd": 0.75}}}, 0.75),
+        ({}, 0.0),
+    ],
+)
+def test_what_failed_has_cost_something_too(tmp_path: Path, details: Mapping[str, object], cost: float) -> None:
+    """A check that failed, a cap that was reached, work that could not be applied: once, and not tried again by itself."""
+    database = Database(checked_url(str(tmp_path / "batches.sqlite3")))
+    database.prepare()
+    flow = Flow(database)
+    batch = flow.submit(item("a"))
+    flow.admit()
+    error = {"code": "check_failed", "message": "it failed", "details": details}
+    assert flow.run("a", {"ok": False, "error": error}) == "failed"
+    summary = looking.batch(database, batch)
+    assert (summary["cost_usd"], summary["failures"]) == (cost, {"check_failed": 1})
+    database.close()
+
+
 def test_only_the_newest_claim_writes(flow: Flow) -> None:
     """A worker that was taken for lost comes back with its result: it is refused, and the item ends once."""
     batch = flow.submit(item("a"))

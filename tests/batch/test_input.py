@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from netclaw_opencode.actions.batches import _Check
 from netclaw_opencode.batch.items import Reader
 from netclaw_opencode.errors import InvalidInput
+from netclaw_opencode.settings import Settings
 
 Json = Mapping[str, object]
 
@@ -69,6 +71,50 @@ def test_a_table_becomes_tasks_by_its_template(tmp_path: Path) -> None:
         ("a", "Put x, y.py into German: {ok}", "d/d", 3),
         ("b", "Put z.py into French: {ok}", "o/m", 0),
     ]
+
+
+def test_a_table_has_every_field_of_a_task(tmp_path: Path) -> None:
+    """Booleans, numbers, lists and objects as JSON; what is none of that is told with its line."""
+    path = tmp_path / "tasks.csv"
+    head = "prompt,isolation,apply,max_cost_usd,max_model_calls,link_paths,check\n"
+    path.write_text(head + 'a,worktree,true,0.5,3,"["".venv""]","{""command"": [""true""]}"\nb,,False,,,,\n', encoding="utf-8")
+    found = Reader(check=taken).read_file(path)
+    assert [item.spec for item in found] == [
+        {
+            "directory": "/here",
+            "prompt": "a",
+            "isolation": "worktree",
+            "apply": True,
+            "max_cost_usd": 0.5,
+            "max_model_calls": 3,
+            "link_paths": [".venv"],
+            "check": {"command": ["true"]},
+        },
+        {"directory": "/here", "prompt": "b", "apply": False},
+    ]
+    path.write_text(head + "a,worktree,yes,much,2.5,.venv,\n", encoding="utf-8")
+    assert problems(Reader(check=taken), path) == [
+        "line 2: apply must be true or false, not 'yes'",
+        "line 2: max_cost_usd must be a number, not 'much'",
+        "line 2: max_model_calls must be a whole number, not '2.5'",
+        "line 2: link_paths must be a JSON list, not '.venv'",
+    ]
+
+
+def test_what_does_not_go_together_is_told_before_anything_runs(tmp_path: Path) -> None:
+    """Isolation and check are looked at as run_task would; a worktree needs a repository."""
+    settings = Settings(state_dir=tmp_path / "state", directory=str(tmp_path))
+    items: list[object] = [
+        {"prompt": "a", "isolation": "worktree"},
+        {"prompt": "b", "apply": True},
+        {"prompt": "c", "check": {"command": ["a", "b"], "shell": True}},
+        {"prompt": "d", "isolation": "copy", "apply": True},
+    ]
+    with pytest.raises(InvalidInput) as caught:
+        Reader(check=_Check(settings)).read_list(items)
+    told = caught.value.details["problems"]
+    assert isinstance(told, list) and [line.partition(":")[0] for line in told] == ["item 1", "item 2", "item 3"]
+    assert "is in no git repository; use isolation: copy" in told[0]
 
 
 @pytest.mark.parametrize("template", ["{}", "{file.name}", "{file[0]}", "{file!r}", "{file:>9}", "{file", "a}"])

@@ -19,12 +19,15 @@ pytestmark = pytest.mark.real
 def test_a_killed_workers_turn_is_followed_by_the_next_one_and_not_run_again(place: BatchPlace) -> None:
     """SIGKILL with a turn under way: the next worker finds it on the server that lives on, and the model is not asked twice.
 
-    Before that a worker is told to end twice: it stops the turn, and gives the task back as if it had not begun.
+    Before that a worker is told to end twice: it stops the turn, and gives the task back as if it had not begun: its tree is removed.
     """
     gate = place.model.gate("the answer")
     place.model.when("held", Gated(gate, "half", " an answer"))
     directory, other = place.directories("a", "b")
-    tasks = [{"id": "held", "prompt": "held", "directory": directory}, {"id": "quick", "prompt": "quick", "directory": other}]
+    tasks = [
+        {"id": "held", "prompt": "held", "directory": directory, "isolation": "copy"},
+        {"id": "quick", "prompt": "quick", "directory": other},
+    ]
     batch = str(place.submit("kill", tasks)["batch_id"])
     told_to_end = place.worker(concurrency=1)
     assert gate.wait_reached(2 * MACHINE_SECONDS), place.logs()
@@ -35,6 +38,7 @@ def test_a_killed_workers_turn_is_followed_by_the_next_one_and_not_run_again(pla
     assert place.ended(told_to_end) == 0, place.logs()
     assert place.servers() == []
     assert place.call("get_batch", batch_id=batch)["counts"]["waiting"] == 2  # type: ignore[index]
+    assert place.call("list_work")["works"] == []
     first = place.worker()
     assert gate.wait_reached(2 * MACHINE_SECONDS, count=2), place.logs()
     kill(first)
@@ -81,14 +85,18 @@ def test_a_worker_that_was_taken_for_lost_writes_nothing(postgres: Postgres, pla
 def test_a_killed_server_is_replaced_and_its_task_tried_again(place: BatchPlace) -> None:
     """SIGKILL for the OpenCode server in the middle of a turn: the task waits, and ends on another server.
 
-    Before that another batch is cancelled while it runs: its turn is stopped, and the place is free.
+    Before that another batch is cancelled while it runs: its turn is stopped, and the place is free. Its work is kept and named; that of
+    the try which is repeated is not.
     """
     gate = place.model.gate("the answer")
     place.model.when("held", Gated(gate, "half", " an answer"))
     place.model.when("endless", Hang())
     directory, other = place.directories("a", "b")
-    batch = str(place.submit("server", [{"id": "held", "prompt": "held", "directory": directory}])["batch_id"])
-    endless = str(place.submit("endless", [{"id": "endless", "prompt": "endless", "directory": other}])["batch_id"])
+    held, endless_one = (
+        {"id": name, "prompt": name, "directory": folder, "isolation": "copy"} for name, folder in (("held", directory), ("endless", other))
+    )
+    batch = str(place.submit("server", [held])["batch_id"])
+    endless = str(place.submit("endless", [endless_one])["batch_id"])
     worker = place.worker()
     assert gate.wait_reached(2 * MACHINE_SECONDS), place.logs()
     wait_until(lambda: place.calls_of("endless"), 2 * MACHINE_SECONDS, what="the endless turn")
@@ -102,3 +110,8 @@ def test_a_killed_server_is_replaced_and_its_task_tried_again(place: BatchPlace)
     assert (results["held"]["state"], results["held"]["tries"]) == ("completed", 2)
     assert (results["endless"]["state"], results["endless"]["error"]["code"]) == ("cancelled", "cancelled")  # type: ignore[index]
     assert (place.calls_of("held"), place.calls_of("endless")) == (2, 1)
+    kept = {str(work["work_id"]): work["state"] for work in place.call("list_work")["works"]}  # type: ignore[attr-defined]
+    assert kept == {
+        results["held"]["data"]["work"]["work_id"]: "finished",  # type: ignore[index]
+        results["endless"]["error"]["details"]["work"]["work_id"]: "interrupted",  # type: ignore[index]
+    }

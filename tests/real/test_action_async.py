@@ -6,16 +6,20 @@ The server is the memory: what one host began, another one (another process's vi
 from __future__ import annotations
 
 import math
+import os
+import stat
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Attempts, CutStream, Gated, Hang, Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
-from netclaw_opencode.testing.waiting import SOON
-from tests.real.acting import UNKNOWN, Acting, Policy, data_of
+from netclaw_opencode.testing.waiting import SOON, wait_until
+from tests.real.acting import UNKNOWN, Acting, Policy, Requests, data_of
 from tests.support.pace import MACHINE_SECONDS, stretched
 from tests.support.raw import new_id
 
@@ -211,3 +215,44 @@ def test_where_there_is_no_turn_nothing_is_waited_for(acting: Acting, action: st
     assert acting.error(action, session_id=UNKNOWN)["code"] == "session_not_found"
     assert acting.error(action, session_id=session_id)["code"] == "turn_incomplete"
     assert acting.error(action, session_id=session_id, message_id=new_id("msg"))["code"] == "turn_incomplete"
+
+
+def test_the_whole_change_of_a_turn_that_nobody_waited_for(acting: Acting, second: Acting, settings: Settings) -> None:
+    """Another process tells every file, by commands too, and the same again later; what somebody wrote after the end is kept apart."""
+    place = Path(acting.directory)
+    (place / "old.txt").write_text("old\n")
+    command = "echo new > new.txt; echo more >> old.txt"
+    acting.raw.model.when("change things unattended", ToolCall("bash", {"command": command, "description": "x"}), Text("Done."))
+    acting.raw.model.when("fail unattended", ToolCall("bash", {"command": "echo half > half.txt", "description": "x"}), Status(401))
+    session_id, failing = acting.started("change things unattended"), acting.create()
+    wait_until(lambda: not acting.running(), SOON, what="the end of the turn")
+    later_ms = time.time_ns() + 10**9
+    (place / "later.txt").write_text("by the user, afterwards\n")
+    os.utime(place / "later.txt", ns=(later_ms, later_ms))
+    done = second.data("wait_for_session", session_id=session_id)["result"]
+    assert [(item["path"], item["status"], item["by"]) for item in done["files_changed"]] == [
+        ("new.txt", "added", "command"),
+        ("old.txt", "modified", "command"),
+    ]
+    assert (done["changes"]["method"], done["changes"]["others"]) == ("snapshot", ["later.txt"])
+    assert b"later" not in Path(done["changes"]["patch"]["path"]).read_bytes()
+    (place / "new.txt").write_text("by the user, much later\n")
+    again = acting.data("get_session_result", session_id=session_id)
+    assert (again["files_changed"], again["changes"]) == (done["files_changed"], done["changes"])
+    assert stat.S_IMODE(next((settings.state_dir / "keys").glob("*.json")).stat().st_mode) == 0o600
+    acting.data("send_message_async", session_id=failing, prompt="fail unattended")
+    wait_until(lambda: not acting.running(), SOON, what="the end of the turn")
+    details = second.error("get_session_result", session_id=failing)["details"]
+    assert [item["path"] for item in details["files_changed"]] == ["half.txt"]
+    for name in ("old.txt", "new.txt", "later.txt", "half.txt"):
+        (place / name).unlink()
+
+
+def test_what_needs_a_caller_that_waits_is_refused_with_the_way_to_it(acting: Acting, requests_sent: Requests) -> None:
+    """Isolation, checks and caps in a call need somebody who finishes, judges and stops."""
+    error = acting.error("send_message_async", session_id=acting.create(), prompt="x", isolation="worktree", max_model_calls=3)
+    assert error["code"] == "invalid_input" and "isolation, max_model_calls: nobody follows" in error["message"]
+    assert "run_task" in error["next"] and "submit_batch" in error["next"] and requests_sent.prompts == []
+    # Nothing was sent, so nothing is remembered of a prompt either.
+    error = acting.error("send_message_async", session_id=acting.create(), prompt="x", agent="nobody-of-that-name")
+    assert error["code"] == "agent_not_found"

@@ -86,6 +86,27 @@ def test_ignored_files_are_counted_and_told_on_request(in_git: Acting) -> None:
     assert done["changes"]["ignored_changed"] == [{"path": "cache/x", "status": "added"}]
 
 
+def test_what_is_too_large_to_be_looked_at_runs_in_place_and_not_apart(acting: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder itself the task runs, and a note says why its changes are not known; isolated work could not be applied: not sent.
+
+    With a lower limit: what a gigabyte does is shown without a server.
+    """
+    monkeypatch.setattr("netclaw_opencode.work.snapshots.MOST_FILES", 3)
+    names = [f"large{number}.txt" for number in range(5)]
+    for name in names:
+        Path(acting.directory, name).write_text(name)
+    acting.raw.model.when("too large to look at", bash("echo x > x.txt"), Text("Done."))
+    done = acting.data("run_task", prompt="too large to look at")
+    assert (done["text"], done["changes"]) == ("Done.", {"method": "tools"})
+    assert [note for note in done["notes"] if "holds more than a snapshot reads: over 3 new files" in note]
+    error = acting.error("run_task", prompt="never sent, too large", isolation="copy")
+    assert (error["code"], acting.raw.model.calls_with("never sent, too large")) == ("work_failed", ())
+    assert "over 3 new files" in error["message"] and "isolated work needs one; nothing was sent" in error["message"]
+    assert acting.data("list_work")["works"] == []
+    for name in (*names, "x.txt"):
+        Path(acting.directory, name).unlink()
+
+
 def test_without_git_the_old_form_stands_with_a_note(acting: Acting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without git: what OpenCode tells, and why it is not more."""
     monkeypatch.setattr("netclaw_opencode.work.git.shutil.which", lambda *_arguments, **_named: None)

@@ -103,7 +103,6 @@ def test_a_task_that_cannot_begin_leaves_no_work(in_git: Acting, requests_sent: 
     for wrong in (
         {"model": "offline/nothing"},
         {"base": "nowhere"},
-        {"idempotency_key": "key-1"},
         {"parent_id": "ses_00000000000000000000000000"},
         {"link_paths": ["../x"]},
     ):
@@ -123,8 +122,9 @@ def test_plan_and_implementation_share_one_worktree(in_git: Acting) -> None:
     assert Path(in_git.directory, "x.txt").exists()
 
 
-def test_what_a_killed_caller_left_is_listed_and_not_lost(in_git: Acting, settings: Settings) -> None:
-    """kill -9 in the middle: the work is interrupted, not removed without force, and its files can still be applied."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_what_a_killed_caller_left_is_listed_and_not_lost(in_git: Acting, settings: Settings, number: signal.Signals) -> None:
+    """kill -9 in the middle, or Ctrl-C: the work is interrupted, not removed without force, and its files can still be applied."""
     repo = Path(in_git.directory)
     gate = in_git.raw.model.gate("killed")
     in_git.raw.model.when("killed caller", bash("echo half > half.txt"), (Gated(gate, "Done."),))
@@ -141,8 +141,9 @@ def test_what_a_killed_caller_left_is_listed_and_not_lost(in_git: Acting, settin
         assert (running["state"], running["busy"]) == ("running", True)
         assert in_git.error("discard_work", work_id=running["work_id"], force=True)["code"] == "work_busy"
     finally:
-        caller.send_signal(signal.SIGKILL)
+        caller.send_signal(number)
         caller.wait()
+    assert caller.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     gate.open()
     wait_until(lambda: not in_git.raw.model.open_connections, SOON, what="the end of the model call")
     in_git.data("cleanup")

@@ -28,6 +28,7 @@ RUNS: dict[str, Run] = {
     "G15": chaos.day,
     "G21": chaos.schedules,
     "B1": batches.random_kills,
+    "B2": batches.many_in_peace,
 }
 
 

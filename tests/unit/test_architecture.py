@@ -41,8 +41,9 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "hookspecs": CORE | {"actions"},
     # What the driver returns is made of frozen types of the wire; the wire itself stays out of reach.
     "actions": CORE | {"batch", "doctor", "driver", "opencode", "records", "report", "work"},
-    # A batch runs its tasks as anybody does, through the registry: by a host that the worker command hands in.
-    "batch": CORE | {"opencode"},
+    # A batch runs its tasks as anybody does, through the registry: by a host that the worker command hands in. What is remembered under the
+    # keys of its tasks it forgets itself.
+    "batch": CORE | {"opencode", "work.keyed"},
     "doctor": CORE | {"driver", "opencode"},
     "driver": CORE | {"opencode", "records"},
     # Git, folders and the caller's own check: it knows no server.

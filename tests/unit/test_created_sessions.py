@@ -39,7 +39,7 @@ def test_a_created_session_is_known_once_and_the_oldest_are_forgotten(tmp_path: 
                 health=Health(healthy=True, version="1.18.33"),
                 ours=False,
                 secrets=(),
-                state_dir=tmp_path,
+                locks_dir=tmp_path,
                 clock=anyio.current_time,
                 end_orphans=no_orphans,
             )

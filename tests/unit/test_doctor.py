@@ -291,7 +291,7 @@ print({check.id: check.status for check in run_checks(facts)})
 def test_what_hangs_or_refuses_to_be_read_is_unknown_and_holds_nothing_up(tmp_path: Path, directory: str) -> None:
     """The rest is told all the same, and the process ends: no thread of it waits for a file system that never answers."""
     environ = {"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path / "home"), "PATH": os.defpath}
-    command = [sys.executable, "-c", LOOK, directory, str(stretched(1.0))]
+    command = [sys.executable, "-c", LOOK, directory, str(stretched(3.0))]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, encoding="utf-8", timeout=240, check=True)
     told = ast.literal_eval(done.stdout)
     unknown = ("hosts", "command", "data_directory", "stray_servers")

@@ -31,7 +31,7 @@ AROUND = {
     *("watch_events", "run_plan_and_implement", "reply_permission", "reply_question", "check_policy", "explain", "cleanup", "recover"),
     *("doctor", "install_opencode"),
     *("run_batch", "submit_batch", "get_batch", "wait_for_batch", "get_batch_results"),
-    *("cancel_batch", "pause_batch", "retry_batch", "list_batches"),
+    *("export_batch", "cancel_batch", "pause_batch", "retry_batch", "list_batches"),
 }
 # Said by a host or an adapter before there is an action: no action returns them.
 NOT_OF_ACTIONS = {"invalid_manifest", "unknown_action", "name_clash"}
@@ -117,7 +117,7 @@ def test_the_tiers_say_what_an_action_may_do() -> None:
     assert {name for name, tier in tiers.items() if tier == "run"} == {
         *("create_session", "send_message", "send_message_async", "abort_session", "delete_session"),
         *("run_task", "run_plan_and_implement"),
-        *("run_batch", "submit_batch", "cancel_batch", "pause_batch", "retry_batch"),
+        *("run_batch", "submit_batch", "export_batch", "cancel_batch", "pause_batch", "retry_batch"),
         *("apply_work", "discard_work"),
     }
 

@@ -155,7 +155,7 @@ def test_hints_agree_with_the_tier(name: str) -> None:
 def test_hints_say_which_actions_may_destroy() -> None:
     """An agent that writes files, a stop and a removal are destructive; a new session, a start and a pause are not."""
     harmless = {name for name, tool in TOOLS.items() if not tool.hints.read_only and not tool.hints.destructive}
-    assert harmless == {"check_availability", "create_session", "install_opencode", "pause_batch", "start_server"}
+    assert harmless == {"check_availability", "create_session", "export_batch", "install_opencode", "pause_batch", "start_server"}
 
 
 def test_a_reference_gives_way_to_what_it_names() -> None:

@@ -28,7 +28,10 @@ def fill(root: Path) -> None:
     (root / "dangling").symlink_to("nowhere/at all")
     (root / "to a folder").symlink_to("deep", target_is_directory=True)
     Path(os.fsdecode(os.fsencode(root) + b"/n\xe4me\nwith\xff")).write_text("odd\n")
-    (root / "deep.txt").write_text("sorts between the folder's own files\n")
+    for name in ("deep.txt", "deep-", "deep0"):
+        (root / name).write_text("sorts before or after the folder\n")
+    (root / "x" / "y" / "z").mkdir(parents=True)
+    (root / "x" / "y" / "z" / "only").write_text("no file in the folders above\n")
     (root / "old").write_text("old\n")
     os.utime(root / "old", ns=(0, -1_500_000_000))
 
@@ -54,6 +57,7 @@ def test_what_is_packed_is_what_git_would_have_written(folder: Folder, tmp_path:
     store.run("fsck", "--full", "--strict", "--no-dangling", taken.tree)
     packs = [str(path) for path in (store.folder / "objects" / "pack").glob("*.idx")]
     store.run("verify-pack", *packs)
+    assert list((store.folder / "objects").glob("??")) == [], "nothing was written beside it"
     store.run("update-index", "--refresh")
     again = snapshots.retake(taken, folder.home, folder.git)
     assert again.tree == taken.tree and changes.compare(taken, again).files == ()
@@ -122,7 +126,7 @@ def test_a_file_that_goes_while_it_is_read_and_one_that_becomes_a_pipe(folder: F
 def test_a_failure_in_the_middle_leaves_no_half_pack(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full: the error is git's own kind or the system's, and no file of the try is left in the store."""
     fill(folder.folder)
-    monkeypatch.setattr(packing, "_object_head", lambda _size: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(packing, "_object_head", lambda _kind, _size: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises((OSError, GitError), match="No space"):
         snapshots.take(folder.folder, folder.home, folder.git)
     assert [path for path in folder.home.state_dir.rglob("*pack*") if path.is_file()] == []

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import anyio
@@ -28,6 +28,7 @@ class Store:
 
     messages: int
     output_chars: int = 100
+    session_id: str = "ses_1"
     secret: str = "the-server-password"
     after_secret: str = ""
     input: dict[str, Any] = field(default_factory=dict)
@@ -42,64 +43,85 @@ class Store:
         """Return none."""
         return ()
 
-    async def pages(self, _session: Session) -> AsyncIterator[tuple[Message, ...]]:
-        """Yield ten messages at a time, newest page first."""
-        for end in range(self.messages, 0, -10):
-            self.pages_read += 1
-            yield tuple(self.message(number) for number in range(max(0, end - 10), end))
+    def history(self, _session: Session, *, on_message: Callable[[Message], None]) -> Backwards:
+        """Return the history of the one session."""
+        return Backwards(self, on_message)
 
     def message(self, number: int) -> Message:
         """The prompt first, then steps with one tool each."""
         if number == 0:
-            return Message("msg_0", "user", "ses_1", 1000, (Part("p", "text", text=f"The prompt, {self.secret}"),))
+            return Message("msg_0", "user", self.session_id, 1000, (Part("p", "text", text=f"The prompt, {self.secret}"),))
         output = f"{number} " + "x" * self.output_chars + self.secret + self.after_secret
         told = {"tool": "bash", "tool_status": "completed", "tool_input": self.input, "tool_output": output, "started_ms": 1000 + number}
         tool = Part("t", "tool", call_id=f"call_{number}", **told)  # type: ignore[arg-type]
-        return Message(f"msg_{number}", "assistant", "ses_1", 1000 + number, (tool,), completed_ms=1001 + number)
+        return Message(f"msg_{number}", "assistant", self.session_id, 1000 + number, (tool,), completed_ms=1001 + number)
 
 
-def read(store: Store, *, after: str | None = None) -> Transcript:
+@dataclass(slots=True)
+class Backwards:
+    """A history that is read ten messages at a time, newest page first."""
+
+    store: Store
+    on_message: Callable[[Message], None]
+    reached_back: bool = False
+    is_whole: bool = False
+
+    async def read_newest(self) -> None:
+        """Read the last two messages, as a look does."""
+        for number in range(max(0, self.store.messages - 2), self.store.messages):
+            self.on_message(self.store.message(number))
+
+    async def read_back_to(self, message_id: str) -> None:
+        """Read all that lies before."""
+        for end in range(self.store.messages - 2, 0, -10):
+            self.store.pages_read += 1
+            for number in range(max(0, end - 10), end):
+                self.on_message(self.store.message(number))
+            if f"msg_{max(0, end - 10)}" == message_id:
+                break
+        self.reached_back = True
+
+
+def read(store: Store, *, begins_at: str = "msg_0", session: Session = SESSION, found: Transcript | None = None) -> Transcript:
     """The transcript of the session."""
-    found = Transcript()
-    anyio.run(lambda: found.read(cast(Connection, store), SESSION, part="task", after=after, parent_id=None))
+    found = found or Transcript()
+    connection = cast(Connection, store)
+    found.follow(connection, session, begins_at=begins_at)
+    anyio.run(lambda: found.read(connection, session, part="task", parent_id=None))
     return found
 
 
 def test_a_long_task_is_kept_in_bounded_space_the_newest_first() -> None:
-    """Sixty megabytes of outputs: reading ends where there is no more room, and what is missing is said."""
+    """Sixty megabytes of outputs: the oldest go, but the prompt, and what is missing is said."""
     store = Store(messages=3000, output_chars=20_000)
     tracemalloc.start()
     found = read(store)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 24 * 1024 * 1024 and store.pages_read < 60
+    assert peak < 24 * 1024 * 1024 and store.pages_read == 300
     steps = found.steps
     assert steps[-1].message_id == "msg_2999" and sum(len(step.output) for step in steps if isinstance(step, ToolCall)) < 7 * 1024 * 1024
-    assert any("older steps of session ses_1" in note for note in found.left_out)
+    assert isinstance(steps[0], Prompt) and any("the transcript would be too large" in note for note in found.left_out)
 
 
 def test_of_many_sessions_the_oldest_steps_go_and_never_a_prompt() -> None:
     """The sum over all sessions is bounded, too."""
     found = Transcript()
-
-    async def read_all() -> None:
-        for number in range(4):
-            store = Store(messages=200, output_chars=20_000)
-            session = Session(f"ses_{number}", "", "/p", 1, 1)
-            await found.read(cast(Connection, store), session, part="task", after=None, parent_id=None)
-
-    anyio.run(read_all)
+    for number in range(4):
+        session = Session(f"ses_{number}", "", "/p", 1, 1)
+        read(Store(messages=200, output_chars=20_000, session_id=session.id), session=session, found=found)
     kept = found.steps
     assert len([step for step in kept if isinstance(step, Prompt)]) == 4
     assert sum(len(json.dumps(step.output)) for step in kept if isinstance(step, ToolCall)) < 7 * 1024 * 1024
-    assert any("of the oldest steps" in note for note in found.left_out)
+    left = len({(step.session_id, step.message_id) for step in kept})
+    assert found.left_out == (f"the oldest {800 - left} messages: the transcript would be too large with them",)
 
 
 def test_secrets_are_taken_out_and_the_middle_of_long_texts() -> None:
     """Wherever they stand, at the cut too; a short task is whole."""
     store = Store(messages=3, output_chars=20_000)
     found = read(store)
-    assert found.left_out == [] and store.secret not in json.dumps([str(step) for step in found.steps])
+    assert not found.left_out and store.secret not in json.dumps([str(step) for step in found.steps])
     prompt, call, tool = found.steps[:3]
     assert (
         isinstance(prompt, Prompt)
@@ -115,10 +137,26 @@ def test_secrets_are_taken_out_and_the_middle_of_long_texts() -> None:
         assert isinstance(longer, ToolCall) and "s3" not in longer.output and "characters left out" in longer.output
 
 
-def test_a_fork_begins_after_what_it_copied() -> None:
-    """Nothing of the session that it is a fork of."""
-    found = read(Store(messages=30), after="msg_19")
-    assert found.steps[0].message_id == "msg_20" and len(found.steps) == 20
+def test_a_fork_begins_with_its_own_prompt() -> None:
+    """Nothing of the session that it is a fork of, although a page of it was read."""
+    found = read(Store(messages=30), begins_at="msg_18")
+    assert found.steps[0].message_id == "msg_18" and len(found.steps) == 24
+
+
+def test_what_was_read_for_the_turn_is_not_read_again() -> None:
+    """A message that was seen half written is told as it ended; a history that reached back is not read any more."""
+    store = Store(messages=3)
+    found = Transcript()
+    history = cast(Backwards, found.follow(cast(Connection, store), SESSION, begins_at="msg_0"))
+    anyio.run(history.read_newest)
+    half = store.message(2)
+    history.on_message(replace(half, id="msg_3", completed_ms=None, parts=()))
+    anyio.run(lambda: history.read_back_to("msg_0"))
+    history.on_message(replace(half, id="msg_3"))
+    store.messages, pages = 0, store.pages_read
+    anyio.run(lambda: found.read(cast(Connection, store), SESSION, part="task", parent_id=None))
+    assert [step.message_id for step in found.steps] == ["msg_0", *("msg_1",) * 2, *("msg_2",) * 2, *("msg_3",) * 2]
+    assert store.pages_read == pages and not found.left_out
 
 
 def test_arguments_of_tools_are_bounded() -> None:

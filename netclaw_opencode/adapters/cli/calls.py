@@ -76,11 +76,12 @@ def call(entry: ActionEntry, given: Mapping[str, object], flags: Sequence[Flag])
     except DriverError as error:
         return output.show_error(entry.name, error, asked, limit=limit)
     # Imported after the input was read: a missing prompt file is reported at once.
-    from netclaw_opencode.adapters.cli import progress, running
+    from netclaw_opencode.adapters.cli import batch_progress, progress, running
 
-    live = progress.live_line(_deadline(entry, arguments))
+    live = None if entry.name in batch_progress.ACTIONS else progress.live_line(_deadline(entry, arguments))
+    table = batch_progress.batch_view() if entry.name in batch_progress.ACTIONS else None
     lines = _event_lines(entry, asked, live, longest=output.limit_for(limit))
-    views: list[View] = [view for view in (lines, live) if view is not None]
+    views: list[View] = [view for view in (lines, live, table) if view is not None]
 
     def show(envelope: Mapping[str, object]) -> int:
         for view in views:

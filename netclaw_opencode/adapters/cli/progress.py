@@ -10,10 +10,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, TypeAlias
 
 from netclaw_opencode.adapters.cli.terminal import fit, one_line
 from netclaw_opencode.facts import ProgressEvent
+
+Size: TypeAlias = tuple[int, int]
+"""Columns and rows."""
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PLAIN_FRAMES = "|/-\\"
@@ -31,13 +35,13 @@ class LiveLine:
         deadline_seconds: float | None,
         colour: bool,
         clock: Callable[[], float] = time.monotonic,
-        columns: Callable[[], int] = lambda: shutil.get_terminal_size().columns,
+        columns: Callable[[], int] | None = None,
     ) -> None:
         self._stream = stream
         self._deadline = deadline_seconds
         self._colour = colour
         self._clock = clock
-        self._columns = columns
+        self._columns = columns or (lambda: terminal_size(stream)[0])
         self._began = clock()
         self._frames = _FRAMES if "utf" in (stream.encoding or "").lower() else _PLAIN_FRAMES
         self._status = ""
@@ -83,6 +87,16 @@ class LiveLine:
         self._stream.flush()
 
 
+def terminal_size(stream: TextIO) -> Size:
+    """Return the columns and rows of the terminal that a stream writes to, which need not be stdout's."""
+    with suppress(OSError, ValueError):
+        found = os.get_terminal_size(stream.fileno())
+        if found.columns > 0 and found.lines > 0:
+            return found.columns, found.lines
+    found = shutil.get_terminal_size()
+    return found.columns, found.lines
+
+
 def live_line(deadline_seconds: float | None) -> LiveLine | None:
     """Return the live line for this process, or None if it would not be seen."""
     if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
@@ -90,4 +104,4 @@ def live_line(deadline_seconds: float | None) -> LiveLine | None:
     return LiveLine(sys.stderr, deadline_seconds=deadline_seconds, colour=not os.environ.get("NO_COLOR"))
 
 
-__all__ = ["LiveLine", "live_line"]
+__all__ = ["LiveLine", "Size", "live_line", "terminal_size"]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netclaw_opencode.api.results.discard_work import DiscardWorkResult
     from netclaw_opencode.api.results.doctor import DoctorCheck, DoctorCounts, DoctorResult
     from netclaw_opencode.api.results.explain import ExplainCall, ExplainResult
+    from netclaw_opencode.api.results.export_batch import ExportBatchResult
     from netclaw_opencode.api.results.get_batch import BatchResult
     from netclaw_opencode.api.results.get_batch_results import BatchItem, BatchResultsResult
     from netclaw_opencode.api.results.get_session_result import SessionMessage, SessionResult
@@ -131,6 +132,7 @@ HOMES: Mapping[str, str] = {
     "Evidence": "shared",
     "ExplainCall": "explain",
     "ExplainResult": "explain",
+    "ExportBatchResult": "export_batch",
     "FileChanged": "shared",
     "InstallOpencodeResult": "install_opencode",
     "ListBatchesResult": "list_batches",
@@ -230,6 +232,7 @@ __all__ = [
     "Evidence",
     "ExplainCall",
     "ExplainResult",
+    "ExportBatchResult",
     "FileChanged",
     "InstallOpencodeResult",
     "ListBatchesResult",

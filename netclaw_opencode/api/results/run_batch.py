@@ -36,6 +36,8 @@ class RunBatchResult(Result):
         known: How many tasks the batch had already.
         worker_started: Whether a worker was started.
         results_file: The file with the results.
+        predictions: The file with the predictions.
+        results_folder: The folder with a page for each task.
         waited_seconds: Time that this call took, in seconds.
         next: The command that comes next.
         notes: What else there is to know.
@@ -60,6 +62,8 @@ class RunBatchResult(Result):
     known: int
     worker_started: bool
     results_file: str | None = None
+    predictions: str | None = None
+    results_folder: str | None = None
     waited_seconds: float
     next: str
     notes: tuple[str, ...]

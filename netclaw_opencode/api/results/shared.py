@@ -450,12 +450,14 @@ class RunningItem(Result):
         attempts: How often it was begun.
         elapsed_seconds: Since when it runs, in seconds.
         doing: What was last seen of it.
+        cost_usd: What it has cost so far, if that is known, in US dollars.
     """
 
     id: str
     attempts: int
     elapsed_seconds: float
     doing: str | None = None
+    cost_usd: float | None = None
 
 
 __all__ = [

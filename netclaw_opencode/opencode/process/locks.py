@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 
 from netclaw_opencode._core import file_lock, time_budget
-from netclaw_opencode._core.private_files import open_private, require_private_folder, state_corrupt
+from netclaw_opencode._core.private_files import require_private_folder, state_corrupt
 
 _PAUSE_SECONDS = 0.05
 
@@ -58,17 +58,9 @@ def remove_stale(state_dir: Path) -> None:
 def _try_acquire(path: Path) -> int | None:
     """Return the open, locked file; None if another process (or another call of this one) has it."""
     try:
-        handle = open_private(path, os.O_RDWR | os.O_CREAT)
+        return file_lock.acquire(path)
     except OSError as error:
         raise state_corrupt(path, f"the lock cannot be opened ({error.strerror})", cause=error) from error
-    try:
-        if file_lock.try_lock(handle) and os.fstat(handle).st_ino == path.stat().st_ino:
-            return handle
-    except FileNotFoundError:
-        # Its last holder removed it between our opening and our locking.
-        pass
-    os.close(handle)
-    return None
 
 
 __all__ = ["hold", "remove_stale"]

@@ -26,14 +26,16 @@ class Gate:
     Args:
         trust: what the user has trusted.
         record: the server, if it is ours; its open directories are then known to other processes, too.
+        folder: the server's folder; that of ``trust`` if it has none of its own.
     """
 
-    def __init__(self, trust: Trust, record: ServerRecord | None = None) -> None:
+    def __init__(self, trust: Trust, record: ServerRecord | None = None, *, folder: Path | None = None) -> None:
         self._trust = trust
+        self._folder = folder or trust.state_dir
         self._admitted: set[str] = set()
         self._file: Path | None = None
         if record is not None:
-            self._file = trust.state_dir / f"{_PREFIX}{record.pid}-{record.start_ticks}"
+            self._file = self._folder / f"{_PREFIX}{record.pid}-{record.start_ticks}"
 
     def __call__(self, directory: str) -> None:
         """Raise ``Refused`` (``untrusted_project``) or ``ServerProblem`` (``config_error``) for a directory that is not trusted."""
@@ -65,7 +67,7 @@ class Gate:
         if self._file is None:
             return
         with suppress(OSError):
-            path = require_private_folder(self._trust.state_dir) / self._file.name
+            path = require_private_folder(self._folder) / self._file.name
             append_private(path, f"{json.dumps(directory)}\n".encode())
 
 
@@ -77,9 +79,9 @@ def _parse_line(line: str) -> object:
     return found
 
 
-def forget_opened(state_dir: Path) -> None:
+def forget_opened(server_dir: Path) -> None:
     """Remove what was kept of servers that are gone."""
-    for path in state_dir.glob(f"{_PREFIX}*"):
+    for path in server_dir.glob(f"{_PREFIX}*"):
         path.unlink(missing_ok=True)
 
 

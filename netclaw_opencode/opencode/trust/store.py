@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from netclaw_opencode._core import strict_json
+from netclaw_opencode._core import file_lock, strict_json
 from netclaw_opencode._core.private_files import read_private, replace_private, require_private_folder, state_corrupt
 from netclaw_opencode.errors import Refused, ServerProblem
 from netclaw_opencode.opencode.trust.project_code import CodeFile, find_project_code
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 COMMAND = "netclaw-opencode server trust"
 _NAME = "trusted.json"
+_LOCK = "trusted.lock"
+_LOCK_SECONDS = 10.0
+"""Longer than anybody needs to write one small file: whoever waits so long goes on without the lock."""
 _VERSION = 1
 _SHOWN = 4
 
@@ -47,13 +51,11 @@ class Trust:
     home: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     only_plugins: bool = False
-    kept_in: Path | None = None
-    """The folder with what was trusted, where it is not the state folder."""
 
     @classmethod
     def from_settings(cls, settings: Settings, *, only_plugins: bool = False) -> Trust:
         """Read the trust of the settings and their state folder."""
-        return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins, settings.trust_dir)
+        return cls(settings.state_dir, settings.trust, settings.home, settings.environ, only_plugins)
 
     def find(self, directory: str) -> tuple[CodeFile, ...]:
         """Find the files whose code would run, trusted or not."""
@@ -91,21 +93,28 @@ class Trust:
         """Remember these files as trusted, with the content that they had when they were shown."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         kept = TrustedFolder(directory, {str(item.path): item.digest for item in files}, now)
-        self._write([*(item for item in self.folders() if item.directory != directory), kept])
+        with self._locked():
+            self._write([*(item for item in self.folders() if item.directory != directory), kept])
 
     def revoke(self, directory: str) -> bool:
         """Forget what was trusted for a directory, whichever directory it was named for; returns whether there was anything."""
-        before = self.folders()
-        names = {str(item.path) for item in self.find(directory)}
-        after = [
-            TrustedFolder(item.directory, files, item.trusted_at)
-            for item in before
-            if item.directory != directory and (files := {name: digest for name, digest in item.files.items() if name not in names})
-        ]
-        if after == before:
+        if not self.folders():
             return False
-        self._write(after)
-        return True
+        names = {str(item.path) for item in self.find(directory)}
+        with self._locked():
+            before = self.folders()
+            after = [
+                TrustedFolder(item.directory, files, item.trusted_at)
+                for item in before
+                if item.directory != directory and (files := {name: digest for name, digest in item.files.items() if name not in names})
+            ]
+            if after != before:
+                self._write(after)
+        return after != before
+
+    def _locked(self) -> AbstractContextManager[bool]:
+        """Two calls that change what is trusted do it one after the other: none may undo the other's."""
+        return file_lock.hold(require_private_folder(self.state_dir) / _LOCK, within_seconds=_LOCK_SECONDS)
 
     def folders(self) -> list[TrustedFolder]:
         """Read what was trusted, oldest first.
@@ -113,7 +122,7 @@ class Trust:
         Raises:
             ActionFailed: ``state_corrupt``.
         """
-        path = (self.kept_in or self.state_dir) / _NAME
+        path = self.state_dir / _NAME
         content = read_private(path)
         if content is None:
             return []
@@ -124,7 +133,7 @@ class Trust:
 
     def _write(self, kept: list[TrustedFolder]) -> None:
         wire = {"version": _VERSION, "folders": [{"directory": k.directory, "at": k.trusted_at, "files": dict(k.files)} for k in kept]}
-        replace_private(require_private_folder(self.kept_in or self.state_dir) / _NAME, json.dumps(wire).encode())
+        replace_private(require_private_folder(self.state_dir) / _NAME, json.dumps(wire).encode())
 
 
 def _parse_folders(wire: Mapping[str, object]) -> list[TrustedFolder]:

@@ -8,14 +8,14 @@ tool, no content of a file.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netclaw_opencode.errors import ActionFailed
 from netclaw_opencode.opencode.wire import reading, routes
 from netclaw_opencode.opencode.wire.http import HttpNotFoundError
-from netclaw_opencode.opencode.wire.pages import next_page_size, session_not_found
 from netclaw_opencode.opencode.wire.types import FileChange, Message, MessageError, ModelRef, Part, Usage
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 NEWEST = 2
 """As many messages as a look reads: the last step, and a plain answer's prompt."""
+_PAGE_BYTES = 256 * 1024
+"""About as much as a page of older messages is made to hold; a single message may be larger."""
+_MOST_IN_PAGE = 100
 LONGEST_DIFF = 256 * 1024
 """A longer diff of one file, in characters, is left out: it is not read, and the file is there."""
 _WRITERS = ("write", "edit", "patch", "apply_patch", "multiedit")
@@ -104,11 +107,13 @@ class History:
     """What was read of one session's messages so far, oldest first in ``steps``.
 
     ``newest`` is the last page that was read; ``reached_back`` says whether everything from the asked message on is known.
+    ``on_message`` is called with each message as it is read, so that nobody has to read it again for what is not kept here.
     """
 
-    def __init__(self, http: HttpClient, session: Session) -> None:
+    def __init__(self, http: HttpClient, session: Session, *, on_message: Callable[[Message], None] | None = None) -> None:
         self._http = http
         self._session = session
+        self._on_message = on_message
         self._steps: dict[str, Step] = {}
         self._gap_ends_at: str | None = None
         """The oldest message above which everything is known, once a reading back has reached its goal."""
@@ -116,6 +121,8 @@ class History:
         self._per_message = 0.0
         self.newest: tuple[Step, ...] = ()
         self.reached_back = False
+        self.is_whole = False
+        """Whether a reading back came to the session's first message."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -161,8 +168,9 @@ class History:
         page, limit = self.newest, NEWEST
         while not self._closes_gap(page, message_id):
             if self._next_cursor is None:
+                self.is_whole = True
                 return self.reached_back
-            limit = next_page_size(limit, per_message=self._per_message)
+            limit = self._page_size(limit)
             page = await self._read_page(limit, self._next_cursor)
         self.reached_back = True
         if self.newest:
@@ -172,6 +180,11 @@ class History:
     def _closes_gap(self, page: Sequence[Step], message_id: str) -> bool:
         ids = {step.id for step in page}
         return message_id in ids or (self._gap_ends_at is not None and self._gap_ends_at in ids)
+
+    def _page_size(self, before: int) -> int:
+        # Never much more than twice the last one: what comes may be larger than what was seen.
+        fitting = int(_PAGE_BYTES / max(self._per_message, 1.0))
+        return max(1, min(fitting, 2 * before, _MOST_IN_PAGE))
 
     async def _read_page(self, limit: int, before: str | None, *, limit_seconds: float | None = None) -> tuple[Step, ...]:
         try:
@@ -191,9 +204,16 @@ class History:
         return steps
 
     def _keep(self, message: Message) -> Step:
+        if self._on_message is not None:
+            self._on_message(message)
         step = Step.from_message(message, directory=self._session.directory)
         self._steps[step.id] = step
         return step
+
+
+def session_not_found(session_id: str) -> ActionFailed:
+    """Return the error for a session that is not there; an abort of it would have answered ``true`` (F22)."""
+    return ActionFailed("session_not_found", f"the server has no session {session_id}", details={"session_id": session_id})
 
 
 def relativize(path: str, directory: str) -> str:
@@ -237,4 +257,4 @@ def _read_file_change(part: Part, directory: str) -> FileChange | None:
     return FileChange(shown, "modified" if existed else "added", additions, 0, diff)
 
 
-__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "drop_long_diff", "relativize"]
+__all__ = ["LONGEST_DIFF", "NEWEST", "History", "Step", "ToolUse", "drop_long_diff", "relativize", "session_not_found"]

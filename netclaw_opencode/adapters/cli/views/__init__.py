@@ -47,6 +47,7 @@ VIEWS = {
     "verify_work": works.verified,
     "wait_for_session": states.waited,
     "cancel_batch": batches.batch,
+    "export_batch": batches.export,
     "get_batch": batches.batch,
     "get_batch_results": batches.results,
     "list_batches": batches.batches,

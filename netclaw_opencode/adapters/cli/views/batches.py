@@ -43,10 +43,25 @@ def batch(data: Data) -> Iterator[RenderableType]:
         ("pace", f"{number(data, 'per_minute'):g} a minute" if "per_minute" in data else ""),
         ("time left", seconds(number(data, "left_seconds")) if "left_seconds" in data else ""),
         ("workers", f"{number(data, 'workers'):g}"),
-        ("results", word(data, "results_file")),
+        *_files(data),
         *(("note", note) for note in words(data, "notes")),
         ("next", word(data, "next")),
     )
+
+
+def export(data: Data) -> Iterator[RenderableType]:
+    """``export_batch``: what was written where."""
+    notes = words(data, "notes")
+    mark, style = ("!", "yellow") if notes else ("✓", "green")
+    yield headline(mark, style, f"{number(data, 'written'):g} of {plural(int(number(data, 'total')), 'task')} written")
+    yield facts(("batch", word(data, "batch_id")), *_files(data), *(("note", note) for note in notes))
+
+
+def _files(data: Data) -> Iterator[tuple[str, str]]:
+    yield "results", word(data, "results_file")
+    yield "predictions", word(data, "predictions")
+    folder = word(data, "results_folder")
+    yield "pages", f"{folder}/index.html" if folder else ""
 
 
 def results(data: Data) -> Iterator[RenderableType]:
@@ -77,4 +92,4 @@ def batches(data: Data) -> Iterator[RenderableType]:
     yield Text("1 batch" if len(rows) == 1 else f"{len(rows)} batches")
 
 
-__all__ = ["batch", "batches", "results"]
+__all__ = ["batch", "batches", "export", "results"]
