@@ -1,6 +1,6 @@
 # Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
 # They need make, Python 3.11 or newer and, where no suitable `opencode` is on PATH, Node.js with npm.
-# All that they install stays in .venv and .tools; `make clean` removes it.
+# All that they install stays in .venv and .tools, but for a browser (see `ready-browser`); `make clean` removes it.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -123,6 +123,7 @@ ready-mutants:
 ready-opencode:
 	@$(SETUP) opencode
 
+# The one of the machine, or Debian's, which root installs for all users.
 ready-browser:
 	@$(SETUP) browser
 

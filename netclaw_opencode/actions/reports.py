@@ -19,6 +19,7 @@ from netclaw_opencode.errors import ActionFailed, InvalidInput
 from netclaw_opencode.records import trajectory
 from netclaw_opencode.records.outline import read_outline
 from netclaw_opencode.records.trajectory import ModelCall, Session, Trajectory
+from netclaw_opencode.report.markup import GENERATOR
 
 if TYPE_CHECKING:
     from netclaw_opencode.actions.context import ActionContext
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 _SEND_SECONDS = 20.0
 _NAMES = {"html": "report.html", "atif": "trajectory.json"}
-_OURS = b"netclaw-opencode"
-"""Every file that is written here holds this word near its beginning."""
+_MARKS = {"html": GENERATOR.encode(), "atif": b'"driver": "netclaw-opencode '}
+"""What each file that is written here holds near its beginning."""
 _NEAR = 4096
 
 
@@ -68,7 +69,7 @@ async def report(arguments: JsonObject, context: ActionContext) -> JsonObject:
         return {**output, "spans": count, "sent_to": endpoint}
     target = _target(arguments, kind)
     content = await anyio.to_thread.run_sync(lambda: _made(found, kind))
-    await anyio.to_thread.run_sync(_write, target, content)
+    await anyio.to_thread.run_sync(_write, target, content, _MARKS[kind])
     return {**output, "path": str(target), "bytes": len(content)}
 
 
@@ -173,11 +174,11 @@ def _target(arguments: JsonObject, kind: str) -> Path:
     return target
 
 
-def _write(target: Path, content: bytes) -> None:
+def _write(target: Path, content: bytes, mark: bytes) -> None:
     """Write the file whole or not at all; only an earlier report is replaced."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        is_ours = _is_ours(target)
+        is_ours = _is_ours(target, mark)
         create_private(temporary, content)
         if is_ours:
             temporary.replace(target)
@@ -194,12 +195,12 @@ def _write(target: Path, content: bytes) -> None:
             temporary.unlink()
 
 
-def _is_ours(target: Path) -> bool:
+def _is_ours(target: Path, mark: bytes) -> bool:
     """Return whether an earlier report stands there; raises ``FileExistsError`` if something else does."""
     try:
         if not target.is_symlink() and target.is_file():
             with target.open("rb") as file:
-                if _OURS in file.read(_NEAR):
+                if mark in file.read(_NEAR):
                     return True
         if target.is_symlink() or target.exists():
             raise FileExistsError

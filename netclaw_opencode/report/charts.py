@@ -72,7 +72,7 @@ def show_time_line(trajectory: Trajectory) -> Element | None:
     chart = element("svg", role="img", width="100%", height=height + _AXIS, class_="time", aria_label=label)
     chart.extend(_ticks(span, height))
     for began, ended in waits:
-        title = element("title", f"nothing ran for {duration((ended - began) / 1000)}, from {duration(span.after(began))} on")
+        title = element("title", f"no agent ran for {duration((ended - began) / 1000)}, from {duration(span.after(began))} on")
         chart.append(_bar(span, began, ended, "wait", title=title, y=0, height=height))
     top = 0
     for lane in lanes:

@@ -81,6 +81,10 @@ def to_html(made: Element) -> str:
     return tostring(made, encoding="unicode", method="html")
 
 
+GENERATOR = '<meta name="generator" content="netclaw-opencode">'
+"""By this a page is known again as one of ours."""
+
+
 def write_document(title: str, body: Iterable[Element], *, styles: tuple[str, ...], script: str | None = None) -> Iterator[str]:
     """Return a whole page in pieces.
 
@@ -98,6 +102,7 @@ def write_document(title: str, body: Iterable[Element], *, styles: tuple[str, ..
     # Before anything of somebody else's.
     yield to_html(element("meta", http_equiv="Content-Security-Policy", content=policy)) + "\n"
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
+    yield f"{GENERATOR}\n"
     yield '<meta name="referrer" content="no-referrer">\n<meta name="robots" content="noindex">\n'
     yield to_html(element("title", title)) + f"\n<style>{style}</style>\n</head>\n<body>\n"
     for part in body:
@@ -113,4 +118,4 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-__all__ = ["Child", "append", "clean", "element", "shorten", "to_html", "write_document"]
+__all__ = ["GENERATOR", "Child", "append", "clean", "element", "shorten", "to_html", "write_document"]

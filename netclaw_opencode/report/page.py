@@ -30,7 +30,7 @@ _LEGEND = (
     ("model", "model call, with the tools in it"),
     ("tool", "tool"),
     ("tool failed", "failed"),
-    ("wait", "nothing ran"),
+    ("wait", "no agent ran: a check, a wait"),
     ("prompt", "prompt"),
 )
 
@@ -77,7 +77,7 @@ def _sections(trajectory: Trajectory, facts: JsonObject) -> Iterator[tuple[str, 
     answered = parts(facts, "answered") or parts(facts, "refused")
     yield "requests", "Asked and answered", _listed(show_requests(answered), "requests")
     yield "attempts", "Models that failed before", _listed(show_attempts(facts))
-    evidence = show_evidence(facts)
+    evidence = show_evidence(trajectory, facts)
     yield "evidence", "Evidence", [evidence] if len(evidence) else []
     yield "notes", "Notes", _listed(element("li", note) for note in words(facts, "notes"))
     yield "left-out", "What is not on this page", _listed(element("li", text) for text in trajectory.left_out)

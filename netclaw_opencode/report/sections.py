@@ -51,10 +51,7 @@ def show_head(trajectory: Trajectory, facts: JsonObject) -> Iterator[Element]:
     work = part(facts, "work")
     rows: list[tuple[str, Child]] = [
         ("Directory", trajectory.directory and element("code", trajectory.directory)),
-        ("Isolated work", work and _work(work)),
-        ("Session", word(facts, "session_id") and element("code", word(facts, "session_id"))),
-        ("OpenCode", trajectory.opencode),
-        ("Driver", trajectory.version),
+        ("Isolated work", work and list(_work(work, directory=trajectory.directory))),
     ]
     yield show_facts(rows)
 
@@ -116,7 +113,7 @@ def _tiles(trajectory: Trajectory, facts: JsonObject) -> Iterator[Element]:
     files, changes = parts(facts, "files_changed"), part(facts, "changes")
     if files or changes:
         added, removed = (number(changes, key) or sum(number(item, key) for item in files) for key in ("additions", "deletions"))
-        yield _tile("Files", count(max(len(files), number(changes, "files"))), _lines(added, removed))
+        yield _tile("Files", count(max(len(files), number(changes, "files"))), _lines(added, removed) if added or removed else "")
     name = model_name(trajectory.model)
     if name:
         yield _tile("Model", element("span", name.rpartition("/")[2] or name), name.rpartition("/")[0])
@@ -130,10 +127,10 @@ def _lines(added: float, removed: float) -> list[Child]:
     return [element("span", f"+{count(added)}", class_="plus"), " ", element("span", f"\u2212{count(removed)}", class_="minus")]
 
 
-def _work(work: JsonObject) -> Iterator[Child]:
+def _work(work: JsonObject, *, directory: str) -> Iterator[Child]:
     yield " ".join(filter(None, (word(work, "isolation"), word(work, "state"))))
-    for label, key in (("branch", "branch"), ("commit", "commit"), ("at", "path")):
-        if word(work, key):
+    for label, key in (("from", "source"), ("branch", "branch"), ("commit", "commit"), ("at", "path")):
+        if word(work, key) not in ("", directory):
             yield f", {label} "
             yield element("code", word(work, key))
 
@@ -199,7 +196,9 @@ def _file(item: JsonObject, *, is_open: bool) -> Element:
 
 def show_check(check: JsonObject) -> Iterator[Element]:
     """Return the command and each run of it."""
-    command = " ".join(map(shlex.quote, words(check, "command")))
+    given = words(check, "command")
+    # One word is a text for the shell, or needs no quotes.
+    command = given[0] if len(given) == 1 else shlex.join(given)
     yield element("p", "Command: ", element("code", command))
     runs = parts(check, "runs")
     for place, run in enumerate(runs):
@@ -221,13 +220,15 @@ def show_check(check: JsonObject) -> Iterator[Element]:
         yield element("p", "Protected files that were put back: ", element("code", ", ".join(words(check, "put_back"))))
 
 
-def show_evidence(facts: JsonObject) -> Element:
+def show_evidence(trajectory: Trajectory, facts: JsonObject) -> Element:
     """Return what the outcome rests on."""
     evidence, changes, statement = part(facts, "evidence"), part(facts, "changes"), part(facts, "statement")
     statuses = words(evidence, "statuses") or words(facts, "statuses")
     phases = ", ".join(f"{name} {duration(number(part(facts, 'phases'), name))}" for name in part(facts, "phases"))
     cleanup = part(facts, "cleanup")
+    versions = (("OpenCode", trajectory.opencode), ("netclaw-opencode", trajectory.version))
     rows: list[tuple[str, Child]] = [
+        ("Session", _code(word(facts, "session_id"))),
         ("Decided by", word(evidence, "decided_by").replace("_", " ")),
         ("Finish", word(evidence, "finish") or word(facts, "finish")),
         ("Prompt", _code(word(evidence, "parent_id") or word(facts, "message_id"))),
@@ -237,11 +238,12 @@ def show_evidence(facts: JsonObject) -> Element:
         ("Events seen", word(evidence, "events")),
         ("Compactions", word(facts, "compactions") if number(facts, "compactions") else ""),
         ("Phases", phases),
-        ("Session", _cleanup(cleanup)),
+        ("Session afterwards", _cleanup(cleanup)),
         ("Tree before", _code(word(changes, "base_tree"))),
         ("Tree after", _code(word(changes, "final_tree"))),
         ("Patch digest", _code(word(part(changes, "patch"), "sha256"))),
         ("Statement", statement and (element("code", word(statement, "path")), " ", element("code", word(statement, "sha256")))),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in versions if version)),
     ]
     return show_facts(rows)
 
@@ -254,8 +256,11 @@ def _cleanup(cleanup: JsonObject) -> str:
     if not cleanup:
         return ""
     deleted = "deleted, and seen gone" if cleanup.get("session_deleted") is True else "kept"
-    ran = "nothing was left running" if cleanup.get("stopped_confirmed") is True else "whether something still ran is not known"
-    return f"{deleted}; {ran}"
+    if "stopped_confirmed" not in cleanup:
+        return deleted
+    return (
+        f"{deleted}; {'nothing was left running' if cleanup['stopped_confirmed'] is True else 'whether something still ran is not known'}"
+    )
 
 
 def show_attempts(facts: JsonObject) -> Iterator[Element]:

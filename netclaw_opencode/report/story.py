@@ -134,12 +134,12 @@ def _model_meta(call: ModelCall) -> str:
 
 
 def _model_body(call: ModelCall) -> Iterator[Element]:
-    if call.error:
+    if call.error and word(call.error, "message") != first_line(word(call.error, "message")):
         yield element("p", shorten(f"{word(call.error, 'name')}: {word(call.error, 'message')}", _SHOWN_CHARS), class_="plain bad")
     if call.reasoning.strip():
         yield element("details", element("summary", "What it thought"), _plain(call.reasoning), class_="inner")
-    # One line stands in the head of the step already.
-    if call.text.strip() and call.text.strip() != first_line(call.text):
+    # One line stands in the head of the step already, unless the error does.
+    if call.text.strip() and (call.error or call.text.strip() != first_line(call.text)):
         yield show_prose(call.text)
     usage = call.usage
     if (call.text.strip() or call.reasoning.strip()) and _tokens(usage):

@@ -116,7 +116,7 @@ def nothing_left(state_dir: Path) -> Iterator[None]:
 
 def litter(state_dir: Path) -> list[str]:
     """What should not stand in the state folder between calls."""
-    kept = ("server.json", "server.log", "trusted.json", "opened-", "schemas", "snapshots", "patches", "statement", "work")
+    kept = ("server.json", "server.log", "trusted.json", "opened-", "schemas", "snapshots", "patches", "statement", "trajectories", "work")
     if not state_dir.is_dir():
         return []
     # What is kept of files outlives a call; the index of a snapshot does not, but that of a killed process stays until the next call there.

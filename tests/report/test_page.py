@@ -107,9 +107,9 @@ def test_any_part_may_be_missing(whole: Trajectory) -> None:
 
 
 def test_a_page_of_nothing() -> None:
-    """A transcript without steps, result and error has no sections, and says that nothing is known."""
+    """A transcript without steps, result and error says that nothing is known, and which version wrote it."""
     page = render(NOTHING)
-    assert sections_of(page) == [] and "How it ended is not known" in page
+    assert sections_of(page) == ["Evidence"] and "netclaw-opencode 1" in text_of(page) and "How it ended is not known" in page
 
 
 def test_a_flight_record_is_a_story_of_lines() -> None:
@@ -120,7 +120,7 @@ def test_a_flight_record_is_a_story_of_lines() -> None:
         replace(NOTHING, error={"code": "turn_timeout", "details": {"story": lines}}),
     ):
         page = render(trajectory)
-        assert sections_of(page) == ["Story"] and all(line in text_of(page) for line in lines)
+        assert sections_of(page) == ["Story", "Evidence"] and all(line in text_of(page) for line in lines)
 
 
 def test_hostile_texts_stay_text() -> None:

@@ -5,7 +5,6 @@ Owns how it is started and what is noted of a page: what it asked for, what it s
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from scripts.setup import find_browser
 HOW = "no browser: install Chromium or Chrome (Debian: apt-get install chromium-headless-shell), or name one by CHROME_PATH"
 FLAGS = [
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", *(("--no-sandbox",) if os.geteuid() == 0 else ())),
+    "--disable-sync",
 ]
 
 
