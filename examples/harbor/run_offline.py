@@ -108,11 +108,12 @@ def prepare_harbor() -> Path | None:
 
 
 def find_python() -> str:
-    """Return what uv is asked for: the range, unless pyenv has a fitting Python that is not on PATH."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    for minor in (13, 12, 14):
-        for python in sorted(root.glob(f"versions/3.{minor}.*/bin/python3"), reverse=True):
-            return str(python)
+    """Return what uv is asked for: the range, or a fitting Python of pyenv, whose shims on PATH uv takes for broken ones."""
+    shims = [Path(folder).parent for folder in os.environ.get("PATH", "").split(os.pathsep) if Path(folder).name == "shims"]
+    for root in [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")), *shims]:
+        for minor in (13, 12, 14):
+            for python in sorted(root.glob(f"versions/3.{minor}.*/bin/python3"), reverse=True):
+                return str(python)
     return PYTHON_RANGE
 
 
