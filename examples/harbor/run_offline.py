@@ -276,4 +276,8 @@ def show(trials: list[dict[str, object]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("harbor: interrupted; what ran was ended", file=sys.stderr)
+        sys.exit(130)
