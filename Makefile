@@ -58,6 +58,9 @@ schemas: ready-dev
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec examples/batches/compose/compose.yaml
+	$(BIN)/check-jsonschema --schemafile tests/support/keda.schema.json examples/batches/kubernetes/scaledobject.yaml
+	$(BIN)/kubernetes-validate --quiet --strict -k 1.37.0 examples/batches/kubernetes/workers.yaml examples/batches/kubernetes/submit.yaml
 
 # The validator wants a folder of the skill's name, with nothing but the skill in it.
 skill: ready-dev

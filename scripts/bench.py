@@ -28,7 +28,7 @@ from netclaw_opencode import Host, Settings
 from netclaw_opencode.adapters.mcp.tools import OUTPUT, tools_of
 from netclaw_opencode.manifest import own_manifest
 from netclaw_opencode.offline import OfflineModel, keep_from_installing
-from scripts import bench_batches, bench_life, bench_turns
+from scripts import bench_batches, bench_life, bench_snapshots, bench_turns
 
 OURS = [sys.executable, "-m", "netclaw_opencode"]
 
@@ -216,6 +216,7 @@ async def measure_turns(host: Host, server: Server, model: OfflineModel, *, turn
             await bench_life.requests_while_waiting(recorded, model, Path(folder)),
             await bench_life.memory_of_history(host, model, server.environ, server.directory, url=server.url, password=server.password),
             *await bench_batches.readings(server.environ, Path(folder), url=server.url, password=server.password),
+            *await anyio.to_thread.run_sync(bench_snapshots.readings),
         ]
     for reading in readings:
         print(f"{reading.name:<75}  {reading.figure:>10}  {reading.goal:<12} {'met' if reading.reached else 'MISSED'}")

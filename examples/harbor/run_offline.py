@@ -27,7 +27,7 @@ from pathlib import Path
 import psutil
 from offline_model import EXPECTED, HANG, INSTALLED, PRICE, REFUSE, SLOW, Expected, make_script
 
-from netclaw_opencode.offline import OfflineModel, keep_from_installing
+from netclaw_opencode.offline import OfflineModel, offline_environment
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -127,7 +127,7 @@ def make_jobs(home: Path, model: OfflineModel, *, install: bool) -> dict[str, di
     provider["options"].update({"apiKey": f"{{env:{KEY_NAME}}}", "headers": {KEY_HEADER: f"{{env:{KEY_NAME}}}"}})
     # Not opencode.json: OpenCode would find it above each trial's folder, and the driver would refuse what nobody has trusted.
     (home / "model.json").write_text(json.dumps(config), encoding="utf-8")
-    keep_from_installing(home / "config")
+    quiet = offline_environment(home / "config")
     templates = {}
     for name, sentence in (("hang", HANG), ("refuse", REFUSE), ("slow", SLOW)):
         templates[name] = home / f"{name}.j2"
@@ -135,8 +135,7 @@ def make_jobs(home: Path, model: OfflineModel, *, install: bool) -> dict[str, di
 
     def agent(label: str, *, model_name: str = "offline/scripted", seconds: float | None = None, **options: object) -> dict[str, object]:
         kwargs = {"skip_install": True, "config": str(home / "model.json"), "check": CHECK, **options}
-        names = ("OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_AUTOUPDATE")
-        env = {"LABEL": label, KEY_NAME: f"${{{KEY_NAME}}}", **dict.fromkeys(names, "1")}
+        env = {"LABEL": label, KEY_NAME: f"${{{KEY_NAME}}}", **quiet}
         if kwargs["skip_install"]:
             env["OPENCODE_DRIVER_BINARY"] = os.environ["OPENCODE_DRIVER_BINARY"]
         limit = {} if seconds is None else {"override_timeout_sec": seconds}

@@ -1,6 +1,7 @@
 """The database of batches: its address, its tables, its transactions. SQLite in the state folder by default, or one Postgres.
 
-Owns the schema and its version. What the rows mean is written down in ``submitting``, ``admission`` and ``claims``.
+Owns connections and transactions, and when the tables are upgraded; ``schema`` has their form. What the rows mean is written down
+in ``submitting``, ``admission`` and ``claims``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from netclaw_opencode._core.private_files import require_private_folder
+from netclaw_opencode.batch.schema import MIGRATIONS, Migration
 from netclaw_opencode.errors import ActionFailed, InvalidInput, ServerProblem
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     from netclaw_opencode.settings import Settings
 
-SCHEMA_VERSION = 1
 SETTING = "OPENCODE_DRIVER_BATCH_URL"
 _FILE = "batches.sqlite3"
 _LOCK_KEY = 0x6E65_7463_6C61_7721
@@ -33,34 +34,6 @@ _BUSY_SECONDS = 30.0
 _CONNECT_SECONDS = 10
 _POSTGRES_OPTIONS = "-c idle_in_transaction_session_timeout=10000 -c statement_timeout=60000"
 """A worker that is stopped in the middle of a transaction must not hold up all others; none of ours waits for anything but the database."""
-
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS netclaw_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    """CREATE TABLE IF NOT EXISTS netclaw_batches (
-        id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_ms BIGINT NOT NULL, options TEXT NOT NULL,
-        paused INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0, halted TEXT)""",
-    """CREATE TABLE IF NOT EXISTS netclaw_items (
-        batch TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, digest TEXT NOT NULL, spec TEXT NOT NULL,
-        priority INTEGER NOT NULL, exclusive TEXT NOT NULL, machine TEXT, model TEXT NOT NULL,
-        state TEXT NOT NULL DEFAULT 'waiting', recovered INTEGER NOT NULL DEFAULT 0, stop INTEGER NOT NULL DEFAULT 0,
-        run INTEGER NOT NULL DEFAULT 1, tries INTEGER NOT NULL DEFAULT 1, attempts INTEGER NOT NULL DEFAULT 0,
-        not_before_ms BIGINT NOT NULL DEFAULT 0, worker TEXT, claim TEXT, server TEXT, doing TEXT,
-        begun_ms BIGINT, ended_ms BIGINT, code TEXT, cost_usd DOUBLE PRECISION NOT NULL DEFAULT 0,
-        PRIMARY KEY (batch, id))""",
-    # One task in a directory at a time, held by the database itself.
-    "CREATE UNIQUE INDEX IF NOT EXISTS netclaw_exclusive ON netclaw_items (exclusive) WHERE state IN ('admitted', 'running')",
-    "CREATE INDEX IF NOT EXISTS netclaw_waiting ON netclaw_items (recovered DESC, priority DESC, seq) WHERE state = 'waiting'",
-    "CREATE INDEX IF NOT EXISTS netclaw_counts ON netclaw_items (batch, state, code, cost_usd)",
-    "CREATE INDEX IF NOT EXISTS netclaw_begun ON netclaw_items (batch, begun_ms)",
-    "CREATE INDEX IF NOT EXISTS netclaw_owned ON netclaw_items (worker) WHERE state IN ('admitted', 'running')",
-    """CREATE TABLE IF NOT EXISTS netclaw_results (
-        number {serial}, batch TEXT NOT NULL, item TEXT NOT NULL, outcome TEXT NOT NULL, UNIQUE (batch, item))""",
-    "CREATE INDEX IF NOT EXISTS netclaw_result_pages ON netclaw_results (batch, number)",
-    """CREATE TABLE IF NOT EXISTS netclaw_workers (
-        id TEXT PRIMARY KEY, machine TEXT NOT NULL, identity TEXT NOT NULL, concurrency INTEGER NOT NULL,
-        beat BIGINT NOT NULL DEFAULT 0, draining INTEGER NOT NULL DEFAULT 0, pool TEXT NOT NULL, only_batch TEXT)""",
-    "CREATE TABLE IF NOT EXISTS netclaw_models (model TEXT PRIMARY KEY, blocked_until_ms BIGINT NOT NULL, refusals INTEGER NOT NULL)",
-)
 
 
 class Database:
@@ -112,7 +85,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that no other writer of batches runs beside; an error takes all of it back."""
-        with self._reachable(), self.engine.connect() as connection, connection.begin():
+        with self.reachable(), self.engine.connect() as connection, connection.begin():
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
@@ -122,36 +95,79 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A look that blocks nobody."""
-        with self._reachable(), self.engine.connect() as connection:
+        with self.reachable(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _reachable(self) -> Iterator[None]:
+    def reachable(self) -> Iterator[None]:
+        """Turn what the database's driver raises where it cannot be used into ``ServerProblem`` (``database_unavailable``)."""
         import sqlalchemy as sa
 
         try:
             yield
         except sa.exc.OperationalError as error:
-            raise ServerProblem("database_unavailable", f"the database {self.shown} cannot be used: {_reason(error)}") from error
+            message = f"the database {self.shown} cannot be used: {_reason(error)}"
+            # Whatever is written is one transaction: nothing of it is there.
+            next_ = "make room on its disk, then try again: nothing was written" if _is_full(error) else None
+            raise ServerProblem("database_unavailable", message, next=next_) from error
 
-    def prepare(self) -> None:
-        """Make the tables where they are missing; raises ``ActionFailed`` where a newer version of this package made them."""
-        serial = "INTEGER PRIMARY KEY AUTOINCREMENT" if self.is_sqlite else "BIGSERIAL PRIMARY KEY"
+    def prepare(self, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+        """Bring the tables to the form that this version knows; looks only where that has been done.
+
+        Raises:
+            ActionFailed: ``state_corrupt``: a newer version made them, and this one must not work beside it.
+            ServerProblem: ``database_unavailable``: workers live that could not go on after the upgrade.
+        """
+        with self.read() as connection:
+            if self._has_meta(connection) and self._kept(connection, len(migrations))[0] >= len(migrations):
+                return
         with self.write() as connection:
-            for text in _TABLES:
-                connection.exec_driver_sql(text.format(serial=serial))
-            row(
-                connection,
-                "INSERT INTO netclaw_meta (name, value) VALUES ('schema', :version) ON CONFLICT (name) DO NOTHING RETURNING name",
-                version=str(SCHEMA_VERSION),
-            )
-            found = row(connection, "SELECT value FROM netclaw_meta WHERE name = 'schema'")
-            version = int(str(found["value"])) if found else SCHEMA_VERSION
-        if version > SCHEMA_VERSION:
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS netclaw_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            made, readable_by = self._kept(connection, len(migrations))
+            for version, migration in enumerate(migrations[made:], made + 1):
+                if migration.readable_by > readable_by and made > 0:
+                    self._require_no_older_worker(connection, version, migration.readable_by)
+                for text in migration.statements:
+                    connection.exec_driver_sql(text if isinstance(text, str) else text[0 if self.is_sqlite else 1])
+                readable_by = max(readable_by, migration.readable_by)
+            for name, value in (("schema", readable_by), ("made", max(made, len(migrations)))):
+                change(
+                    connection,
+                    "INSERT INTO netclaw_meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    name=name,
+                    value=str(value),
+                )
+
+    @staticmethod
+    def _has_meta(connection: Connection) -> bool:
+        import sqlalchemy as sa
+
+        return sa.inspect(connection).has_table("netclaw_meta")
+
+    def _kept(self, connection: Connection, known: int) -> tuple[int, int]:
+        """To which version the tables were brought, and the oldest version that may work with them; 0 for new ones.
+
+        The first version kept one number, and refuses a greater one: it stands for the second of the two ever since.
+        """
+        kept = {str(each["name"]): int(str(each["value"])) for each in rows(connection, "SELECT name, value FROM netclaw_meta")}
+        readable_by = kept.get("schema", 0)
+        made = kept.get("made", readable_by)
+        if readable_by > known:
             raise ActionFailed(
                 "state_corrupt",
-                f"the batches in {self.shown} are a newer version's of netclaw-opencode (schema {version}, here {SCHEMA_VERSION})",
+                f"the batches in {self.shown} are a newer version's of netclaw-opencode (schema {made}, here {known})",
                 next="use that version, or another database",
+            )
+        return made, readable_by
+
+    def _require_no_older_worker(self, connection: Connection, version: int, readable_by: int) -> None:
+        found = rows(connection, "SELECT id FROM netclaw_workers WHERE knows < :readable_by ORDER BY id", readable_by=readable_by)
+        if found:
+            names = ", ".join(str(each["id"]) for each in found[:5])
+            raise ServerProblem(
+                "database_unavailable",
+                f"{self.shown} is to be upgraded to schema {version}; {len(found)} workers of an earlier version could not go on: {names}",
+                next="end them with SIGTERM, then try again; the row of one that was killed can be deleted from netclaw_workers",
             )
 
     def close(self) -> None:
@@ -240,10 +256,16 @@ def _require_extra() -> None:
         )
 
 
+def _is_full(error: Exception) -> bool:
+    """Whether the disk of the database is full: SQLite's words, or Postgres' code."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", None) == "53100" or "disk is full" in str(cause)
+
+
 def _reason(error: Exception) -> str:
     """The driver's own words, without the statement and its values."""
     cause = getattr(error, "orig", None) or error
     return str(cause).strip().splitlines()[0][:300] if str(cause).strip() else type(cause).__name__
 
 
-__all__ = ["SCHEMA_VERSION", "SETTING", "Database", "change", "change_many", "checked_url", "now_ms", "packed", "row", "rows", "unpacked"]
+__all__ = ["SETTING", "Database", "change", "change_many", "checked_url", "now_ms", "packed", "row", "rows", "unpacked"]

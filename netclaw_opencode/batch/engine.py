@@ -43,7 +43,8 @@ async def _item(batch: str, item: str, number: int) -> str:
 
 def prepare(database: Database) -> None:
     """Make or upgrade the tables of DBOS."""
-    run_dbos_database_migrations(system_database_url=_url(database))
+    with database.reachable():
+        run_dbos_database_migrations(system_database_url=_url(database))
 
 
 class Engine:
@@ -78,11 +79,12 @@ class Engine:
         }
         DBOS(config=config)
         DBOS.listen_queues([self._worker])
-        # On the running loop, so that runs share it with the hosts.
-        DBOS.launch()
-        await DBOS.register_queue_async(
-            self._worker, worker_concurrency=self._concurrency, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
-        )
+        with self._database.reachable():
+            # On the running loop, so that runs share it with the hosts.
+            DBOS.launch()
+            await DBOS.register_queue_async(
+                self._worker, worker_concurrency=self._concurrency, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
+            )
         self._client = await anyio.to_thread.run_sync(partial(DBOSClient, system_database_url=url, application_name=_APPLICATION))
 
     def enqueue(self, connection: Connection, run: Run) -> None:

@@ -7,6 +7,7 @@ observer's own steady clock, or at once where its process is seen to be gone fro
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -49,19 +50,29 @@ class Watch:
 
 
 def machine() -> str:
-    """A name for this machine and PID namespace: what its workers may take over from each other without sharing directories."""
-    return f"{identity.machine() or identity.boot_id()}/{identity.pid_namespace()}"
+    """A name for this machine, or this container: what its workers may take over from each other without sharing directories.
+
+    An image may hold a machine's id that every container of it then has, and two machines may number their namespaces alike:
+    within a container its host name, which is its own there, belongs to the name.
+    """
+    namespace = identity.pid_namespace()
+    name = f"{identity.machine() or identity.boot_id()}/{namespace}"
+    return name if namespace in ("", identity.INITIAL_NAMESPACE) else f"{name}/{platform.node()}"
 
 
 def this_process() -> str:
     """This process, as it is kept in the database."""
-    return json.dumps(identity.this_process().to_json())
+    return json.dumps({**identity.this_process().to_json(), "host": platform.node()})
 
 
 def is_gone(kept: str) -> bool:
-    """Whether a process that was kept by ``this_process`` is proved to have ended; of another machine's nothing is known."""
-    found = ProcessIdentity.from_json(json.loads(kept))
-    if found is None:
+    """Whether a process that was kept by ``this_process`` is proved to have ended; of another machine's nothing is known.
+
+    Machines that were copied together with their id, or a container beside this one, have another host name and are not judged.
+    """
+    value = json.loads(kept)
+    found = ProcessIdentity.from_json(value)
+    if found is None or value.get("host") != platform.node():
         return False
     here = identity.this_process()
     if found.shares_namespace(here):

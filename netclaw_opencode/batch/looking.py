@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netclaw_opencode.batch.database import Database, now_ms, row, rows, unpacked
 from netclaw_opencode.batch.leases import is_gone
-from netclaw_opencode.batch.submitting import required
+from netclaw_opencode.batch.submitting import COLUMNS, required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ def id_of(database: Database, name: str) -> str:
 def every(database: Database, *, limit: int) -> list[dict[str, object]]:
     """The batches, the newest first."""
     with database.read() as connection:
-        found = rows(connection, "SELECT * FROM netclaw_batches ORDER BY created_ms DESC, id LIMIT :limit", limit=limit)
+        found = rows(connection, f"SELECT {COLUMNS} FROM netclaw_batches ORDER BY created_ms DESC, id LIMIT :limit", limit=limit)  # noqa: S608 - our own names
         return [_summary(connection, each) for each in found]
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RETRY_CODES = ("connection_lost", "provider_retrying", "server_died", "server_not_ready", "server_unreachable")
 """Failures of the surroundings, not of the work: repeated unless the batch says otherwise."""
 RETRY_LIMIT = 3
+COLUMNS = "id, name, created_ms, options, paused, cancelled, halted"
+"""What is read of a batch; by name, since a newer version may add columns while this one runs."""
 DEFAULT_MODEL = ""
 """Stands for the server's own default model in the table of models."""
 
@@ -176,10 +178,22 @@ def options_of(connection: Connection, batch: str) -> Options:
 
 def required(connection: Connection, batch: str) -> Mapping[str, object]:
     """The row of a batch, by its id or its name; raises ``ActionFailed`` (``batch_not_found``)."""
-    found = row(connection, "SELECT * FROM netclaw_batches WHERE id = :batch OR name = :batch", batch=batch)
+    found = row(connection, f"SELECT {COLUMNS} FROM netclaw_batches WHERE id = :batch OR name = :batch", batch=batch)  # noqa: S608 - our own names
     if found is None:
         raise ActionFailed("batch_not_found", f"there is no batch {batch[:200]!r} in this database")
     return found
 
 
-__all__ = ["DEFAULT_MODEL", "RETRY_CODES", "RETRY_LIMIT", "Options", "Submitted", "batch_id", "name_of", "options_of", "required", "submit"]
+__all__ = [
+    "COLUMNS",
+    "DEFAULT_MODEL",
+    "RETRY_CODES",
+    "RETRY_LIMIT",
+    "Options",
+    "Submitted",
+    "batch_id",
+    "name_of",
+    "options_of",
+    "required",
+    "submit",
+]

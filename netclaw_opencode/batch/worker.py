@@ -6,6 +6,7 @@ Owns what goes on beside the items. What it runs with is handed in, so it knows 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import time
 from contextlib import suppress
@@ -19,6 +20,7 @@ from netclaw_opencode.batch.database import Database, change, row, rows, unpacke
 from netclaw_opencode.batch.engine import Engine, prepare
 from netclaw_opencode.batch.pool import MEMORY_BYTES, OpenRunner, Pool, end_left
 from netclaw_opencode.batch.runs import Listening, Runs, off_loop
+from netclaw_opencode.batch.schema import SCHEMA_VERSION
 from netclaw_opencode.errors import DriverError, ServerProblem
 from netclaw_opencode.settings import Settings
 
@@ -53,6 +55,11 @@ class WorkerOptions:
     memory_bytes: int = MEMORY_BYTES
 
 
+def _of_this_machine() -> str:
+    """How the names of this machine's workers begin: where machines share a home folder, each sweeps what was its own."""
+    return f"worker-{hashlib.sha256(leases.machine().encode()).hexdigest()[:8]}-"
+
+
 class FencedError(Exception):
     """This worker was taken for lost, and its tasks were taken over."""
 
@@ -74,7 +81,7 @@ class Worker:
     options: WorkerOptions
     open_runner: OpenRunner
     listen: Listening
-    name: str = field(default_factory=lambda: f"worker-{secrets.token_hex(6)}")
+    name: str = field(default_factory=lambda: f"{_of_this_machine()}{secrets.token_hex(6)}")
     _draining: bool = False
     _beaten_at: float = 0.0
 
@@ -263,10 +270,10 @@ class Worker:
 
     async def _sweep(self) -> None:
         """End the servers of lost workers of this machine on which nothing can run any more."""
-        if not any(path.name != self.name for path in self._pools.glob("worker-*")):
+        if not any(path.name != self.name for path in self._pools.glob(f"{_of_this_machine()}*")):
             return
         living, keep = await off_loop(self._living_pools), await off_loop(self._in_use)
-        for home in [path for path in self._pools.glob("worker-*") if str(path) not in living]:
+        for home in [path for path in self._pools.glob(f"{_of_this_machine()}*") if str(path) not in living]:
             await end_left(self.settings, home, keep=keep)
 
     def _living_pools(self) -> set[str]:
@@ -289,14 +296,15 @@ class Worker:
         with self.database.write() as connection:
             change(
                 connection,
-                "INSERT INTO netclaw_workers (id, machine, identity, concurrency, pool, only_batch) "
-                "VALUES (:id, :machine, :identity, :concurrency, :pool, :only)",
+                "INSERT INTO netclaw_workers (id, machine, identity, concurrency, pool, only_batch, knows) "
+                "VALUES (:id, :machine, :identity, :concurrency, :pool, :only, :knows)",
                 id=self.name,
                 machine=self._machine,
                 identity=leases.this_process(),
                 concurrency=self.options.concurrency,
                 pool=str(self._pools / self.name),
                 only=self.options.only,
+                knows=SCHEMA_VERSION,
             )
 
     def _take_back(self) -> None:

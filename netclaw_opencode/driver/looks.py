@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 30.0
 """A look that takes longer has failed, and another one follows. It ends no turn."""
+_SETTLE_PAUSE_SECONDS = 0.1
+_SETTLE_LOOKS, _SETTLE_LOOKS_ANNOUNCED = 20, 100
+"""So often an idle session with an unfinished message is read again, more often after an event that told of an error: OpenCode says
+that a failed session is idle before it writes the error into the message, and may take its own snapshot between the two."""
 
 
 async def look(connection: Connection, turn: Turn) -> Verdict:
@@ -37,6 +41,7 @@ async def _look_once(connection: Connection, turn: Turn) -> Verdict:
     suspect = turn.progress.may_run_away or not connection.events.connected
     limit = RUNAWAY_CALLS + NEWEST if suspect else NEWEST
     before: tuple[Step, ...] | None = None
+    settling = 0
     while True:
         newest, state = await gather(history.read_newest(limit), watcher.read())
         turn.status = state.status_of(turn.session.id)
@@ -45,8 +50,14 @@ async def _look_once(connection: Connection, turn: Turn) -> Verdict:
         turn.span = Span.of(turn.message_id, history.steps if history.reached_back else newest)
         turn.pending = await _pending(connection, turn, state)
         # Idle is believed only where the store stood still around it: a turn may end, or begin, between two reads (F19).
-        if turn.status is not None or newest == before or judge(turn.span).state == "completed":
+        seen = judge(turn.span)
+        if turn.status is not None or seen.state == "completed":
             break
+        if newest == before:
+            if seen.code != "interrupted" or settling >= (_SETTLE_LOOKS_ANNOUNCED if turn.progress.announced else _SETTLE_LOOKS):
+                break
+            settling += 1
+            await anyio.sleep(_SETTLE_PAUSE_SECONDS)
         before = newest
     if turn.status is not None and not await _is_joined(connection, turn):
         return judge(turn.span, status=turn.status, pending=turn.pending)

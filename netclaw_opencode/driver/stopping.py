@@ -7,6 +7,7 @@ so only status, requests and messages count.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -123,8 +124,11 @@ async def stop(
     message_id: str | None = None,
     within_seconds: float | None = None,
     timing: StopTiming = TIMING,
+    at_once: tuple[str, ...] = (),
 ) -> StopReport:
     """Abort a session with its sub-agents and verify it.
+
+    ``at_once`` are sessions of its tree that are known to run: they are aborted before anything is looked at.
 
     ``message_id`` is a prompt that was sent and may not have started yet: then a stop is proved only where that prompt stands in
     the store, since one that comes later still runs. Returns a report in any case where the server answers at all; ``confirmed`` is
@@ -135,6 +139,8 @@ async def stop(
     started = connection.clock()
     done = _Stop(connection, session, message_id, (session.id,), timing)
     with anyio.move_on_after(time_budget.remaining_up_to(STOP_SECONDS if within_seconds is None else within_seconds, stopping=True)):
+        if at_once:
+            await _abort_at_once(done, at_once)
         while not done.confirmed:
             try:
                 await _round(done)
@@ -164,6 +170,14 @@ async def stop(
     )
 
 
+async def _abort_at_once(done: _Stop, session_ids: tuple[str, ...]) -> None:
+    """Abort without a look; whatever comes of it, the rounds that follow abort and look."""
+    done.before = dict.fromkeys(session_ids, "busy")
+    aborts = (_abort(done.connection, item, directory=done.session.directory) for item in session_ids)
+    with suppress(DriverError):
+        await gather(*aborts)
+
+
 async def _round(done: _Stop) -> None:
     """Abort what runs, refuse what waits, and look."""
     # Imported here: whoever only looks at sessions stops none.
@@ -173,8 +187,8 @@ async def _round(done: _Stop) -> None:
     done.ids = tuple(item.id for item in await connection.tree(session))
     state = await connection.directory_state(session.directory)
     done.active = tuple(item for item in done.ids if state.status_of(item) is not None)
-    if not done.before:
-        done.before = {item: rules.state_of(state.status_of(item), state.pending_of((item,))) for item in done.ids}
+    if not done.attempts:
+        done.before = {item: rules.state_of(state.status_of(item), state.pending_of((item,))) for item in done.ids} | done.before
     facts = {"attempt": done.attempts + 1, "sessions": len(done.ids), "was": done.before.get(session.id)}
     connection.record.note("abort", session_id=session.id, **facts)
     for item in done.ids:

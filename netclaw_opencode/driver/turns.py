@@ -7,7 +7,7 @@ words its errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,9 @@ class Turns:
         async with self._connection.watcher(session.directory).follow(session.id) as news:
             turn = Turn.begin(self._connection, session, emit=self._emit, message_id=message_id)
             turn.retries = retries or turn.retries
-            turn.meter = Meter(self._connection, session, turn.message_id, budget) if budget is not None and budget.caps else None
+            if budget is not None and budget.caps:
+                turn.meter = Meter(self._connection, session, turn.message_id, budget)
+                turn.meter.listen(news)
             try:
                 verdict = Verdict("running")
                 with anyio.move_on_after(max(0.0, ends - clock())):
@@ -187,18 +189,15 @@ class Turns:
         look_now = watching or not turn.sent_by_us
         pause = _FIRST_PAUSE_SECONDS
         while not verdict.ended and clock() < until:
-            with anyio.move_on_after(max(0.0, until - clock())):
-                if not look_now:
-                    due = turn.meter.wakes_at - clock() if turn.meter is not None else float("inf")
-                    with anyio.move_on_after(max(0.0, due)):
-                        await self._wait_for_news(turn, news, every_event=enough is not None)
-                look_now = False
-                if turn.meter is not None and turn.sent_by_us and (over := turn.meter.stop_now()) is not None:
-                    return over
+            with anyio.move_on_after(max(0.0, until - clock())) as following, self._interrupted_by_caps(turn, following):
                 try:
+                    if not look_now and not await self._wait_for_news(turn, news, every_event=enough is not None):
+                        verdict = await meter.judge_calls(verdict) if (meter := self._meter_of(turn)) is not None else verdict
+                        continue
+                    look_now = False
                     verdict = await self._look(turn)
-                    if turn.meter is not None and turn.sent_by_us:  # what another call sent is that call's to stop
-                        verdict = await turn.meter.judge(verdict)
+                    if (meter := self._meter_of(turn)) is not None:
+                        verdict = await meter.judge(verdict)
                 except DriverError as error:
                     await self._note_failed_look(turn, error)
                     await anyio.sleep(pause)
@@ -214,7 +213,18 @@ class Turns:
                     return verdict
                 if not watching and self._is_retry_too_late(turn, until - clock()):
                     return Verdict("failed", "provider_retrying", self._retry_text(turn))
+            if not verdict.ended and (meter := self._meter_of(turn)) is not None and (over := meter.stop_now()) is not None:
+                return over
         return verdict
+
+    def _meter_of(self, turn: Turn) -> Meter | None:
+        """Return what counts the turn; None for one that another call sent, which is that call's to stop."""
+        return turn.meter if turn.sent_by_us else None
+
+    def _interrupted_by_caps(self, turn: Turn, following: anyio.CancelScope) -> AbstractContextManager[None]:
+        """A block that ends as soon as an event shows that a cap is reached, whatever is being read."""
+        meter = self._meter_of(turn)
+        return meter.interrupting(following.cancel) if meter is not None else nullcontext()
 
     async def result(self, turn: Turn, verdict: Verdict, *, output_schema: object = None) -> results.TurnResult:
         """Return the result of an ended turn; raises the error of one that failed."""
@@ -234,17 +244,21 @@ class Turns:
 
     # --- following -------------------------------------------------------------------------------------------------------
 
-    async def _wait_for_news(self, turn: Turn, news: Subscription, *, every_event: bool) -> None:
-        """Return when an event, or what the watcher read of the directory, makes a look worth while."""
+    async def _wait_for_news(self, turn: Turn, news: Subscription, *, every_event: bool) -> bool:
+        """Return when an event, or what the watcher read of the directory, makes a look worth while; False for a call to count."""
         watcher = self._connection.watcher(turn.session.directory)
-        while True:
-            event = await news.next()
-            if event is not None:
-                counts = turn.meter is not None and turn.meter.handle(event)
-                if turn.progress.handle(event) or counts or (every_event and event.type != "message.part.delta"):
-                    return
-            elif self._is_worth_a_look(turn, watcher.state, news):
-                return
+        due = turn.meter.wakes_at - self._connection.clock() if turn.meter is not None else float("inf")
+        with anyio.move_on_after(max(0.0, due)):
+            while True:
+                event = await news.next()
+                if event is not None:
+                    if turn.progress.handle(event) or (every_event and event.type != "message.part.delta"):
+                        return True
+                    if turn.meter is not None and turn.meter.counts(event):
+                        return False
+                elif self._is_worth_a_look(turn, watcher.state, news):
+                    return True
+        return True
 
     def _is_worth_a_look(self, turn: Turn, state: DirectoryState, news: Subscription) -> bool:
         if state.number < turn.first_reading:
@@ -358,7 +372,8 @@ class Turns:
             with anyio.CancelScope(shield=True), anyio.move_on_after(time_budget.remaining_up_to(CLEANUP_SECONDS)):
                 # A turn that was seen to run cannot start late.
                 prompt_id = None if turn.has_started else turn.message_id
-                report = await stopping.stop(self._connection, turn.session, message_id=prompt_id)
+                at_once = tuple(turn.meter.sessions) if turn.meter is not None and turn.meter.stop_now() is not None else ()
+                report = await stopping.stop(self._connection, turn.session, message_id=prompt_id, at_once=at_once)
         except DriverError as error:
             message = f"{why}; the stop failed: {error.message}".removeprefix("; ")
             turn.progress.emit("stopping", message, {"session_id": turn.session.id, "confirmed": False})

@@ -10,7 +10,7 @@ cost. It owns nothing outside this package and imports nothing of the driver. It
 
 from __future__ import annotations
 
-from netclaw_opencode.offline.config import keep_from_installing
+from netclaw_opencode.offline.config import keep_from_installing, offline_environment
 from netclaw_opencode.offline.conversation import Conversation
 from netclaw_opencode.offline.demo import DEMO_CHECK, DEMO_PROMPT, demo_script
 from netclaw_opencode.offline.script import Reply, Script, echo
@@ -71,4 +71,5 @@ __all__ = [
     "demo_script",
     "echo",
     "keep_from_installing",
+    "offline_environment",
 ]

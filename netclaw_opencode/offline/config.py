@@ -57,3 +57,19 @@ def keep_from_installing(config_home: Path) -> None:
     (folder / "node_modules").mkdir(parents=True, exist_ok=True)
     locked = {"packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
     (folder / "package-lock.json").write_text(json.dumps(locked), encoding="utf-8")
+
+
+def offline_environment(config_home: Path) -> dict[str, str]:
+    """Return the variables that keep an OpenCode with this ``XDG_CONFIG_HOME`` from the network, and prepare that folder.
+
+    It knows no models but those of its configuration: the catalogue of all providers' models, which it carries, costs a second of
+    CPU for each directory that it opens.
+    """
+    keep_from_installing(config_home)
+    catalogue = config_home / "opencode" / "models.json"
+    catalogue.write_text("{}", encoding="utf-8")
+    return {
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_MODELS_PATH": str(catalogue),
+    }

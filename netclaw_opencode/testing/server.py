@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from netclaw_opencode.offline import OfflineModel, keep_from_installing
+from netclaw_opencode.offline import OfflineModel, offline_environment
 from netclaw_opencode.testing.binary import opencode_binary
 from netclaw_opencode.testing.waiting import SOON, wait_until
 
@@ -133,12 +133,10 @@ def server_environment(home: Path, *, config: Mapping[str, object], password: st
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "OPENCODE_CONFIG_CONTENT": json.dumps(config),
-        "OPENCODE_DISABLE_AUTOUPDATE": "1",
-        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        **offline_environment(home / "xdg-config"),
     }
     for kind in ("CACHE", "CONFIG", "DATA", "STATE"):
         environment[f"XDG_{kind}_HOME"] = str(home / f"xdg-{kind.lower()}")
-    keep_from_installing(home / "xdg-config")
     if password:
         environment["OPENCODE_SERVER_PASSWORD"] = password
     return environment

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from netclaw_opencode.work import repositories
+from netclaw_opencode.work import packing, repositories
 from netclaw_opencode.work.git import Git, GitError, Store
 from netclaw_opencode.work.repositories import Repository
 from netclaw_opencode.work.stores import (
@@ -200,19 +200,28 @@ def _taken(store: Store, repository: Repository | None, home: Home, *, before: S
         looked.nested += [path for path in _submodules(store) if path not in looked.nested]
     if before is not None:
         looked.nested += [path for path in before.nested if path not in looked.nested and _is_repository(store.root, path)]
-    if looked.removed:
+    if looked.removed and store.index.exists():
         zeros = b"0" * (64 if store.folder.name == "sha256" else 40)
         listed = b"".join(b"0 " + zeros + b"\t" + path + b"\0" for path in looked.removed)
         store.run("update-index", "-z", "--index-info", stdin=listed)
     if looked.read:
-        # The threshold has many files go into one pack: one file for each of twenty thousand takes three times as long.
-        packing = ("-c", "core.bigFileThreshold=1") if len(looked.read) > _MANY else ()
-        listed = b"\0".join(looked.read) + b"\0"
-        store.run(*packing, "-c", "core.compression=1", "update-index", "-z", *_UPDATE, stdin=listed)
+        _keep(store, looked)
     ignored = store.run("ls-files", "-z", "-o", "-i", "--exclude-standard", "--directory").count(b"\0")
     tree = store.line("write-tree", "--missing-ok")
     nested = _nested(store, looked.nested, home, before)
     return Snapshot(store, tree, looked.big, ignored, unread=tuple(looked.unread), nested=nested, repository=repository)
+
+
+def _keep(store: Store, looked: _Looked) -> None:
+    """Keep the content of each file that is not known yet, and enter it into the index."""
+    is_many = len(looked.read) > _MANY
+    if is_many and packing.can_pack(store, looked.read):
+        looked.unread += packing.add_files(store, looked.read)
+        return
+    # The threshold has many files go into one pack: one file for each of twenty thousand takes three times as long.
+    threshold = ("-c", "core.bigFileThreshold=1") if is_many else ()
+    listed = b"\0".join(looked.read) + b"\0"
+    store.run(*threshold, "-c", "core.compression=1", "update-index", "-z", *_UPDATE, stdin=listed)
 
 
 _UPDATE = ("--add", "--remove", "--replace", "--stdin")

@@ -111,7 +111,8 @@ def nothing_left(state_dir: Path) -> Iterator[None]:
     yield
     wait_until(lambda: threading.active_count() <= threads, SOON, what=f"the end of {[item.name for item in threading.enumerate()]}")
     wait_until(lambda: _handles() <= handles, SOON, what=f"closed descriptors ({handles} before)")
-    assert litter(state_dir) == []
+    left = litter(state_dir)
+    assert left == [], left
 
 
 def litter(state_dir: Path) -> list[str]:

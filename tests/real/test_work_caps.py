@@ -38,6 +38,23 @@ def test_model_calls_are_capped_with_an_overshoot_of_one(acting: Acting) -> None
     Path(acting.directory, "loop.txt").unlink()
 
 
+def test_a_model_that_answers_at_once_overshoots_by_one(acting: Acting, requests_sent: Requests) -> None:
+    """Fifty calls as fast as they come: the abort goes out before anything is read, and the cap is passed by one call at most.
+
+    How soon an abort arrives is up to the machine, so the middle one of three tries counts.
+    """
+    step = ToolCall("todowrite", {"todos": [{"content": "x", "status": "pending", "priority": "high", "id": "1"}]})
+    calls = []
+    for number in range(3):
+        acting.raw.model.when(f"as fast as it goes {number}.", *[step] * 50, Text("Done."))
+        requests_sent.seen.clear()
+        stopped_at(acting.error("run_task", prompt=f"as fast as it goes {number}.", max_model_calls=3), "max_model_calls is 3")
+        calls.append(len(acting.raw.model.calls_with(f"as fast as it goes {number}.")))
+        aborted = next(place for place, line in enumerate(requests_sent.seen) if line.endswith("/abort"))
+        assert [line for line in requests_sent.seen[:aborted] if line.endswith("/children")] == [], "the tree is looked at after the abort"
+    assert sorted(calls)[1] <= 4, calls
+
+
 def test_tokens_are_capped_and_a_task_that_ends_at_its_cap_is_done(acting: Acting) -> None:
     """Every token counts; a turn that has ended anyway is no failure, and a note says that it reached the cap."""
     acting.raw.model.when("many tokens", (bash("true"), Usage(900, 200)), Hang())

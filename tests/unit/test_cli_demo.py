@@ -233,7 +233,8 @@ def test_the_private_world_shares_only_the_program(tmp_path: Path) -> None:
     places = {name: value for name, value in environment.items() if "elsewhere" in value or value.startswith(str(tmp_path))}
     assert set(places) >= {"HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR"}
     assert not [value for value in places.values() if "elsewhere" in value]
-    assert all(Path(value).stat().st_mode & 0o077 == 0 for name, value in places.items() if name != "HOME")
+    folders = [Path(value) for name, value in places.items() if name not in ("HOME", "OPENCODE_MODELS_PATH")]
+    assert all(folder.stat().st_mode & 0o077 == 0 for folder in folders)
 
 
 def test_private_settings_point_nowhere_of_the_users() -> None:

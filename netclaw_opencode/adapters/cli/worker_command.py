@@ -6,7 +6,9 @@ comes from here.
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from netclaw_opencode.settings import Settings
 
 SUMMARY = "Run the tasks of batches, several at once; SIGTERM lets what runs end, a second one gives it back."
+_REPEAT_SECONDS = 60.0
+"""A warning that comes again and again, such as that of a full disk, is shown so often."""
 _FENCED = "it was held up for longer than its lease, and its tasks were taken over"
 
 
@@ -69,6 +73,7 @@ def _worker(
         database = Database.of(settings)
         from netclaw_opencode.batch.worker import FencedError, WorkerOptions
 
+        logging.getLogger("netclaw_opencode").addHandler(_Warnings(logging.WARNING))
         options = WorkerOptions(concurrency, until_done, batch, lease_seconds, beat_seconds, server_memory_mb * 1024 * 1024)
         try:
             _run(settings, options)
@@ -78,6 +83,20 @@ def _worker(
         click.echo(f"{PROGRAM} worker: {error.code}: {error.message}; {error.next}", err=True)
         return error.exit_code
     return EXIT_DONE
+
+
+class _Warnings(logging.Handler):
+    """Shows what a worker has to say while it works on, in its lines on stderr."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._shown: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text, now = " ".join(record.getMessage().split()), time.monotonic()
+        if now - self._shown.get(text, -_REPEAT_SECONDS) >= _REPEAT_SECONDS:
+            self._shown = {text: now, **{known: at for known, at in self._shown.items() if now - at < _REPEAT_SECONDS and known != text}}
+            click.echo(f"{PROGRAM} worker: {text}", err=True)
 
 
 def _run(settings: Settings, options: WorkerOptions) -> None:

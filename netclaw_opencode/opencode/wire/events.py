@@ -7,7 +7,7 @@ events to subscriptions with bounded queues. Events are hints: nothing here deci
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -47,6 +47,8 @@ class Subscription:
     dropped: int = 0
     errors: list[str] = field(default_factory=list)
     log: EventLog | None = None
+    listener: Callable[[ServerEvent], None] | None = None
+    """Hears each event at once, before it is queued; it must be quick."""
 
     def offer(self, event: ServerEvent) -> None:
         """Take the event if it is one of ours; a full queue drops it and counts that."""
@@ -58,6 +60,8 @@ class Subscription:
         self.received += 1
         if self.log is not None:
             self.log.take(event)
+        if self.listener is not None:
+            self.listener(event)
         self._put(event)
 
     def wake(self) -> None:

@@ -33,7 +33,7 @@ def private_settings() -> Iterator[Settings]:
 
 def private_environment(environ: Mapping[str, str], home: Path, *, config: Mapping[str, object]) -> dict[str, str]:
     """Return the variables of a process that shares nothing with the user's OpenCode but the program."""
-    from netclaw_opencode.offline import keep_from_installing
+    from netclaw_opencode.offline import offline_environment
 
     folders = {
         "HOME": home,
@@ -46,16 +46,14 @@ def private_environment(environ: Mapping[str, str], home: Path, *, config: Mappi
     }
     for folder in folders.values():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keep_from_installing(home / "config")
     return {
         **{name: value for name, value in environ.items() if name in _KEPT},
         **{name: str(folder) for name, folder in folders.items()},
         "OPENCODE_CONFIG_CONTENT": json.dumps(config),
         # The folder lives as long as this server does.
         "OPENCODE_DRIVER_SERVER_ENV": "TMPDIR",
-        # The bundled model list is enough, and nothing may go out to the network (F8).
-        "OPENCODE_DISABLE_MODELS_FETCH": "1",
-        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        # Nothing may go out to the network (F8).
+        **offline_environment(home / "config"),
     }
 
 
