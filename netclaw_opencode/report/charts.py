@@ -59,8 +59,13 @@ class _Lane:
         return _LABEL + _MODEL + (_TOOL + 3) * len(self.busy_until) + _GAP
 
 
-def show_time_line(trajectory: Trajectory) -> Element | None:
-    """Return one lane for each session with its model calls and tools, and the waits in which nothing ran; None without steps."""
+def show_time_line(trajectory: Trajectory, *, linked: bool = True) -> Element | None:
+    """Return one lane for each session with its model calls and tools, and the waits in which nothing ran; None without steps.
+
+    Args:
+        trajectory: The task.
+        linked: Whether a bar leads to its step in the story.
+    """
     span = Span.of(trajectory)
     if span is None:
         return None
@@ -76,7 +81,7 @@ def show_time_line(trajectory: Trajectory) -> Element | None:
         chart.append(_bar(span, began, ended, "wait", title=title, y=0, height=height))
     top = 0
     for lane in lanes:
-        chart.extend(_draw(lane, span, top))
+        chart.extend(_draw(lane, span, top, linked=linked))
         top += lane.height
     return chart
 
@@ -106,26 +111,31 @@ def _track(busy_until: list[int], began: int, ended: int) -> int:
     return len(busy_until) - 1
 
 
-def _draw(lane: _Lane, span: Span, top: int) -> Iterator[Element]:
+def _draw(lane: _Lane, span: Span, top: int, *, linked: bool) -> Iterator[Element]:
     session = lane.session
     name = first_line(session.title or session.session_id, 60)
     yield element("text", element("tspan", session.part, class_="strong"), f"  {name}", x="0", y=top + 14)
     for number, prompt in lane.prompts:
         title = element("title", f"prompt at {duration(span.after(prompt.at_ms))}: {first_line(prompt.text)}")
         mark = _bar(span, prompt.at_ms, prompt.at_ms, "prompt", title=title, y=top + _LABEL - 3, height=_MODEL + 6)
-        yield element("a", mark, href=f"#s{number}", tabindex="-1")
+        yield _link(mark, number) if linked else mark
     for number, call in lane.models:
         said = first_line(call.text) or call.finish or "no answer"
         kind = "model failed" if call.error else "model summary" if call.summary else "model"
         title = element("title", f"{'summary' if call.summary else 'model call'}, {_times(call, span)}: {said}")
         bar = _bar(span, call.began_ms, _end(call, span), kind, title=title, y=top + _LABEL, height=_MODEL - 2)
-        yield element("a", bar, href=f"#s{number}", tabindex="-1")
+        yield _link(bar, number) if linked else bar
     for number, tool, track in lane.tools:
         kind = "tool failed" if tool.status == "error" else "tool open" if tool.ended_ms is None else "tool"
         title = element("title", f"{tool.tool}, {_times(tool, span)}: {first_line(tool.title) or tool.status}")
         y = top + _LABEL + _MODEL + (_TOOL + 3) * track + 1
         bar = _bar(span, tool.began_ms, _end(tool, span), kind, title=title, y=y, height=_TOOL)
-        yield element("a", bar, href=f"#s{number}", tabindex="-1")
+        yield _link(bar, number) if linked else bar
+
+
+def _link(bar: Element, number: int) -> Element:
+    # The story itself is for the keyboard; a stop at each bar would be in its way.
+    return element("a", bar, href=f"#s{number}", tabindex="-1")
 
 
 def _bar(span: Span, began: int, ended: int, kind: str, *, title: Element, y: int, height: int) -> Element:

@@ -1,13 +1,17 @@
 """Code in colours: a text as lines of pieces, each with the class of what it is (``k`` a keyword, ``s`` a string …).
 
-Owns which languages are known. They are those that agents write, not all of the library's: what it reads here is hostile, and the
-patterns of seldom used languages are seldom tried.
+Owns which languages are known, and what colours may cost. The languages are those that agents write, not all of the library's: what it
+reads here is hostile, and in many languages a text can be made that takes its patterns minutes.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TypeAlias
@@ -19,6 +23,16 @@ from pygments.token import Token, _TokenType
 
 from netclaw_opencode.report.markup import clean, element
 
+
+@dataclass(slots=True)
+class _Budget:
+    """Processor time that may still be spent on colours."""
+
+    seconds: float
+
+
+_BUDGET: ContextVar[_Budget] = ContextVar("netclaw_opencode_colours")
+
 Piece: TypeAlias = tuple[str, str]
 """Class (may be empty) and text."""
 
@@ -26,6 +40,8 @@ LINE_CHARS = 1000
 """So much of a line is shown."""
 _COLOURED_CHARS = 60_000
 """A longer text stays without colours."""
+_TEXT_SECONDS = 0.5
+"""Processor time for one text; what is left then stays without colours."""
 
 _LANGUAGES = """
 python py pyi pyw | javascript js mjs cjs | typescript ts mts cts | tsx jsx | c h | cpp cc cxx hpp hh | csharp cs | rust rs | go | java
@@ -73,14 +89,32 @@ def colour_lines(text: str, language: str) -> list[list[Piece]]:
     lines = text.split("\n")
     if not language or len(text) > _COLOURED_CHARS or max(map(len, lines)) > LINE_CHARS:
         return [[("", line)] for line in lines]
+    budget = _BUDGET.get(None) or _Budget(_TEXT_SECONDS)
+    began = time.thread_time()
+    until = began + min(_TEXT_SECONDS, budget.seconds)
     found: list[list[Piece]] = [[]]
     for kind, value in _lexer(language).get_tokens(text):
+        if time.thread_time() > until:
+            # The line in which the time was over is plain as well.
+            found.pop()
+            break
         name = _class_of(kind)
         first, *others = value.split("\n")
         found[-1].append((name, first))
         found.extend([(name, other)] for other in others)
+    budget.seconds -= time.thread_time() - began
     # A lexer may add or drop an empty last line.
-    return [*found, *([] for _ in lines)][: len(lines)]
+    return [*found, *([("", line)] for line in lines[len(found) :])][: len(lines)]
+
+
+@contextmanager
+def limit_colours(seconds: float = 3.0) -> Iterator[None]:
+    """Hold all that is coloured inside to so much processor time."""
+    token = _BUDGET.set(_Budget(seconds))
+    try:
+        yield
+    finally:
+        _BUDGET.reset(token)
 
 
 def show_pieces(pieces: Sequence[Piece]) -> Iterator[Element | str]:
@@ -129,4 +163,4 @@ def _class_of(kind: _TokenType) -> str:
     return next((name for base, name in _CLASSES if kind[: len(base)] == base), "")
 
 
-__all__ = ["LINE_CHARS", "Piece", "colour_lines", "language_named", "language_of", "show_code", "show_pieces"]
+__all__ = ["LINE_CHARS", "Piece", "colour_lines", "language_named", "language_of", "limit_colours", "show_code", "show_pieces"]

@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 from netclaw_opencode.jsontypes import JsonObject
 from netclaw_opencode.records.trajectory import Trajectory
 from netclaw_opencode.report.charts import show_legend, show_spending, show_time_line
+from netclaw_opencode.report.colours import limit_colours
 from netclaw_opencode.report.markup import Child, element, write_document
 from netclaw_opencode.report.prose import show_prose
 from netclaw_opencode.report.sections import (
@@ -38,11 +39,12 @@ _LEGEND = (
 def render(trajectory: Trajectory) -> str:
     """Return the whole page of a task.
 
-    What a failed task had done is read from its error's details. The lines of a flight record, ``story``, are the story where no step
-    is known.
+    What a failed task had done is read from its error's details. Of a flight record its lines, ``story``, are the story, since its steps
+    have no texts.
     """
     facts = trajectory.result if trajectory.result is not None else part(trajectory.error or {}, "details")
-    sections = [(name, title, body) for name, title, body in _sections(trajectory, facts) if body]
+    with limit_colours():
+        sections = [(name, title, body) for name, title, body in _sections(trajectory, facts) if body]
     links = (element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections)
     body = [
         element("a", "To the content", href="#content", class_="skip"),
@@ -69,7 +71,7 @@ def _sections(trajectory: Trajectory, facts: JsonObject) -> Iterator[tuple[str, 
     if known and not parts(facts, "files_changed"):
         change.insert(0, element("p", "No file was changed.", class_="muted"))
     yield "change", "Change", change
-    yield "time", "Time line", _time(trajectory)
+    yield "time", "Time line", _time(trajectory, linked=not words(facts, "story"))
     spending = show_spending(trajectory)
     yield "spending", spending[0] if spending else "", [element("div", spending[1], class_="chart")] if spending else []
     lines = words(facts, "story")
@@ -88,8 +90,8 @@ def _listed(found: Iterator[Element], kind: str = "plain-list") -> list[Element]
     return [element("ul", shown, class_=kind)] if shown else []
 
 
-def _time(trajectory: Trajectory) -> list[Element]:
-    chart = show_time_line(trajectory)
+def _time(trajectory: Trajectory, *, linked: bool) -> list[Element]:
+    chart = show_time_line(trajectory, linked=linked)
     if chart is None:
         return []
     return [element("div", chart, class_="chart"), show_legend(_LEGEND)]

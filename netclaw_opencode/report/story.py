@@ -13,6 +13,7 @@ from netclaw_opencode.report.charts import Span
 from netclaw_opencode.report.colours import language_of, show_code
 from netclaw_opencode.report.markup import Child, element, shorten
 from netclaw_opencode.report.prose import show_prose
+from netclaw_opencode.report.sub_agents import SUB_AGENT, find_callers
 from netclaw_opencode.report.wording import count, duration, first_line, model_name, money, number, part, plural, word, words
 
 _DEEPEST = 8
@@ -30,7 +31,6 @@ class _Thread:
     session: Session
     steps: list[tuple[int, Step]] = field(default_factory=list)
     below: dict[int, list[_Thread]] = field(default_factory=dict)
-    taken: set[int] = field(default_factory=set)
 
     @property
     def began(self) -> int:
@@ -38,9 +38,9 @@ class _Thread:
 
 
 def show_story(trajectory: Trajectory, lines: Sequence[str]) -> Iterator[Element]:
-    """Return the story. A task of which only a flight record is left has ``lines`` in place of steps."""
+    """Return the story. A task of which only a flight record is left has it in words, ``lines``: its steps have no texts."""
     span = Span.of(trajectory)
-    if span is None:
+    if lines or span is None:
         yield element("ol", (element("li", line) for line in lines), class_="lines")
         return
     roots = _threads(trajectory)
@@ -55,24 +55,23 @@ def _threads(trajectory: Trajectory) -> list[_Thread]:
     threads = {session.session_id: _Thread(session) for session in trajectory.sessions}
     for place, step in enumerate(trajectory.steps):
         threads.setdefault(step.session_id, _Thread(Session(step.session_id))).steps.append((place, step))
+    callers = find_callers(trajectory)
     roots: list[_Thread] = []
     placed: set[str] = set()
     # In the order of their beginning a parent comes before its sub-agents; one that does not is none.
     for thread in sorted((each for each in threads.values() if each.steps), key=lambda each: each.began):
-        parent_id = thread.session.parent_id if thread.session.part == "sub-agent" else None
+        parent_id = thread.session.parent_id if thread.session.part == SUB_AGENT else None
         if parent_id in placed:
-            _attach(threads[parent_id], thread)
+            _attach(threads[parent_id], thread, by=callers.get(thread.session.session_id))
         else:
             roots.append(thread)
         placed.add(thread.session.session_id)
     return roots
 
 
-def _attach(parent: _Thread, child: _Thread) -> None:
-    before = [(place, step) for place, step in parent.steps if step.began_ms <= child.began] or parent.steps[:1]
-    started = [place for place, step in before if isinstance(step, ToolCall) and step.tool == "task" and place not in parent.taken]
-    at = started[0] if started else before[-1][0]
-    parent.taken.add(at)
+def _attach(parent: _Thread, child: _Thread, *, by: ToolCall | None) -> None:
+    before = [place for place, step in parent.steps if step.began_ms <= child.began] or [parent.steps[0][0]]
+    at = next((place for place, step in parent.steps if step is by), before[-1])
     parent.below.setdefault(at, []).append(child)
 
 
@@ -220,7 +219,7 @@ def show_requests(answered: Sequence[JsonObject]) -> Iterator[Element]:
 
 def final_answer(trajectory: Trajectory) -> str:
     """Return the agent's last words: the last text of the sessions that are nobody's sub-agent."""
-    inner = {session.session_id for session in trajectory.sessions if session.part == "sub-agent"}
+    inner = {session.session_id for session in trajectory.sessions if session.part == SUB_AGENT}
     texts = (
         step.text
         for step in reversed(trajectory.steps)

@@ -57,7 +57,7 @@ def test_every_action_can_be_recorded(tier: str, command: str, capsys: pytest.Ca
     """The flag stands in the help of each action, once."""
     assert app.run([tier, command, "--help"]) == 0
     kinds = re.findall(r"^  --record (\w+) ", capsys.readouterr().out, re.MULTILINE)
-    assert kinds == ["TEXT" if command == "explain" else "FILE"]
+    assert kinds == ["TEXT" if command in ("explain", "report") else "FILE"]
 
 
 def test_the_flag_sets_the_record_of_that_call(opened: Opened, tmp_path: Path) -> None:

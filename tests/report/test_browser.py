@@ -57,6 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "hostile.html").write_text(render(hostile()), encoding="utf-8")
     (made / "items" / "a b#1.html").write_text(render(everything()), encoding="utf-8")
     (made / "batch.html").write_text(batch(ROWS), encoding="utf-8")
+    (made / "some.html").write_text(batch(100), encoding="utf-8")
     return made
 
 
@@ -119,7 +120,7 @@ def test_the_keyboard_reaches_what_is_folded(browser: Browser, folder: Path) -> 
         require_quiet(seen)
 
 
-@pytest.mark.parametrize("name", ["task.html", "late.html", "hostile.html", "batch.html"])
+@pytest.mark.parametrize("name", ["task.html", "late.html", "hostile.html", "some.html"])
 def test_a_phone_shows_it_without_scrolling_aside(browser: Browser, folder: Path, name: str) -> None:
     """The page is as wide as the window, however long a line is; code scrolls by itself."""
     with look_at(browser, folder / name, width=PHONE) as seen:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from netclaw_opencode.records.trajectory import ModelCall, Prompt, Session, ToolCall, Trajectory
-from netclaw_opencode.report.colours import colour_lines, language_named, language_of
+from netclaw_opencode.report.colours import colour_lines, language_named, language_of, limit_colours
 from netclaw_opencode.report.diffs import show_diff
 from netclaw_opencode.report.markup import clean, element, to_html
 from netclaw_opencode.report.page import render
@@ -113,7 +114,7 @@ def test_a_page_of_nothing() -> None:
 
 
 def test_a_flight_record_is_a_story_of_lines() -> None:
-    """Without steps the lines of the record are the story, for a task that was done and for one that failed."""
+    """The lines of the record are the story, for a task that was done and for one that failed; its steps make the time line alone."""
     lines = ["  0.11 s  created session ses_1", "  0.13 s  sent message <msg_1> once"]
     for trajectory in (
         replace(NOTHING, result={"story": lines}),
@@ -121,6 +122,17 @@ def test_a_flight_record_is_a_story_of_lines() -> None:
     ):
         page = render(trajectory)
         assert sections_of(page) == ["Story", "Evidence"] and all(line in text_of(page) for line in lines)
+
+    timed = Reader(render(replace(out_of_time(), result={"story": lines})))
+    assert "Time line" in timed.text and lines[0] in timed.text and "MessageAbortedError" not in timed.text
+    assert {str(each["href"]) for tag, each in timed.tags if tag == "a"} <= {
+        "#content",
+        "#time",
+        "#story",
+        "#evidence",
+        "#left-out",
+        "#answer",
+    }
 
 
 def test_hostile_texts_stay_text() -> None:
@@ -202,6 +214,19 @@ def test_code_has_the_colours_of_its_language() -> None:
     assert ["".join(text for _, text in line) for line in lines] == ["def f():  # why", '    """a', 'b"""', ""]
     assert ("k", "def") in lines[0] and ("f", "f") in lines[0] and ("c", "# why") in lines[0] and ("s", 'b"""') in lines[2]
     assert colour_lines(f"x = '{LONG}'", "python") == [[("", f"x = '{LONG}'")]]
+
+
+def test_colours_cost_a_bounded_time() -> None:
+    """A text that takes the patterns of its language minutes keeps its lines without colours; a page as a whole has a limit too."""
+    hostile_lines = "int x;\n" + "\n" * 50_000
+    began = time.thread_time()
+    with limit_colours(0.2):
+        found = [colour_lines(hostile_lines, "cpp") for _ in range(3)]
+        late = colour_lines("int x;", "cpp")
+    # Without the limit each of them takes several times as long; there is room for the token at which the time was over.
+    assert time.thread_time() - began < 5
+    assert all(["".join(text for _, text in line) for line in lines] == hostile_lines.split("\n") for lines in found)
+    assert found[0][0] != [("", "int x;")] and late == [[("", "int x;")]]
 
 
 def test_prose_keeps_its_form_and_loses_its_links() -> None:
