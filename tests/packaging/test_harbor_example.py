@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from netclaw_opencode.errors import CODES
-from scripts import lock
+from scripts import lock, setup
 from tests.docs.pages import call_of
 
 EXAMPLE = lock.ROOT / "examples" / "harbor"
@@ -116,6 +116,7 @@ def test_harbor_is_pinned_and_stays_out_of_the_gate() -> None:
     (asked,) = [line for line in (EXAMPLE / "requirements.in").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     blocks = lock.blocks_of(lock.HARBOR.read_text(encoding="utf-8"))
     assert blocks["harbor"].startswith(asked), "run: make lock"
+    assert asked in setup.MODELS.read_text(encoding="utf-8"), "the models that the gate reads ATIF with are of another version"
     assert all("--hash=sha256:" in block for block in blocks.values())
     rules = dict(re.findall(r"^([a-z]+):(.*)$", (lock.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert "ready-opencode" in rules["harbor"] and "harbor" not in rules["test"] + rules["suite"] + rules["lint"]

@@ -48,9 +48,9 @@ def test_no_package_stands_in_two_lists() -> None:
 
 def test_extras_of_ours_are_all_pinned_or_for_users() -> None:
     """A new extra is either installed by `make`, or one that users ask for, whose packages the tests have too."""
-    assert set(EXTRAS) == {name for names in lock.EXTRAS.values() for name in names} | {"batch", "mcp", "testing"}
+    assert set(EXTRAS) == {name for names in lock.EXTRAS.values() for name in names} | {"batch", "mcp", "otel", "testing"}
     tests = {Requirement(line).name for line in EXTRAS["dev"]}
-    assert {Requirement(line).name for name in ("batch", "mcp", "testing") for line in EXTRAS[name]} <= tests
+    assert {Requirement(line).name for name in ("batch", "mcp", "otel", "testing") for line in EXTRAS[name]} <= tests
 
 
 def test_a_package_with_another_hash_is_refused(
