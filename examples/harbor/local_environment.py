@@ -126,22 +126,23 @@ class LocalEnvironment(BaseEnvironment):
 
     async def _end_processes(self) -> None:
         """End what the trial's commands have left running (where /proc tells; elsewhere nothing is found)."""
-        mark = f"{MARK}={self.folder}".encode()
+        # A server that the driver starts sees few variables, its home among them.
+        marks = (f"{MARK}={self.folder}".encode(), f"HOME={self.folder / 'home'}".encode())
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
-            for pid in find_processes(mark):
+            for pid in find_processes(*marks):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal_number)
             for _ in range(40):
-                if not find_processes(mark):
+                if not find_processes(*marks):
                     return
                 await asyncio.sleep(0.05)
 
 
-def find_processes(mark: bytes) -> list[int]:
-    """Return the processes of this user in whose first environment ``mark`` stands."""
+def find_processes(*marks: bytes) -> list[int]:
+    """Return the processes of this user in whose first environment one of ``marks`` stands."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
+            if not set(marks).isdisjoint((entry / "environ").read_bytes().split(b"\0")):
                 found.append(int(entry.name))
     return found

@@ -245,7 +245,9 @@ def end_left_over(home: Path) -> list[str]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK, "").startswith(str(home)):
+            environ = process.environ()
+            # A server that the driver starts sees few variables, its home among them.
+            if any(environ.get(name, "").startswith(str(home)) for name in (MARK, "HOME")):
                 found.append(f"{process.pid} ({process.name()})")
                 process.kill()
     return found
