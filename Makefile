@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint schemas skill site suite coverage bench simulate soak mutants dist lock clean ready ready-dev ready-mutants ready-opencode ready-browser ready-test
+.PHONY: help demo test lint schemas skill site suite coverage bench simulate soak mutants harbor dist lock clean ready ready-dev ready-mutants ready-opencode ready-browser ready-test
 
 # The first one that can make a virtual environment; PYTHON=/path/to/python overrides the choice.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -30,6 +30,7 @@ help:
 	@echo 'make coverage  the tests one at a time, with the share of lines and branches that they reach'
 	@echo 'make soak    the long runs (loads, races, kill -9, a day in half an hour, random faults): about two hours; SOAK="G9 G10" chooses some'
 	@echo 'make mutants  every small defect in the guards (success, deadline, identity, ids, clean-up) must fail a fast test: 20 minutes'
+	@echo 'make harbor  the tasks of examples/harbor judged by Harbor, offline, in a Python >= 3.12 of its own: two to five minutes'
 	@echo 'make bench   this driver beside bare HTTP and `opencode run`, as ratios'
 	@echo 'make simulate  100 workers and 100,000 tasks of no work on one Postgres: what it lets through'
 	@echo 'make dist    the wheel and the sdist in dist/'
@@ -99,6 +100,10 @@ bench: ready ready-opencode
 # SIMULATE="--workers 300 --task-seconds 30" asks for another load; docs/scale.md has the readings.
 simulate: ready-dev
 	@$(BIN)/python -m scripts.simulate_batches $(SIMULATE)
+
+# HARBOR_PYTHON=/path/to/python3.12 chooses the Python of Harbor, KEEP_JOBS=1 keeps what it has written, in build/harbor-jobs.
+harbor: ready-dev ready-opencode
+	@$(WITH_OPENCODE) $(BIN)/python examples/harbor/run_offline.py $(HARBOR)
 
 # The same commit gives the same files: their times are those of the commit. TAG=v1.2.3 must name the version that was built.
 dist: ready-dev

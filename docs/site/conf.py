@@ -64,7 +64,7 @@ no page leads there. Without it, such a file is offered for download, and a fold
 
 GROUPS = {
     "Use it": ["python", "workflows", "actions", "errors", "settings", "policy", "record", "doctor"],
-    "Rely on it": ["safety", "reliability", "life"],
+    "Rely on it": ["safety", "reliability", "life", "harbor"],
     "Hosts and skills": ["hosts", "mcp", "host-guide", "testing", "authors", "rules"],
     "Work on it": ["architecture", "decisions/README"],
 }
