@@ -20,6 +20,8 @@ unexport OPENCODE_DRIVER_POLICY OPENCODE_DRIVER_AUDIT OPENCODE_DRIVER_RECORD
 unexport OPENCODE_DRIVER_ROOTS OPENCODE_DRIVER_CALL_SECONDS OPENCODE_DRIVER_MAX_CHARS
 unexport OPENCODE_DRIVER_TRUST OPENCODE_DRIVER_REQUIRED_PLUGINS
 unexport PYTHONPATH PYTHONHOME
+# What is compiled once is not compiled again by each of the many processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo 'make demo    one coding task on a private OpenCode server with the offline model: no key, no provider'

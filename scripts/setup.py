@@ -123,7 +123,10 @@ def install(level: str) -> None:
     with Step(f"{LEVELS[level]}, with pip") as step:
         pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
         files = [f"--requirement={REQUIREMENTS[name]}" for name in names[: names.index(level) + 1]]
-        step.run([*pip, "--require-hashes", *files])
+        step.run([*pip, "--require-hashes", files[0]])
+        if len(files) > 1:
+            # The tools are compiled when they are imported: most of them never is, and compiling takes as long as installing.
+            step.run([*pip, "--no-compile", "--require-hashes", *files])
         # What builds the package is among the pinned ones, so that nothing without a hash is fetched.
         step.run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
         if level != "run":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from netclaw_opencode._core.validation import find_problems
 from netclaw_opencode.adapters.cli import app
 from netclaw_opencode.adapters.cli.flags import command_of, flags_of
 from netclaw_opencode.manifest import load_manifest
+from netclaw_opencode.testing.binary import opencode_binary
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVELOPE = json.loads((ROOT / "schemas" / "result.schema.json").read_text(encoding="utf-8"))
@@ -91,3 +95,14 @@ def test_a_file_that_is_no_file_of_results_is_left_as_it_is(typed: Typed, tmp_pa
     envelope, _ = typed("run_batch", {**BATCH, "results_file": str(kept)})
     assert envelope["ok"] is False and "something else than results" in str(envelope["error"])
     assert kept.read_text(encoding="utf-8") == text
+
+
+def test_a_worker_collects_its_garbage(tmp_path: Path) -> None:
+    """The command line pauses the collector while it loads; a process that lives for days must not run on without it."""
+    program = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.isenabled())); from netclaw_opencode.adapters.cli import main; main()"
+    )
+    environ = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "OPENCODE_DRIVER_BINARY": opencode_binary()}
+    command = [sys.executable, "-c", program, "worker", "--until-done"]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=240, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr

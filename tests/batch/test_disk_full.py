@@ -61,7 +61,8 @@ class OneServer:
     """A pool whose server answers every task with a long result; ``while_running`` happens before it does."""
 
     disk: Disk
-    state_dir: Path
+    folder: Path
+    settings: Settings
     calls: int = 0
 
     @property
@@ -113,7 +114,7 @@ def test_a_result_waits_for_room_and_is_written_once(
     flow = Flow(database)
     batch = flow.submit(item("a"))
     flow.admit()
-    server = OneServer(disk, tmp_path)
+    server = OneServer(disk, tmp_path, Settings(state_dir=tmp_path / "state"))
     runs = Runs(database, "one", "here", cast("Pool", server), lambda _: contextlib.nullcontext(), changed=lambda: None)
     (run,) = flow.queue
     handler = _Warnings(logging.WARNING)

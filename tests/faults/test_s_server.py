@@ -100,7 +100,7 @@ def test_s26_what_it_writes_is_this_users_alone(own: Own) -> None:
     assert [path for path in files if mode(path) & 0o077] == []
     assert mode(own.state_dir) == 0o700
     kept = {path.name.partition("-")[0]: mode(path) for path in own.state_dir.iterdir()}
-    assert kept == {"server.json": 0o600, "server.log": 0o600, "opened": 0o600, "snapshots": 0o700}
+    assert kept == {"server.json": 0o600, "server.log": 0o600, "opened": 0o600, "snapshots": 0o700, "trajectories": 0o700}
 
 
 @pytest.fixture(scope="module")

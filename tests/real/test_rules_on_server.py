@@ -22,6 +22,8 @@ from tests.real.acting import Acting, Requests, data_of, error_of
 from tests.support.pace import MACHINE_SECONDS, stretched
 
 pytestmark = pytest.mark.real
+
+KEPT = {"snapshots", "trajectories"}
 QUESTION = ToolCall("question", {"questions": [{"question": "Which?", "header": "W", "options": [{"label": "A", "description": "a"}]}]})
 Held = Callable[[str], str]
 
@@ -241,8 +243,8 @@ def test_rule_nothing_left_on_the_server(acting: Acting, settings: Settings, tmp
     left = {
         "sessions": sorted({str(item["id"]) for item in all_sessions(acting.raw.wire)} - before),
         "turns": list(acting.raw.statuses()),
-        # What is known of a folder's files is kept, for the next task in it.
-        "files": [str(path) for path in tmp_path.rglob("*") if path.is_file() and "snapshots" not in path.parts],
+        # What is known of a folder's files is kept, for the next task in it, and the transcripts of tasks are.
+        "files": [str(path) for path in tmp_path.rglob("*") if path.is_file() and not KEPT & {*path.parts}],
     }
     assert rules.kinds_left(left) == ()
     wait_until(lambda: not acting.running(), what="the end of the title calls")

@@ -13,7 +13,7 @@ def main() -> None:
     import sys
     from importlib.util import find_spec
 
-    # Imports leave next to no garbage, and looking for it takes longer than a request; running.py and mcp_command.py enable it again.
+    # Imports leave next to no garbage, and looking for it takes longer than a request; whatever runs on enables it again.
     gc.disable()
     # httpx would load its own command line with rich and pygments; where that cannot be imported, it goes on without.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

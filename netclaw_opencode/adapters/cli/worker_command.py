@@ -102,12 +102,14 @@ class _Warnings(logging.Handler):
 def _run(settings: Settings, options: WorkerOptions) -> None:
     import anyio
 
+    from netclaw_opencode.adapters.cli.running import collect_garbage_again
     from netclaw_opencode.batch.database import Database
     from netclaw_opencode.batch.worker import FencedError, Worker
 
     async def work() -> None:
         worker = Worker(settings, Database.of(settings), options, open_runner=open_runner, listen=listen)
         click.echo(f"{PROGRAM} worker: {worker.name}, {options.concurrency} at once, on {worker.database.shown}", err=True)
+        collect_garbage_again()
         async with anyio.create_task_group() as beside:
             beside.start_soon(_watch_signals, worker)
             try:
