@@ -22,6 +22,7 @@ EventKind = Literal[
     "deadline",
     "turn_finished",
     "stopping",
+    "transcript_written",
     "event",
 ]
 

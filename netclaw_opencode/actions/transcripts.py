@@ -20,6 +20,7 @@ from netclaw_opencode._core import time_budget
 from netclaw_opencode.driver.results import GATHER_SECONDS
 from netclaw_opencode.driver.transcript import Transcript
 from netclaw_opencode.errors import DriverError, ServerProblem
+from netclaw_opencode.facts import ProgressEvent
 from netclaw_opencode.records.trajectory import ModelCall, Trajectory, write_trajectory
 
 if TYPE_CHECKING:
@@ -117,6 +118,11 @@ async def recording(action: str, context: ActionContext) -> AsyncIterator[Record
         if found.transcript.sessions:
             with anyio.CancelScope(shield=True):
                 problems = await _write(found, context, outcome=_outcome_of(error), error=error)
+            if not isinstance(error, Exception) and found.path is not None:
+                # Who cancels gets no result and no error: whoever words one for them hears of it here.
+                context.driver.emit(
+                    ProgressEvent("transcript_written", f"the transcript is {found.path}", facts={"trajectory": found.path})
+                )
             if isinstance(error, DriverError):
                 error.details |= {"trajectory": found.path} if found.path is not None else {}
                 if problems:

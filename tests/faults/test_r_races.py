@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -123,6 +124,8 @@ def test_r46_caller_is_interrupted(bench: Bench, number: signal.Signals) -> None
     assert time.monotonic() - began < 5 + MACHINE_SECONDS
     error = json.loads(output)["error"]
     assert (error["code"], process.returncode) == ("cancelled", 130)
+    told = json.loads(Path(error["details"]["trajectory"]).read_text(encoding="utf-8"))
+    assert (told["outcome"], told["steps"][0]["text"]) == ("cancelled", "interrupt me")
     assert bench.proxy.count("POST */abort") >= 1 and bench.proxy.count("DELETE *") == 1
     bench.seen_stopped()
 

@@ -19,7 +19,7 @@ from netclaw_opencode.host import Host
 from netclaw_opencode.offline import Attempts, CutStream, Gated, Hang, Status, Text, ToolCall
 from netclaw_opencode.settings import Settings
 from netclaw_opencode.testing.waiting import SOON, wait_until
-from tests.real.acting import UNKNOWN, Acting, Policy, Requests, data_of
+from tests.real.acting import UNKNOWN, Acting, Policy, Requests, data_of, error_of
 from tests.support.pace import MACHINE_SECONDS, stretched
 from tests.support.raw import new_id
 
@@ -130,11 +130,12 @@ def test_a_turn_that_waits_for_an_answer_says_so(acting: Acting, second: Acting)
 
 def test_a_failed_turn_keeps_its_code(acting: Acting, second: Acting) -> None:
     """F16; rule no-silence: wait and result fail with the turn's own code, and the status names it although it reads ready."""
-    gate = acting.raw.model.gate("fail later")
-    acting.raw.model.when("fail later", (gate, Status(401)))
     acting.raw.model.when("fail now", Status(401))
-    session_id = acting.started("fail now")
-    assert acting.error("wait_for_session", session_id=session_id)["code"] == "provider_auth"
+    session_id = acting.create()
+    envelope = acting.host.call("send_message_async", session_id=session_id, prompt="fail now")
+    # Where the turn has failed before it is seen to run, the start itself says so.
+    failed = error_of(envelope) if not envelope["ok"] else acting.error("wait_for_session", session_id=session_id)
+    assert failed["code"] == "provider_auth"
     assert second.error("get_session_result", session_id=session_id)["code"] == "provider_auth"
     status = second.data("get_session_status", session_id=session_id)["sessions"][0]
     assert (status["state"], status["last_turn"]["state"], status["last_turn"]["code"]) == ("ready", "failed", "provider_auth")

@@ -62,13 +62,17 @@ Leave = Callable[[dict[str, object]], None]
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call being made; ``stopped`` collects what the driver says while it stops things, ``record`` is the flight record."""
+    """One call being made; ``stopped`` collects what the driver says while it stops things, ``transcript`` names what it kept.
+
+    ``record`` is the flight record.
+    """
 
     action: str
     views: Sequence[View] = ()
     settings: Settings | None = None
     stopped: list[ProgressEvent] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    transcript: Mapping[str, object] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     signal_number: int | None = None
     record: Path | None = None
@@ -80,6 +84,8 @@ class Call:
             self.stopped.append(event)
         if event.kind == "session_deleted":
             self.deleted.append(event.message)
+        if event.kind == "transcript_written":
+            self.transcript = event.facts
         for view in self.views:
             view.on_event(event)
 
@@ -180,7 +186,7 @@ def _name(number: int | None) -> str:
 
 def _details(call: Call) -> dict[str, object]:
     stopped = [{"message": event.message, "session_id": event.session_id, **event.facts} for event in call.stopped]
-    return {"cause": _name(call.signal_number), "stopped": stopped}
+    return {"cause": _name(call.signal_number), "stopped": stopped, **call.transcript}
 
 
 def _cancelled_error(call: Call) -> DriverError:
