@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -102,8 +103,9 @@ def test_s14_every_view_is_harmless(action: str, data: object, capsys: pytest.Ca
     assert not harm(printed) and json.loads(printed) == envelope
 
 
-def test_s14_errors_and_notices_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+def test_s14_errors_and_notices_are_harmless(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """S14: message, next step and details of an error, and what is said on stderr."""
+    monkeypatch.setenv("OPENCODE_DRIVER_STATE_DIR", str(tmp_path / "state"))
     poison = " ".join(CORPUS)
     error = ActionFailed("provider_error", poison, next=poison, details={"partial_text": poison, poison: [poison]})
     for form in ("text", "json"):
