@@ -192,7 +192,9 @@ class Transcript:
 
 
 def _is_whole(message: types.Message) -> bool:
-    return bool(message.parts) and (message.role != "assistant" or message.completed_ms is not None)
+    """Return whether nothing of the message can change any more: its tools may still run where it is completed itself."""
+    runs = any(part.tool and part.tool_status in ("running", "pending") for part in message.parts)
+    return bool(message.parts) and (message.role != "assistant" or (message.completed_ms is not None and not runs))
 
 
 def _size_of(step: Step) -> int:

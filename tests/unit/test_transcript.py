@@ -152,10 +152,13 @@ def test_what_was_read_for_the_turn_is_not_read_again() -> None:
     half = store.message(2)
     history.on_message(replace(half, id="msg_3", completed_ms=None, parts=()))
     anyio.run(lambda: history.read_back_to("msg_0"))
+    history.on_message(replace(half, id="msg_3", parts=(replace(half.parts[0], tool_status="running", tool_output=""),)))
     history.on_message(replace(half, id="msg_3"))
     store.messages, pages = 0, store.pages_read
     anyio.run(lambda: found.read(cast(Connection, store), SESSION, part="task", parent_id=None))
     assert [step.message_id for step in found.steps] == ["msg_0", *("msg_1",) * 2, *("msg_2",) * 2, *("msg_3",) * 2]
+    last = found.steps[-1]
+    assert isinstance(last, ToolCall) and (last.status, bool(last.output)) == ("completed", True)
     assert store.pages_read == pages and not found.left_out
 
 
