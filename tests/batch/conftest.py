@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from netclaw_opencode.batch.database import Database, checked_url
 from netclaw_opencode.host import Host
 from netclaw_opencode.offline import OfflineModel, Text
 from netclaw_opencode.settings import Settings
@@ -158,6 +159,27 @@ def postgres() -> Iterator[Postgres]:
     """A Postgres of the test's own, which it may end and start again."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def shared_postgres() -> Iterator[Postgres]:
+    """One Postgres for a file."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database of each kind, without tables."""
+    if request.param == "sqlite":
+        found = Database(checked_url(str(tmp_path / "batches.sqlite3")))
+    else:
+        found = Database(checked_url(request.getfixturevalue("shared_postgres").url))
+        with found.engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
+    yield found
+    found.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from netclaw_opencode.testing.waiting import wait_until
 from tests.batch.conftest import BEAT_SECONDS, LEASE_SECONDS, ROOT, BatchPlace
 from tests.batch.test_flow import DONE, Flow, item
 from tests.support.pace import MACHINE_SECONDS
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import Postgres
 
 FIRST_VERSION = "28574b5"
 """The last commit whose tables had version 1."""
@@ -44,24 +44,15 @@ NARROW = Migration(("ALTER TABLE netclaw_items DROP COLUMN doing",), readable_by
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """One Postgres for this file."""
-    with running_postgres() as server:
-        yield server
+def postgres(shared_postgres: Postgres) -> Postgres:
+    """The one of the file."""
+    return shared_postgres
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database of each kind without tables."""
-    if request.param == "sqlite":
-        found = Database(checked_url(str(tmp_path / "batches.sqlite3")))
-    else:
-        found = Database(checked_url(request.getfixturevalue("postgres").url))
-        with found.engine.begin() as connection:
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
-    yield found
-    found.close()
+@pytest.fixture
+def database(empty_database: Database) -> Database:
+    """A database of each kind, without tables."""
+    return empty_database
 
 
 def kept(database: Database) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -23,7 +23,6 @@ from netclaw_opencode.batch.runs import Runs
 from netclaw_opencode.batch.submitting import Options
 from netclaw_opencode.errors import ActionFailed, Refused
 from netclaw_opencode.settings import Settings
-from tests.support.postgres import Postgres, running_postgres
 
 DONE: Mapping[str, object] = {"ok": True, "data": {"text": "done", "usage": {"cost_usd": 0.5}}}
 
@@ -33,26 +32,11 @@ def failed(code: str) -> Mapping[str, object]:
     return {"ok": False, "error": {"code": code, "message": "it failed"}}
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """One Postgres for this file."""
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        found = Database(checked_url(str(tmp_path / "batches.sqlite3")))
-    else:
-        found = Database(checked_url(request.getfixturevalue("postgres").url))
-        with found.engine.begin() as connection:
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
-    found.prepare()
-    yield found
-    found.close()
+@pytest.fixture
+def database(empty_database: Database) -> Database:
+    """A database of each kind, with its tables."""
+    empty_database.prepare()
+    return empty_database
 
 
 class Flow:
